@@ -1,0 +1,151 @@
+"""Event records: what happened at the hard scattering, and what a detector saw of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from bmem.errors import InputError
+
+
+@dataclass(frozen=True)
+class HardEvents:
+    """Points of the hard-scattering phase space.
+
+    ``x`` [N, D] coordinates of the process (float64); ``theta`` [N, P] parameters at which each was drawn;
+    ``weight`` [N], 1 for an unweighted event; ``pdg`` [N, n] particle codes in the order of the process
+    (incoming first, the first along +z) or None.
+    """
+
+    x: Tensor
+    theta: Tensor
+    weight: Tensor
+    pdg: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        n = self.x.shape[0]
+        parts = {"theta": self.theta, "weight": self.weight, "pdg": self.pdg}
+        wrong = [name for name, part in parts.items() if part is not None and part.shape[0] != n]
+        if wrong:
+            raise InputError(f"HardEvents: {', '.join(wrong)} differ in length from x ({n} events)")
+
+    def __len__(self) -> int:
+        return self.x.shape[0]
+
+    def __getitem__(self, index: Tensor | slice) -> HardEvents:
+        pdg = None if self.pdg is None else self.pdg[index]
+        return HardEvents(self.x[index], self.theta[index], self.weight[index], pdg)
+
+    def repeat(self, times: int) -> HardEvents:
+        """Each event ``times`` times in a row (to shower or smear one hard event repeatedly)."""
+        return self[torch.arange(len(self)).repeat_interleave(times)]
+
+
+@dataclass(frozen=True)
+class Objects:
+    """A collection of reconstructed objects of one kind with a varying number per event.
+
+    ``features`` [N, n, F] (zero where masked), ``mask`` [N, n] (True where an object is), ``names`` of the F features.
+    """
+
+    features: Tensor
+    mask: Tensor
+    names: tuple[str, ...]
+
+    def __getitem__(self, index: Tensor | slice) -> Objects:
+        return replace(self, features=self.features[index], mask=self.mask[index])
+
+    def feature(self, name: str) -> Tensor:
+        """One feature [N, n] by name."""
+        return self.features[..., self.names.index(name)]
+
+
+PHOTON_FEATURES = ("pt", "eta", "phi", "isolated")
+JET_FEATURES = ("pt", "eta", "phi", "mass", "btag")
+
+
+@dataclass(frozen=True)
+class RecoEvents:
+    """Reconstructed events: named collections, in tHj ``photons`` and ``jets``, each ordered by falling pT."""
+
+    collections: Mapping[str, Objects]
+
+    def __len__(self) -> int:
+        return next(iter(self.collections.values())).mask.shape[0]
+
+    def __getitem__(self, index: Tensor | slice) -> RecoEvents:
+        return RecoEvents({name: objects[index] for name, objects in self.collections.items()})
+
+    @property
+    def photons(self) -> Objects:
+        return self.collections["photons"]
+
+    @property
+    def jets(self) -> Objects:
+        return self.collections["jets"]
+
+
+@dataclass(frozen=True)
+class PairedEvents:
+    """Hard events with what a response and a selection made of them.
+
+    ``hard`` all N events; ``accepted`` [N] bool; ``reco`` only the accepted ones, in the same order.
+    """
+
+    hard: HardEvents
+    accepted: Tensor
+    reco: RecoEvents
+
+    def __post_init__(self) -> None:
+        if int(self.accepted.sum()) != len(self.reco):
+            raise InputError(f"{int(self.accepted.sum())} events are marked accepted, but {len(self.reco)} are recorded")
+
+    def __len__(self) -> int:
+        return len(self.hard)
+
+    @property
+    def accepted_hard(self) -> HardEvents:
+        """The hard events of the accepted pairs, aligned with ``reco``."""
+        return self.hard[self.accepted]
+
+
+def pad_to(objects: Objects, n: int) -> Objects:
+    """Return ``objects`` with room for ``n`` per event."""
+    missing = n - objects.mask.shape[1]
+    if missing <= 0:
+        return objects
+    features = torch.nn.functional.pad(objects.features, (0, 0, 0, missing))
+    return replace(objects, features=features, mask=torch.nn.functional.pad(objects.mask, (0, missing)))
+
+
+def concatenate_hard(parts: Sequence[HardEvents]) -> HardEvents:
+    """Join hard events; ``pdg`` is kept where every part has it."""
+    codes = [part.pdg for part in parts]
+    pdg = torch.cat([code for code in codes if code is not None]) if all(c is not None for c in codes) else None
+    return HardEvents(
+        torch.cat([p.x for p in parts]), torch.cat([p.theta for p in parts]), torch.cat([p.weight for p in parts]), pdg
+    )
+
+
+def concatenate_reco(parts: Sequence[RecoEvents]) -> RecoEvents:
+    """Join reconstructed events, padding each collection to the largest multiplicity."""
+    joined = {}
+    for name in parts[0].collections:
+        longest = max(part.collections[name].mask.shape[1] for part in parts)
+        padded = [pad_to(part.collections[name], longest) for part in parts]
+        joined[name] = replace(
+            padded[0], features=torch.cat([p.features for p in padded]), mask=torch.cat([p.mask for p in padded])
+        )
+    return RecoEvents(joined)
+
+
+def concatenate_pairs(parts: Sequence[PairedEvents]) -> PairedEvents:
+    """Join paired events."""
+    return PairedEvents(
+        concatenate_hard([p.hard for p in parts]),
+        torch.cat([p.accepted for p in parts]),
+        concatenate_reco([p.reco for p in parts]),
+    )

@@ -1,0 +1,145 @@
+"""Coefficients: everything that integration leaves behind, from which every likelihood is made.
+
+The density of an observed event n in replica r is p(x_n | θ) = Σ_k b_k(θ) I_k[r, n] / Σ_k b_k(θ) σ_k[r].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from bmem import artifacts
+from bmem.errors import ArtifactError, InputError
+
+Array = NDArray[np.float64]
+KIND = "coefficients"
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """MEM integrals of N events, for R replicas and K components of the morphing basis.
+
+    ``values`` [R, N, K] the integrals I_k and ``covariance`` [R, N, K, K] of their Monte Carlo estimate; ``fiducial`` [R, K]
+    the fiducial cross sections σ_k in pb and ``fiducial_covariance`` [R, K, K]; ``diagnostics`` arrays [N] by name
+    (``effective_fraction``, ``pareto_k``, ``points``, ``flagged``, ...); ``bootstrap`` [R, B, N, K] and
+    ``fiducial_bootstrap`` [R, B, K] resamples, or None.
+    """
+
+    values: Array
+    covariance: Array
+    fiducial: Array
+    fiducial_covariance: Array
+    diagnostics: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    bootstrap: Array | None = None
+    fiducial_bootstrap: Array | None = None
+
+    def __post_init__(self) -> None:
+        replicas, events, components = self.values.shape
+        expected = {
+            "covariance": (replicas, events, components, components),
+            "fiducial": (replicas, components),
+            "fiducial_covariance": (replicas, components, components),
+        }
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise InputError(f"Coefficients: {name} has shape {getattr(self, name).shape}, values ask for {shape}")
+        for name, array in self.diagnostics.items():
+            if len(array) != events:
+                raise InputError(f"Coefficients: diagnostic {name!r} has {len(array)} entries for {events} events")
+
+    @property
+    def n_replicas(self) -> int:
+        return self.values.shape[0]
+
+    @property
+    def n_events(self) -> int:
+        return self.values.shape[1]
+
+    def select(self, events: Sequence[int] | NDArray[Any] | slice) -> Coefficients:
+        """The same for a subset of the events (indices or a boolean mask)."""
+        index = events if isinstance(events, slice) else np.asarray(events)
+        return replace(
+            self,
+            values=self.values[:, index],
+            covariance=self.covariance[:, index],
+            diagnostics={name: array[index] for name, array in self.diagnostics.items()},
+            bootstrap=None if self.bootstrap is None else self.bootstrap[:, :, index],
+        )
+
+    def replica(self, r: int) -> Coefficients:
+        """One replica, as Coefficients with a replica axis of length 1."""
+        one = slice(r, r + 1)
+        return replace(
+            self,
+            values=self.values[one],
+            covariance=self.covariance[one],
+            fiducial=self.fiducial[one],
+            fiducial_covariance=self.fiducial_covariance[one],
+            bootstrap=None if self.bootstrap is None else self.bootstrap[one],
+            fiducial_bootstrap=None if self.fiducial_bootstrap is None else self.fiducial_bootstrap[one],
+        )
+
+    def resample(self, b: int) -> Coefficients:
+        """The central values replaced by bootstrap resample ``b`` (of the events' integrals and of σ_k).
+
+        Raises:
+            InputError: no resamples were kept.
+        """
+        if self.bootstrap is None or self.fiducial_bootstrap is None:
+            raise InputError("these Coefficients keep no bootstrap resamples; integrate with [integration] resamples > 0")
+        return replace(
+            self,
+            values=self.bootstrap[:, b],
+            fiducial=self.fiducial_bootstrap[:, b],
+            bootstrap=None,
+            fiducial_bootstrap=None,
+        )
+
+    def to_dataset(self) -> xr.Dataset:
+        """As an xarray Dataset with named dimensions."""
+        variables: dict[str, Any] = {
+            "values": (("replica", "event", "component"), self.values),
+            "covariance": (("replica", "event", "component", "component2"), self.covariance),
+            "fiducial": (("replica", "component"), self.fiducial),
+            "fiducial_covariance": (("replica", "component", "component2"), self.fiducial_covariance),
+        }
+        if self.bootstrap is not None and self.fiducial_bootstrap is not None:
+            variables["bootstrap"] = (("replica", "resample", "event", "component"), self.bootstrap)
+            variables["fiducial_bootstrap"] = (("replica", "resample", "component"), self.fiducial_bootstrap)
+        variables |= {f"diagnostic_{name}": (("event",), array) for name, array in self.diagnostics.items()}
+        return xr.Dataset(variables, attrs={"fiducial_unit": "pb"})
+
+    @classmethod
+    def from_dataset(cls, dataset: xr.Dataset) -> Coefficients:
+        """The inverse of ``to_dataset``."""
+        arrays = {str(name): variable.to_numpy() for name, variable in dataset.data_vars.items()}
+        prefix = "diagnostic_"
+        diagnostics = {name.removeprefix(prefix): arrays.pop(name) for name in list(arrays) if name.startswith(prefix)}
+        return cls(diagnostics=diagnostics, **arrays)
+
+    def save(
+        self, path: Path, settings: Mapping[str, Any] | None = None, parents: Mapping[str, Path] | None = None
+    ) -> artifacts.Header:
+        """Write as NetCDF with a header."""
+        dataset = self.to_dataset()
+        return artifacts.write(path, KIND, lambda p: dataset.to_netcdf(p, engine="h5netcdf"), settings, parents)
+
+    @classmethod
+    def load(cls, path: Path) -> Coefficients:
+        """Read what ``save`` wrote.
+
+        Raises:
+            ArtifactError: the file is missing, foreign, damaged or of a newer format.
+        """
+        artifacts.verify(path, KIND)
+        with xr.open_dataset(path, engine="h5netcdf") as dataset:
+            try:
+                return cls.from_dataset(dataset.load())
+            except (TypeError, InputError) as error:
+                raise ArtifactError(f"{path}: not the layout of Coefficients ({error})") from error

@@ -1,0 +1,42 @@
+"""Contracts of the networks: a conditional density and a classifier."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class ConditionalDensity(nn.Module):
+    """A normalised density p(x | c) of x [..., D] given c [..., C], which can be evaluated and sampled.
+
+    A subclass writes ``log_prob`` and ``from_noise``; every random number of a sample comes from uniform noise, so that
+    points may be pseudo-random, quasi-random or shaped by an adaptive grid.
+    """
+
+    noise_dim: int
+
+    def log_prob(self, x: Tensor, condition: Tensor) -> Tensor:
+        """log p(x | c): [..., D], [..., C] → [...]."""
+        raise NotImplementedError
+
+    def from_noise(self, noise: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Map uniform noise [..., noise_dim] in (0, 1) to points [..., D] and their log-density [...]."""
+        raise NotImplementedError
+
+    def sample(self, condition: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Draw one point for every condition [..., C]: points [..., D] and their log-density [...]."""
+        shape = (*condition.shape[:-1], self.noise_dim)
+        noise = torch.rand(shape, generator=rng, dtype=condition.dtype, device=condition.device)
+        return self.from_noise(noise, condition)
+
+
+class Classifier(nn.Module):
+    """A probability as a function of features."""
+
+    def logit(self, features: Tensor) -> Tensor:
+        """Log-odds: [..., F] → [...]."""
+        raise NotImplementedError
+
+    def probability(self, features: Tensor) -> Tensor:
+        """Probability in (0, 1): [..., F] → [...]."""
+        return torch.sigmoid(self.logit(features))

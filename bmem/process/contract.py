@@ -1,0 +1,39 @@
+"""What a physics process must offer: a user's own process needs nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from bmem.events.record import HardEvents
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter θ: its name, the bounds of its range, and its period if it is an angle."""
+
+    name: str
+    bounds: tuple[float, float]
+    period: float | None = None
+
+
+@runtime_checkable
+class Process(Protocol):
+    """dσ(θ)/dx_hard = Σ_k b_k(θ) s_k(x_hard), exactly (the morphing basis)."""
+
+    parameters: tuple[Parameter, ...]
+
+    def basis(self, theta: Tensor) -> Tensor:
+        """b_k(θ): [..., P] → [..., K]."""
+        ...
+
+    def components(self, x_hard: Tensor) -> Tensor:
+        """s_k(x) in pb per unit of x_hard: [..., D] → [..., K]; zero outside the phase space."""
+        ...
+
+    def sample(self, n: int, theta: Tensor, rng: torch.Generator) -> HardEvents:
+        """``n`` unweighted events at θ: ``theta`` is [P], or [n, P] with one value for each event."""
+        ...
