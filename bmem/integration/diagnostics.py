@@ -1,0 +1,79 @@
+"""How far an importance-sampled integral can be trusted, from its weights alone.
+
+All functions take total weights [..., M], one number per point, and return [...].
+"""
+
+from __future__ import annotations
+
+from enum import IntFlag
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+PARETO_K_LIMIT = 0.7
+"""Above this shape of the weights' tail the estimate and its error cannot be trusted (Vehtari et al., JMLR 25 (2024) 72)."""
+
+
+class Flag(IntFlag):
+    """Why the integral of an event should not be trusted as it stands; 0 is a clean event."""
+
+    LOW_ESS = 1
+    """The effective number of points is below the setting ``min_effective_points``."""
+    HIGH_PARETO_K = 2
+    """The tail of the weights is heavier than ``PARETO_K_LIMIT``."""
+    UNKNOWN_PARETO_K = 4
+    """Too few distinct weights in the tail to fit it: k is NaN. Equal weights (an exact proposal) are not flagged."""
+    NON_POSITIVE = 8
+    """The estimate of the reference combination is zero or negative."""
+    INACCURATE = 16
+    """The relative error is well above its target: more points than allowed are needed, or the pilot was misled."""
+    NON_FINITE = 32
+    """A weight is NaN or infinite; the integrals of this event are NaN."""
+
+
+def effective_fraction(weights: Array) -> Array:
+    """Kish's effective sample size over the number of points, (Σw)² / (M Σw²), in [0, 1]; 0 where all weights vanish."""
+    squares = (weights**2).sum(-1)
+    fraction = weights.sum(-1) ** 2 / np.where(squares > 0, squares * weights.shape[-1], 1.0)
+    return np.where(squares > 0, fraction, 0.0)
+
+
+def relative_error(weights: Array) -> Array:
+    """Standard error of the mean over |mean|; infinite where the mean vanishes."""
+    mean = np.abs(weights.mean(-1))
+    error = weights.std(-1, ddof=1) / np.sqrt(weights.shape[-1])
+    return np.where(mean > 0, error / np.where(mean > 0, mean, 1.0), np.inf)
+
+
+def max_weight_fraction(weights: Array) -> Array:
+    """Share of the largest |weight| in the sum of all |weights|; 1 where all vanish."""
+    total = np.abs(weights).sum(-1)
+    return np.where(total > 0, np.abs(weights).max(-1) / np.where(total > 0, total, 1.0), 1.0)
+
+
+def pareto_k(weights: Array) -> Array:
+    """Shape k of the generalised Pareto tail of |weights|, as fitted by arviz; the variance is finite for k < 1/2.
+
+    NaN where the tail holds fewer than five distinct weights; -inf for equal weights, which have no tail.
+    """
+    rows = np.abs(weights).reshape(-1, weights.shape[-1])
+    result = np.full(len(rows), np.nan)
+    equal = rows.min(-1) >= rows.max(-1) * (1 - 1e-9)
+    result[equal & (rows.max(-1) > 0)] = -np.inf
+    fitted = ~equal & (rows > 0).any(-1)
+    if fitted.any():
+        with np.errstate(divide="ignore"):
+            shapes = _psis_shape(np.log(rows[fitted]))
+        result[fitted] = np.where(np.isfinite(shapes), shapes, np.nan)
+    return result.reshape(weights.shape[:-1])
+
+
+def _psis_shape(log_weights: Array) -> Array:
+    # Two seconds to import: paid by the stage that needs it, not by every command.
+    try:
+        from arviz_stats.base.array import array_stats as psis  # arviz 1.x
+    except ImportError:
+        import arviz as psis
+    return np.asarray(psis.psislw(np.maximum(log_weights, np.finfo(float).min))[1])

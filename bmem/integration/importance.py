@@ -1,0 +1,271 @@
+"""Importance sampling of one vector-valued integral per event, with as many points as each event needs.
+
+``integrate`` knows nothing of physics: it is given a function that returns the weights f/q of fresh points of some events.
+A pilot decides how many points an event gets and is then thrown away: had its points been kept, events whose pilot happened
+to miss the large weights would stop early and keep their too small estimate, which biases every integral low.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bmem import artifacts
+from bmem.errors import InputError, TrustWarning
+from bmem.integration import diagnostics
+from bmem.integration.bootstrap import bootstrap_means, mean_with_covariance
+from bmem.integration.diagnostics import Flag
+from bmem.rng import generator
+
+Array = NDArray[np.float64]
+WeightFunction = Callable[[Tensor, int, list[torch.Generator]], Tensor]
+"""(event indices [E], points M, one CPU generator per event) → importance weights f/q [R, E, M, K] of fresh points."""
+
+_INACCURATE = 1.5
+"""Times its target a relative error must be to be flagged; the pilot knows it only to some ten per cent."""
+
+
+@dataclass(frozen=True)
+class IntegrationSettings:
+    """How ``integrate`` spends its points.
+
+    An event gets ``min_points`` times a power of two, at most ``max_points``, so that by its ``pilot`` points the target
+    ``relative_error`` of the reference combination is reached; with ``min_points == max_points`` there is no pilot. ``resamples`` bootstrap
+    resamples are kept (0: none). ``points_per_chunk`` bounds memory (weights of a chunk: R x that x K numbers; an event with
+    more points is a chunk of its own). ``block`` events make one checkpoint file.
+    """
+
+    pilot: int = 256
+    min_points: int = 256
+    max_points: int = 16384
+    relative_error: float = 0.05
+    resamples: int = 0
+    min_effective_points: float = 50.0
+    points_per_chunk: int = 1 << 18
+    block: int = 500
+
+    def __post_init__(self) -> None:
+        if min(self.pilot, self.min_points) < 2 or self.max_points < self.min_points:
+            raise InputError(
+                f"integration needs pilot and min_points >= 2 and max_points >= min_points, not pilot = {self.pilot}, "
+                f"min_points = {self.min_points}, max_points = {self.max_points}"
+            )
+        if self.relative_error <= 0 or min(self.points_per_chunk, self.block) < 1 or self.resamples < 0:
+            raise InputError("integration needs relative_error > 0, points_per_chunk and block >= 1, resamples >= 0")
+
+    def points_for(self, pilot_error: Array) -> NDArray[np.int64]:
+        """Points [N] that bring events whose pilot had relative errors ``pilot_error`` [N] to the target."""
+        steps = np.floor(np.log2(self.max_points / self.min_points))
+        wanted = self.pilot * (np.asarray(pilot_error) / self.relative_error) ** 2
+        with np.errstate(divide="ignore"):
+            ladder = np.clip(np.ceil(np.log2(wanted / self.min_points)), 0, steps)
+        return (self.min_points * 2**ladder).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class EventIntegrals:
+    """Integrals of N events in R replicas and K components, all numpy float64 unless stated.
+
+    ``values`` [R, N, K] and the ``covariance`` [R, N, K, K] of these means; ``bootstrap`` [R, B, N, K] or None. Per event
+    [N], from the reference combination of the weights and the worst replica: ``effective_fraction``, ``pareto_k``,
+    ``relative_error``, ``max_weight_fraction``; ``points`` used (int) and ``flags`` (int, see ``diagnostics.Flag``).
+    """
+
+    values: Array
+    covariance: Array
+    bootstrap: Array | None
+    effective_fraction: Array
+    pareto_k: Array
+    relative_error: Array
+    max_weight_fraction: Array
+    points: NDArray[np.int64]
+    flags: NDArray[np.int64]
+
+    def diagnostics(self) -> dict[str, NDArray[Any]]:
+        """The arrays with one entry per event, by name."""
+        return {name: array for name, array in vars(self).items() if name not in _EVENT_AXIS}
+
+
+_EVENT_AXIS = {"values": 1, "covariance": 1, "bootstrap": 2}
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where finished blocks of events are kept, and the ``identity`` of what is integrated (checksums of networks, events).
+
+    Blocks of another identity, seed or setting are computed anew and replaced.
+    """
+
+    folder: Path
+    identity: Mapping[str, Any] = field(default_factory=dict)
+
+
+def integrate(
+    weights: WeightFunction,
+    n_events: int,
+    reference: Tensor,
+    settings: IntegrationSettings,
+    seed: int,
+    *,
+    checkpoint: Checkpoint | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> EventIntegrals:
+    """Integrate ``n_events`` events.
+
+    ``reference`` [K] is the combination of the components with weights·reference >= 0 that stands for the whole integrand in
+    the pilot and in the diagnostics. ``progress(done, total)`` is called after every block of events. Event n sees only the
+    generators named (seed, "pilot" | "integrate" | "bootstrap", n): the result depends on nothing else.
+
+    Warns:
+        TrustWarning: weights of some events are not finite; their integrals are NaN and flagged.
+    """
+    parts = []
+    for start in range(0, n_events, settings.block):
+        events = np.arange(start, min(start + settings.block, n_events))
+        run = _Run(weights, reference, settings, seed)
+        parts.append(run.block(events) if checkpoint is None else _resumed(checkpoint, run, events))
+        if progress is not None:
+            progress(int(events[-1]) + 1, n_events)
+    result = _join(parts)
+    broken = np.flatnonzero(result.flags & Flag.NON_FINITE)
+    if broken.size:
+        warnings.warn(
+            f"{broken.size} of {n_events} events have weights that are NaN or infinite; their integrals are NaN. "
+            f"First events: {broken[:10].tolist()}",
+            TrustWarning,
+            stacklevel=2,
+        )
+    return result
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One call of ``integrate``, as far as a block of events needs it."""
+
+    weights: WeightFunction
+    reference: Tensor
+    settings: IntegrationSettings
+    seed: int
+
+    def block(self, events: NDArray[np.int64]) -> EventIntegrals:
+        """Pilot and integral of some events."""
+        points = self._points(events)
+        parts, order = [], []
+        for m in np.unique(points):
+            group = events[points == m]
+            order.append(np.flatnonzero(points == m))
+            parts += [_summarise(self._draw("integrate", c, int(m)), self, c) for c in self._chunks(group, int(m))]
+        return _take(_join(parts), np.argsort(np.concatenate(order)))
+
+    def _points(self, events: NDArray[np.int64]) -> NDArray[np.int64]:
+        s = self.settings
+        if s.min_points == s.max_points:
+            return np.full(len(events), s.min_points)
+        errors = []
+        for chunk in self._chunks(events, s.pilot):
+            total = self.total(self._draw("pilot", chunk, s.pilot))
+            errors.append(diagnostics.relative_error(total).max(0))
+        error = np.concatenate(errors)
+        return s.points_for(np.where(np.isfinite(error), error, np.inf))
+
+    def _chunks(self, events: NDArray[np.int64], points: int) -> Iterator[NDArray[np.int64]]:
+        size = max(1, self.settings.points_per_chunk // points)
+        for start in range(0, len(events), size):
+            yield events[start : start + size]
+
+    def _draw(self, purpose: str, events: NDArray[np.int64], points: int) -> Tensor:
+        generators = [generator(self.seed, purpose, int(event)) for event in events]
+        with torch.no_grad():
+            weights = self.weights(torch.from_numpy(events), points, generators)
+        expected = (len(events), points, len(self.reference))
+        if weights.dim() != 4 or tuple(weights.shape[1:]) != expected:
+            raise InputError(f"the weight function returned shape {tuple(weights.shape)}, but [R, *{expected}] is needed")
+        return weights.double()
+
+    def total(self, weights: Tensor) -> Array:
+        """The reference combination [R, E, M] of weights [R, E, M, K]."""
+        return (weights @ self.reference.to(weights)).cpu().numpy()
+
+
+def _summarise(weights: Tensor, run: _Run, events: NDArray[np.int64]) -> EventIntegrals:
+    """The integrals and diagnostics of one chunk from its weights [R, E, M, K]."""
+    broken = ~torch.isfinite(weights).all(-1).all(-1).all(0).cpu().numpy()
+    mean, covariance = mean_with_covariance(weights)
+    total = run.total(weights)
+    total[:, broken] = 0.0
+    fraction = diagnostics.effective_fraction(total).min(0)
+    shape = diagnostics.pareto_k(total).max(0)
+    error = diagnostics.relative_error(total).max(0)
+    points = weights.shape[2]
+    raised = {
+        Flag.LOW_ESS: fraction * points < run.settings.min_effective_points,
+        Flag.HIGH_PARETO_K: shape > diagnostics.PARETO_K_LIMIT,
+        Flag.UNKNOWN_PARETO_K: np.isnan(shape),
+        Flag.NON_POSITIVE: (total.mean(-1) <= 0).any(0),
+        Flag.INACCURATE: error > _INACCURATE * run.settings.relative_error,
+        Flag.NON_FINITE: broken,
+    }
+    return EventIntegrals(
+        values=mean.cpu().numpy(),
+        covariance=covariance.cpu().numpy(),
+        bootstrap=_resamples(weights, run, events),
+        effective_fraction=fraction,
+        pareto_k=shape,
+        relative_error=error,
+        max_weight_fraction=diagnostics.max_weight_fraction(total).max(0),
+        points=np.full(len(events), points),
+        flags=np.sum([int(flag) * mask.astype(np.int64) for flag, mask in raised.items()], axis=0),
+    )
+
+
+def _resamples(weights: Tensor, run: _Run, events: NDArray[np.int64]) -> Array | None:
+    n = run.settings.resamples
+    if n == 0:
+        return None
+    generators = [generator(run.seed, "bootstrap", int(event)) for event in events]
+    means = [bootstrap_means(weights[:, i], n, rng) for i, rng in enumerate(generators)]
+    return torch.stack(means, 2).cpu().numpy()
+
+
+def _resumed(checkpoint: Checkpoint, run: _Run, events: NDArray[np.int64]) -> EventIntegrals:
+    """The block from its file if that is complete and of this run, else computed and written."""
+    path = Path(checkpoint.folder) / f"events-{events[0]:08d}.npz"
+    result_settings = {name: value for name, value in asdict(run.settings).items() if name != "points_per_chunk"}
+    settings = {
+        "integration": result_settings,
+        "seed": run.seed,
+        "reference": run.reference.tolist(),
+        "last_event": int(events[-1]),
+        "identity": dict(checkpoint.identity),
+    }
+    if artifacts.exists(path) and artifacts.read_header(path).settings == settings:
+        artifacts.verify(path, "integration-block")
+        with np.load(path, allow_pickle=False) as stored:
+            return EventIntegrals(**{f.name: stored.get(f.name) for f in fields(EventIntegrals)})
+    block = run.block(events)
+    arrays = {name: array for name, array in vars(block).items() if array is not None}
+    artifacts.write(path, "integration-block", lambda p: np.savez(p, **arrays), settings)
+    return block
+
+
+def _join(parts: list[EventIntegrals]) -> EventIntegrals:
+    if not parts:
+        raise InputError("there are no events to integrate")
+    return _combine(lambda name: np.concatenate([getattr(p, name) for p in parts], _EVENT_AXIS.get(name, 0)), parts[0])
+
+
+def _take(part: EventIntegrals, index: NDArray[np.int64]) -> EventIntegrals:
+    return _combine(lambda name: np.take(getattr(part, name), index, _EVENT_AXIS.get(name, 0)), part)
+
+
+def _combine(array: Callable[[str], NDArray[Any]], like: EventIntegrals) -> EventIntegrals:
+    arrays: dict[str, Any] = {name: None if value is None else array(name) for name, value in vars(like).items()}
+    return EventIntegrals(**arrays)
