@@ -1,7 +1,7 @@
 """Artifacts on disk: atomic writes, a checksum, a format version, and the provenance of what was computed.
 
-Every artifact ``NAME`` has a sidecar ``NAME.json`` that holds its header. The sidecar is written last, so an artifact is
-complete exactly if its sidecar is there, whenever the program was killed.
+Every artifact ``NAME`` has a sidecar ``NAME.json`` that holds its header. The sidecar comes last and, where an artifact is
+replaced, the old one goes first: an artifact is complete exactly if its sidecar is there, whenever the program was killed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -18,12 +19,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bmem.errors import ArtifactError
+from bmem.errors import ArtifactError, BmemError
 
 FORMAT_VERSION = 1
 """Version of the layout of all artifacts; files of an older version stay readable, of a newer one are refused."""
 
 _PACKAGES = ("bmem", "torch", "numpy", "scipy", "iminuit", "pythia8mc")
+
+# HDF5 and safetensors tell of a full disk (errno 27 file too large, 28 no space, 122 quota) in exceptions of their own
+_FULL = re.compile(r"(?:errno|os error)\W*(?:27|28|122)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
     Raises:
         ArtifactError: the disk is full or the folder cannot be written; ``path`` is then what it was before.
     """
-    path = Path(path)
+    with _temporary(Path(path)) as temporary:
+        yield temporary
+        _settle(temporary)
+        os.replace(temporary, path)
+
+
+@contextmanager
+def _temporary(path: Path) -> Iterator[Path]:
+    """Yield a path beside ``path`` that is gone afterwards; a failure to write it becomes an ArtifactError."""
     temporary = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,18 +69,29 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.close(handle)
         temporary = Path(name)
         yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except OSError as error:
+    except BmemError:
+        raise
+    except Exception as error:
+        if not isinstance(error, OSError) and not _FULL.search(str(error)):
+            raise
         raise ArtifactError(
-            f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder. "
+            f"{path}: cannot be written ({_reason(error)}); free space or choose another folder. "
             "What was there before is untouched, and the same command goes on from the last finished piece."
         ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _settle(temporary: Path) -> None:
+    """Bring a finished temporary file to the disk (where a full one shows at the latest) and give it the usual mode."""
+    with temporary.open("rb") as stream:
+        os.fsync(stream.fileno())
+    os.chmod(temporary, 0o666 & ~_umask())
 
 
 def _umask() -> int:
@@ -102,7 +125,11 @@ def software_versions() -> dict[str, str]:
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write ``content`` as JSON, atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+        temporary.write_text(_as_json(content))
+
+
+def _as_json(content: Mapping[str, Any]) -> str:
+    return json.dumps(content, indent=1, sort_keys=True) + "\n"
 
 
 def write(
@@ -114,21 +141,24 @@ def write(
 ) -> Header:
     """Write an artifact through ``writer(temporary_path)`` and then its header; return the header.
 
+    Both are complete on the disk before the first of them takes its place, and an older header goes before its data does:
+    new data never stand beside an old header.
+
     Raises:
-        ArtifactError: it cannot be written (a full disk, a folder without permission).
+        ArtifactError: it cannot be written (a full disk, a folder without permission), or a parent has no header.
     """
-    path = Path(path)
-    with atomic_path(path) as temporary:
-        writer(temporary)
-        digest = checksum(temporary)
-    header = Header(
-        kind=kind,
-        sha256=digest,
-        settings=json.loads(json.dumps(dict(settings or {}))),
-        parents={name: read_header(parent).sha256 for name, parent in (parents or {}).items()},
-        versions=software_versions(),
-    )
-    write_json(sidecar(path), asdict(header))
+    path, beside = Path(path), sidecar(path)
+    told = json.loads(json.dumps(dict(settings or {})))
+    origins = {name: read_header(parent).sha256 for name, parent in (parents or {}).items()}
+    with _temporary(beside) as head, _temporary(path) as data:
+        writer(data)
+        header = Header(kind, checksum(data), told, origins, software_versions())
+        head.write_text(_as_json(asdict(header)))
+        _settle(data)
+        _settle(head)
+        beside.unlink(missing_ok=True)
+        os.replace(data, path)
+        os.replace(head, beside)
     return header
 
 
@@ -147,13 +177,14 @@ def read_header(path: Path) -> Header:
     if not beside.is_file():
         raise ArtifactError(f"{path}: no header {beside.name} beside it; it is not a bmem artifact or was only half written")
     try:
-        header = Header(**json.loads(beside.read_text()))
-    except (ValueError, TypeError) as error:
-        raise ArtifactError(f"{beside}: not a readable bmem header ({error}); delete it with its artifact and run again") from error
-    if header.format_version > FORMAT_VERSION:
-        raise ArtifactError(
-            f"{path}: format version {header.format_version} is newer than this bmem reads ({FORMAT_VERSION}); update bmem"
-        )
+        content = json.loads(beside.read_text())
+        version = int(content["format_version"])
+        # the version first: a newer header may have fields that this one cannot take
+        header = Header(**content) if version <= FORMAT_VERSION else None
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise ArtifactError(f"{beside}: no readable bmem header ({error}); delete both files and run again") from error
+    if header is None:
+        raise ArtifactError(f"{path}: format version {version} is newer than bmem reads ({FORMAT_VERSION}); update bmem")
     return header
 
 
@@ -169,6 +200,10 @@ def verify(path: Path, kind: str) -> Header:
     header = read_header(path)
     if header.kind != kind:
         raise ArtifactError(f"{path}: holds {header.kind!r}, but {kind!r} was asked for")
-    if checksum(path) != header.sha256:
+    try:
+        digest = checksum(path)
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read ({_reason(error)}); check its permissions and the disk") from error
+    if digest != header.sha256:
         raise ArtifactError(f"{path}: its checksum differs from its header, the file is damaged; delete it and run again")
     return header

@@ -62,7 +62,9 @@ def boost(p: Tensor, frame: Tensor) -> Tensor:
 
 def wrap(angle: Tensor) -> Tensor:
     """Return ``angle`` in [-π, π)."""
-    return torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
+    wrapped = torch.remainder(angle + math.pi, 2 * math.pi) - math.pi
+    # the remainder of a tiny negative number rounds up to 2π itself
+    return torch.where(wrapped >= math.pi, wrapped - 2 * math.pi, wrapped)
 
 
 def delta_r(eta1: Tensor, phi1: Tensor, eta2: Tensor, phi2: Tensor) -> Tensor:
