@@ -15,7 +15,8 @@ LEVELS = [
     {"simulation", "likelihood"},
     {"inference"},
     {"calibration", "config"},
-    {"stages", "plotting"},
+    {"plotting"},
+    {"stages"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
