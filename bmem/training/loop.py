@@ -1,0 +1,176 @@
+"""One training loop for every network: an objective goes in, a history comes out.
+
+The data are tensors in memory. The random numbers of an epoch come from the seed and the number of the epoch alone, so that
+a training that was interrupted and resumed gives the same weights, to the bit, as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bmem.errors import TrainingError
+from bmem.rng import generator
+from bmem.training import checkpoint as checkpoints
+from bmem.training.settings import History, TrainingSettings
+
+Objective = Callable[[nn.Module, tuple[Tensor, ...]], Tensor]
+"""Mean loss over a batch: objective(module, batch) → scalar; ``batch`` holds the same rows of every data tensor."""
+
+Progress = Callable[[History], None]
+"""Called after every epoch, after its checkpoint is written."""
+
+
+def fit(
+    module: nn.Module,
+    objective: Objective,
+    data: tuple[Tensor, ...],
+    settings: TrainingSettings,
+    seed: int,
+    *,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> History:
+    """Train ``module`` in place with AdamW; it ends with the weights of the lowest held-out loss, in evaluation mode.
+
+    Args:
+        module: the network; parameters that do not require gradients stay as they are.
+        objective: mean loss over a batch.
+        data: tensors with the same number of rows, on the device of the module.
+        settings: of the training.
+        seed: of the split into training and held-out data and of the order of the batches.
+        checkpoint: file to go on from if it is there, rewritten after every epoch; a finished one gives its result at once.
+        progress: called after every epoch.
+
+    Raises:
+        TrainingError: no or unequal data, a loss that is not finite, or a checkpoint of another training.
+    """
+    training, held_out = _split(data, settings.validation_fraction, seed)
+    state = _State(module, settings, steps_per_epoch=math.ceil(len(training[0]) / settings.batch_size))
+    identity = checkpoints.identity(module, settings, data, seed) if checkpoint else {}
+    if checkpoint and checkpoint.is_file():
+        state.restore(*checkpoints.load(checkpoint, identity))
+    while not state.finished:
+        epoch, start = state.epoch, time.perf_counter()
+        order = torch.randperm(len(training[0]), generator=generator(seed, "training", "epoch", epoch))
+        train_loss = state.train(objective, training, order.to(training[0].device))
+        state.record(train_loss, evaluate(module, objective, held_out, settings.batch_size), time.perf_counter() - start)
+        if checkpoint:
+            checkpoints.save(checkpoint, identity, state.tensors(), state.history)
+        if progress:
+            progress(state.history)
+    module.load_state_dict(state.best)
+    module.eval()
+    return state.history
+
+
+def evaluate(module: nn.Module, objective: Objective, data: tuple[Tensor, ...], batch_size: int) -> float:
+    """Mean of the objective over ``data``, without gradients and in evaluation mode."""
+    module.eval()
+    total = 0.0
+    with torch.no_grad():
+        for batch in zip(*(tensor.split(batch_size) for tensor in data), strict=True):
+            total += objective(module, batch).item() * len(batch[0])
+    return total / len(data[0])
+
+
+def _split(data: tuple[Tensor, ...], fraction: float, seed: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Training and held-out rows."""
+    rows = {len(tensor) for tensor in data}
+    if len(rows) != 1:
+        raise TrainingError(f"the data tensors have {sorted(rows)} rows; give all of them the same number")
+    total = rows.pop()
+    held_out = round(fraction * total)
+    if not 1 <= held_out < total:
+        raise TrainingError(f"{total} rows cannot be split with validation_fraction={fraction}; simulate more events")
+    order = torch.randperm(total, generator=generator(seed, "training", "split")).to(data[0].device)
+    first, second = order[held_out:], order[:held_out]
+    return tuple(tensor[first] for tensor in data), tuple(tensor[second] for tensor in data)
+
+
+class _State:
+    """What an epoch changes: weights, optimiser, best weights, history."""
+
+    def __init__(self, module: nn.Module, settings: TrainingSettings, steps_per_epoch: int) -> None:
+        self.module, self.settings, self.steps_per_epoch = module, settings, steps_per_epoch
+        self.trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            self.trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
+        self.best = self._weights()
+        self.history = History()
+
+    @property
+    def epoch(self) -> int:
+        return len(self.history.train_loss)
+
+    @property
+    def finished(self) -> bool:
+        return self.epoch >= self.settings.epochs or self.history.stopped_early
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: value.detach().clone() for name, value in self.module.state_dict().items()}
+
+    def train(self, objective: Objective, data: tuple[Tensor, ...], order: Tensor) -> float:
+        """One epoch over ``data`` in the given order of rows; return the mean loss."""
+        self.module.train()
+        total = 0.0
+        for batch, rows in enumerate(order.split(self.settings.batch_size)):
+            rate = self._set_rate(batch)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss = objective(self.module, tuple(tensor[rows] for tensor in data))
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(self.trained, self.settings.gradient_clip)
+            if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
+                raise TrainingError(
+                    f"loss {loss.item():.6g} with gradient norm {norm.item():.6g} in epoch {self.epoch + 1}, "
+                    f"batch {batch + 1} at learning rate {rate:.3g}: lower learning_rate or gradient_clip, or look for "
+                    "values in the data that are not finite or far outside the range of the rest"
+                )
+            self.optimizer.step()
+            total += loss.item() * len(rows)
+        return total / len(order)
+
+    def _set_rate(self, batch: int) -> float:
+        step = self.epoch * self.steps_per_epoch + batch
+        rate = self.settings.rate(step, self.settings.epochs * self.steps_per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        return rate
+
+    def record(self, train_loss: float, validation_loss: float, seconds: float) -> None:
+        """Append an epoch to the history and keep its weights if they are the best."""
+        history, epoch = self.history, self.epoch
+        if not math.isfinite(validation_loss):
+            raise TrainingError(
+                f"held-out loss {validation_loss} after epoch {epoch + 1}: look for values in the data that are not finite "
+                "or outside the domain of the network, or lower learning_rate"
+            )
+        best = validation_loss < history.best_loss if epoch else True
+        best_epoch = epoch if best else history.best_epoch
+        if best:
+            self.best = self._weights()
+        self.history = replace(
+            history,
+            train_loss=[*history.train_loss, train_loss],
+            validation_loss=[*history.validation_loss, validation_loss],
+            learning_rate=[*history.learning_rate, self.optimizer.param_groups[0]["lr"]],
+            seconds=[*history.seconds, seconds],
+            best_epoch=best_epoch,
+            stopped_early=epoch - best_epoch >= self.settings.patience,
+        )
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        optimizer = checkpoints.optimizer_tensors(self.optimizer)
+        return {"weights": self._weights(), "best": self.best, "optimizer": optimizer}
+
+    def restore(self, tensors: dict[str, dict[str, Tensor]], history: History) -> None:
+        self.module.load_state_dict(tensors["weights"])
+        self.best, self.history = tensors["best"], history
+        checkpoints.restore_optimizer(self.optimizer, tensors["optimizer"])
