@@ -38,9 +38,9 @@ class IntegrationSettings:
     """How ``integrate`` spends its points.
 
     An event gets ``min_points`` times a power of two, at most ``max_points``, so that by its ``pilot`` points the target
-    ``relative_error`` of the reference combination is reached; with ``min_points == max_points`` there is no pilot. ``resamples`` bootstrap
-    resamples are kept (0: none). ``points_per_chunk`` bounds memory (weights of a chunk: R x that x K numbers; an event with
-    more points is a chunk of its own). ``block`` events make one checkpoint file.
+    ``relative_error`` of the reference combination is reached; with ``min_points == max_points`` there is no pilot. Then
+    ``resamples`` bootstrap resamples are kept (0: none). ``points_per_chunk`` bounds memory (the weights of a chunk are R x
+    that x K numbers; an event with more points is a chunk of its own). ``block`` events make one checkpoint file.
     """
 
     pilot: int = 256

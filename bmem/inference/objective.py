@@ -1,0 +1,279 @@
+"""-2 log L(θ) of a sample of events with exact derivatives, in numpy alone.
+
+``NegativeTwoLogLikelihood`` is the likelihood in one replica of the networks, ``MarginalLikelihood`` its mean over replicas.
+Both are iminuit cost objects: they add to other costs, ``objective + NormalConstraint(...)``, and have exact gradients.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from iminuit.cost import Cost
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import gammaln, logsumexp, softmax
+
+from bmem.errors import InputError
+from bmem.likelihood.coefficients import Coefficients
+from bmem.process.contract import Parameter
+
+Array = NDArray[np.float64]
+
+_GRID_POINTS = 360
+"""Points of the scan in one dimension; in P > 1 dimensions the grid has as many per axis as make about 40 000 in all."""
+_NEARLY_ZERO = 1e-2
+_REFINEMENT = 50
+"""Events whose density comes this close to zero are held against a grid that is finer by this factor."""
+_CHUNK = 1 << 22
+
+
+class Basis(Protocol):
+    """What the fit needs of a basis: θ [P] → ``value`` [K], ``gradient`` [P, K], ``hessian`` [P, P, K].
+
+    ``value`` also maps [..., P] → [..., K]. ``bmem.likelihood.basis.MorphingBasis`` has it.
+    """
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]: ...
+    def value(self, theta: ArrayLike) -> Array: ...
+    def gradient(self, theta: ArrayLike) -> Array: ...
+    def hessian(self, theta: ArrayLike) -> Array: ...
+
+
+class Objective(Cost):
+    """A -2 log L of θ with exact derivatives; ``Minuit(objective, ...)`` and sums with iminuit's costs work.
+
+    ``n_events`` were observed; those with indices in ``excluded`` are left out of the sum.
+    """
+
+    n_events: int
+    excluded: NDArray[np.int64]
+
+    def __init__(self, parameters: tuple[Parameter, ...]) -> None:
+        self.parameters = parameters
+        super().__init__({p.name: None if p.period is not None else p.bounds for p in parameters}, 0)
+
+    @abstractmethod
+    def value(self, theta: ArrayLike) -> Array:
+        """-2 log L: θ [..., P] → [...]."""
+
+    @abstractmethod
+    def gradient(self, theta: ArrayLike) -> Array:
+        """θ [P] → [P]."""
+
+    @abstractmethod
+    def curvature(self, theta: ArrayLike) -> Array:
+        """Second derivatives, θ [P] → [P, P] (iminuit gives the name ``hessian`` to a function of another signature)."""
+
+    def _value(self, args: Sequence[float]) -> float:
+        return float(self.value(np.asarray(args)))
+
+    def _grad(self, args: Sequence[float]) -> Array:
+        return self.gradient(np.asarray(args))
+
+    def _has_grad(self) -> bool:
+        return True
+
+    def _ndata(self) -> float:
+        return np.inf
+
+
+class NegativeTwoLogLikelihood(Objective):
+    """-2 log L(θ) = -2 Σ_n log[Σ_k b_k(θ) I_nk / Σ_k b_k(θ) σ_k], plus -2 log Poisson(N | L σ_fid(θ)) if extended.
+
+    Args:
+        integrals: I_k of every event [N, K]; their unit drops out up to a constant.
+        fiducial: σ_k [K] in pb.
+        basis: the morphing basis b(θ).
+        luminosity: L in 1/pb makes the likelihood extended; None uses the shape alone.
+        exclude: whether to leave out events whose Σ b_k I_k is not positive everywhere, instead of refusing them; their
+            indices are in ``excluded``. N in the rate term still counts them.
+
+    Raises:
+        InputError: shapes do not fit, an integral is not finite, there is no event, σ_fid is not positive, or an event's
+            density is not positive somewhere in the range of θ; the message names the events.
+    """
+
+    def __init__(
+        self,
+        integrals: ArrayLike,
+        fiducial: ArrayLike,
+        basis: Basis,
+        luminosity: float | None = None,
+        exclude: bool = False,
+    ) -> None:
+        super().__init__(basis.parameters)
+        self.integrals = np.asarray(integrals, dtype=np.float64)
+        self.fiducial = np.asarray(fiducial, dtype=np.float64)
+        self.basis = basis
+        self.luminosity = luminosity
+        self.excluded = self._unusable()
+        self.n_events = len(self.integrals)
+        if self.excluded.size and not exclude:
+            raise InputError(
+                f"{self.excluded.size} of {self.n_events} events lack a positive density for every θ (or are not finite), "
+                f"the first: {self.excluded[:10].tolist()}; integrate them with more points, or set exclude=True"
+            )
+        self.integrals = np.delete(self.integrals, self.excluded, axis=0)
+        if len(self.integrals) == 0:
+            raise InputError("no event is left for the likelihood")
+
+    @classmethod
+    def of(
+        cls,
+        coefficients: Coefficients,
+        basis: Basis,
+        replica: int = 0,
+        luminosity: float | None = None,
+        exclude: bool = False,
+    ) -> NegativeTwoLogLikelihood:
+        """The likelihood of all events of ``coefficients`` in one replica."""
+        return cls(coefficients.values[replica], coefficients.fiducial[replica], basis, luminosity, exclude)
+
+    def _unusable(self) -> NDArray[np.int64]:
+        """Indices of the events without a finite and positive density everywhere."""
+        b = self.basis.value(scan_grid(self.parameters))
+        components = b.shape[-1]
+        if self.integrals.ndim != 2 or self.integrals.shape[1] != components or self.fiducial.shape != (components,):
+            raise InputError(
+                f"the basis has {components} components, but integrals [N, K] and fiducial cross sections [K] have shapes "
+                f"{self.integrals.shape} and {self.fiducial.shape}"
+            )
+        if not (b @ self.fiducial > 0).all():
+            raise InputError("the fiducial cross section is not positive for every θ; estimate it with more points")
+        lowest, highest = self._extremes(self.integrals, b)
+        usable = (lowest > 0) & np.isfinite(highest)
+        close = np.flatnonzero(usable & (lowest < _NEARLY_ZERO * highest))
+        if close.size and len(self.parameters) == 1:
+            fine = self.basis.value(scan_grid(self.parameters, _REFINEMENT))
+            usable[close] = self._extremes(self.integrals[close], fine)[0] > 0
+        return np.flatnonzero(~usable)
+
+    @staticmethod
+    def _extremes(integrals: Array, b: Array) -> tuple[Array, Array]:
+        """Smallest and largest density [N] over a grid of basis values [G, K]; NaN where an integral is NaN."""
+        lowest, highest = [], []
+        for part in _slices(integrals, len(b)):
+            densities = part @ b.T
+            lowest.append(densities.min(-1))
+            highest.append(densities.max(-1))
+        return np.concatenate(lowest), np.concatenate(highest)
+
+    def value(self, theta: ArrayLike) -> Array:
+        b = self.basis.value(theta)
+        grid = b.reshape(-1, b.shape[-1])
+        sigma = grid @ self.fiducial
+        logs = np.concatenate([self._log_densities(part) for part in _slices(grid, len(self.integrals))])
+        result = -2 * logs + 2 * len(self.integrals) * np.log(sigma)
+        if self.luminosity is not None:
+            mean = self.luminosity * sigma
+            result += 2 * (mean - self.n_events * np.log(mean) + gammaln(self.n_events + 1))
+        return result.reshape(b.shape[:-1])
+
+    def _log_densities(self, b: Array) -> Array:
+        """Σ_n log Σ_k b_k I_nk for a grid of basis values [G, K]."""
+        densities = b @ self.integrals.T
+        if densities.min() <= 0:
+            events = np.flatnonzero((densities <= 0).any(0))
+            raise InputError(
+                f"events {events[:10].tolist()} (counted without excluded ones) have no positive density at this θ"
+            )
+        return np.log(densities).sum(-1)
+
+    def gradient(self, theta: ArrayLike) -> Array:
+        b, db = self.basis.value(theta), self.basis.gradient(theta)
+        score = db @ self.integrals.T / (self.integrals @ b)
+        return -2 * score.sum(-1) + self._rate_derivative(b) * (db @ self.fiducial)
+
+    def curvature(self, theta: ArrayLike) -> Array:
+        b, db, ddb = self.basis.value(theta), self.basis.gradient(theta), self.basis.hessian(theta)
+        density = self.integrals @ b
+        score = db @ self.integrals.T / density
+        dsigma = db @ self.fiducial
+        return (
+            -2 * (ddb @ (self.integrals.T / density).sum(-1) - score @ score.T)
+            + self._rate_derivative(b) * (ddb @ self.fiducial)
+            + self._rate_curvature(b) * np.multiply.outer(dsigma, dsigma)
+        )
+
+    def _rate_derivative(self, b: Array) -> float:
+        """d(-2 log L)/dσ_fid at fixed Σ b I."""
+        sigma = float(b @ self.fiducial)
+        if self.luminosity is None:
+            return 2 * len(self.integrals) / sigma
+        return 2 * (len(self.integrals) - self.n_events) / sigma + 2 * self.luminosity
+
+    def _rate_curvature(self, b: Array) -> float:
+        """d²(-2 log L)/dσ_fid² at fixed Σ b I."""
+        sigma = float(b @ self.fiducial)
+        counted = len(self.integrals) - (0 if self.luminosity is None else self.n_events)
+        return -2 * counted / sigma**2
+
+    def score_jacobians(self, theta: ArrayLike) -> tuple[Array, Array]:
+        """How the gradient [P] moves with the integrals and with σ: ∂g/∂I [N, P, K] and ∂g/∂σ [P, K]."""
+        b, db = self.basis.value(theta), self.basis.gradient(theta)
+        density = (self.integrals @ b)[:, None, None]
+        slope = (self.integrals @ db.T)[:, :, None]
+        of_integrals = -2 * (db / density - slope * b / density**2)
+        of_fiducial = self._rate_derivative(b) * db + self._rate_curvature(b) * np.multiply.outer(db @ self.fiducial, b)
+        return of_integrals, of_fiducial
+
+
+class MarginalLikelihood(Objective):
+    """-2 log of the mean likelihood over R replicas of the networks, -2 log[1/R Σ_r L_r(θ)].
+
+    Each replica changes all events at once, so it is the likelihood of the whole sample that is averaged.
+    """
+
+    def __init__(self, replicas: Sequence[NegativeTwoLogLikelihood]) -> None:
+        if not replicas:
+            raise InputError("a marginal likelihood needs at least one replica")
+        super().__init__(replicas[0].parameters)
+        self.replicas = tuple(replicas)
+        self.n_events = replicas[0].n_events
+        self.excluded = np.unique(np.concatenate([replica.excluded for replica in replicas]))
+
+    @classmethod
+    def of(
+        cls, coefficients: Coefficients, basis: Basis, luminosity: float | None = None, exclude: bool = False
+    ) -> MarginalLikelihood:
+        """The likelihood of ``coefficients`` averaged over their replicas."""
+        replicas = range(coefficients.n_replicas)
+        return cls([NegativeTwoLogLikelihood.of(coefficients, basis, r, luminosity, exclude) for r in replicas])
+
+    def value(self, theta: ArrayLike) -> Array:
+        values = np.stack([replica.value(theta) for replica in self.replicas])
+        return -2 * (logsumexp(-values / 2, axis=0) - np.log(len(self.replicas)))
+
+    def gradient(self, theta: ArrayLike) -> Array:
+        return self._shares(theta) @ np.stack([replica.gradient(theta) for replica in self.replicas])
+
+    def curvature(self, theta: ArrayLike) -> Array:
+        share = self._shares(theta)
+        gradients = np.stack([replica.gradient(theta) for replica in self.replicas])
+        centred = gradients - share @ gradients
+        mean = np.tensordot(share, np.stack([replica.curvature(theta) for replica in self.replicas]), 1)
+        return mean - 0.5 * np.einsum("r,rp,rq->pq", share, centred, centred)
+
+    def _shares(self, theta: ArrayLike) -> Array:
+        return softmax(-np.array([replica.value(theta) for replica in self.replicas]) / 2)
+
+
+def scan_grid(parameters: tuple[Parameter, ...], refinement: int = 1) -> Array:
+    """The grid of θ that scans start from, [G, P]: the product of ``axes``."""
+    return np.stack(np.meshgrid(*axes(parameters, refinement), indexing="ij"), -1).reshape(-1, len(parameters))
+
+
+def axes(parameters: tuple[Parameter, ...], refinement: int = 1) -> tuple[Array, ...]:
+    """Points along each parameter: a period without its end point, or the bounds with both ends."""
+    n = refinement * (_GRID_POINTS if len(parameters) == 1 else max(5, int(40_000 ** (1 / len(parameters)))))
+    return tuple(
+        np.linspace(*p.bounds, n + 1) if p.period is None else p.bounds[0] + p.period * np.arange(n) / n for p in parameters
+    )
+
+
+def _slices(rows: Array, columns: int) -> list[Array]:
+    """``rows`` cut so that a matrix of one slice times ``columns`` stays small."""
+    return np.array_split(rows, len(rows) * columns // _CHUNK + 1)
