@@ -19,12 +19,12 @@ RANK_TOLERANCE = 1e-10
 class Closure(JsonRecord):
     """Agreement of N estimated vectors of K components with their exact values.
 
-    ``pulls`` [N, K]: (I_k - exact)/σ_k, NaN where error and difference are both zero (a component that vanishes), infinite
-    where only the error is; ``mean``, ``mean_error``, ``width``, ``width_error`` [K] over the finite ones of them, NaN for
-    fewer than three. ``whitened`` [N, K]: the differences along the eigenvectors of their correlation matrix, each in units
-    of its standard deviation, NaN in directions without variance; ``chi2`` [N] is their sum of squares with ``dof`` [N] degrees
-    of freedom. ``chi2_p`` is the p-value of the sum of all chi2, ``uniformity_p`` that of the events' own p-values being
-    uniform (Kolmogorov-Smirnov).
+    ``pulls`` [N, K]: (I_k - exact)/σ_k, NaN where error and difference are both zero (a component that vanishes),
+    infinite where only the error is; ``mean``, ``mean_error``, ``width``, ``width_error`` [K] over the finite ones of
+    them, NaN for fewer than three. ``whitened`` [N, K]: the differences along the eigenvectors of their correlation
+    matrix, each in units of its standard deviation, NaN in directions without variance; ``chi2`` [N] is their sum of
+    squares with ``dof`` [N] degrees of freedom. ``chi2_p`` is the p-value of the sum of all chi2, ``uniformity_p`` that
+    of the events' own p-values being uniform (Kolmogorov-Smirnov).
     """
 
     pulls: Array

@@ -20,10 +20,10 @@ MIN_MEASUREMENTS = 3
 class PullSummary(JsonRecord):
     """Summary of S measurements of one true value.
 
-    ``pulls`` [S] are NaN where a measurement had no usable error; there are ``unusable`` of those. ``mean`` and ``width`` of
-    the pulls should be 0 and 1. ``bias`` is the mean of α̂ - α and ``spread`` its standard deviation, in the unit of α. All
-    errors are standard errors. ``normality_p`` tests for a Gaussian shape of any mean and width (Shapiro-Wilk),
-    ``standard_p`` for N(0, 1) itself (Cramér-von Mises).
+    ``pulls`` [S] are NaN where a measurement had no usable error; there are ``unusable`` of those. ``mean`` and
+    ``width`` of the pulls should be 0 and 1. ``bias`` is the mean of α̂ - α and ``spread`` its standard deviation, in
+    the unit of α. All errors are standard errors. ``normality_p`` tests for a Gaussian shape of any mean and width
+    (Shapiro-Wilk), ``standard_p`` for N(0, 1) itself (Cramér-von Mises).
     """
 
     pulls: Array
@@ -48,8 +48,8 @@ class PullSummary(JsonRecord):
 def summarise_pulls(estimates: ArrayLike, errors: ArrayLike, truth: ArrayLike, period: float | None = None) -> PullSummary:
     """Pulls of ``estimates`` [S] with ``errors`` [S] around ``truth`` (a number or [S]).
 
-    The difference of two angles is the short way round: give their ``period``. A measurement whose estimate or error is not
-    finite, or whose error is not positive, is left out of all averages and counted.
+    The difference of two angles is the short way round: give their ``period``. A measurement whose estimate or error is
+    not finite, or whose error is not positive, is left out of all averages and counted.
 
     Raises:
         InputError: fewer than three measurements are usable, or the shapes differ.

@@ -1,7 +1,8 @@
 """The score ∂ log p/∂θ of events made at a known θ: its mean must vanish there, its variance is the Fisher information.
 
 The mean score tests the whole likelihood (transfer, acceptance, integral, σ_fid) at the truth without any fit; the
-information tells what precision n events can reach, and how much of the hard-level information the reconstruction keeps.
+information tells what precision n events can reach, and how much of the hard-level information the reconstruction
+keeps.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from bmem.likelihood.coefficients import Coefficients
 class ScoreSummary(JsonRecord):
     """Scores of N events at the ``theta`` [P] that made them.
 
-    ``scores`` [N, P], NaN for the ``excluded`` events with Σ b_k I_k ≤ 0; ``mean`` [P] with standard errors ``mean_error``
-    [P]; ``p_value`` of the hypothesis that the mean is zero (Hotelling's T², all parameters together); ``information``
-    [P, P] per event, E[s sᵀ], with elementwise standard errors ``information_error`` [P, P].
+    ``scores`` [N, P], NaN for the ``excluded`` events with Σ b_k I_k ≤ 0; ``mean`` [P] with standard errors
+    ``mean_error`` [P]; ``p_value`` of the hypothesis that the mean is zero (Hotelling's T², all parameters together);
+    ``information`` [P, P] per event, E[s sᵀ], with elementwise standard errors ``information_error`` [P, P].
     """
 
     theta: Array

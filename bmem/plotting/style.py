@@ -1,0 +1,78 @@
+"""The look of all figures: one style file, one palette, one way to make figures and to save them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bmem.artifacts import atomic_path
+
+LEARNED = "#0072B2"
+"""Colour of what bmem infers or has learned."""
+REFERENCE = "#333333"
+"""Colour of what is known: simulation, truth, nominal values."""
+SECOND = "#D55E00"
+"""Colour of a second curve, and of what needs attention."""
+THIRD = "#009E73"
+"""Colour of a third curve."""
+QUIET = "#8C8C8C"
+"""Colour of guides: levels, zero lines."""
+
+COLUMN = 3.4
+"""Width of a column of a paper in inches."""
+
+FORMATS = ("pdf", "png")
+
+Panels = tuple[Axes, Axes]
+"""Two panels with a common x axis, the upper one first."""
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw what is made inside the block in the style of bmem; the user's own matplotlib settings return afterwards."""
+    with as_file(files("bmem.plotting") / "bmem.mplstyle") as path, plt.style.context(path):
+        yield
+
+
+def new_figure(height: float = 2.6, width: float = COLUMN) -> tuple[Figure, Axes]:
+    """A figure of one panel, sizes in inches; call it inside ``with style():``."""
+    return plt.subplots(figsize=(width, height))
+
+
+def new_panels(height: float = 3.2, width: float = COLUMN, ratio: float = 2.6) -> tuple[Figure, Panels]:
+    """A figure of two panels with a common x axis, the upper one ``ratio`` times as high as the lower one."""
+    figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(width, height), height_ratios=(ratio, 1))
+    figure.get_layout_engine().set(hspace=0.0, h_pad=0.012)  # type: ignore[union-attr, call-arg]
+    for axes in (upper, lower):
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=5, prune="upper" if axes is lower else "lower"))
+    return figure, (upper, lower)
+
+
+def save(figure: Figure, path_stem: Path) -> tuple[Path, ...]:
+    """Write ``figure`` as ``path_stem``.pdf and .png (300 dpi), close it, and return the paths.
+
+    Raises:
+        ArtifactError: the files cannot be written.
+    """
+    stem = Path(path_stem)
+    paths = tuple(stem.with_name(f"{stem.name}.{suffix}") for suffix in FORMATS)
+    with style():
+        for path, suffix in zip(paths, FORMATS, strict=True):
+            # no date in the PDF: the same figure is the same file
+            metadata = {"CreationDate": None} if suffix == "pdf" else {}
+            with atomic_path(path) as temporary:
+                figure.savefig(temporary, format=suffix, metadata=metadata)
+    plt.close(figure)
+    return paths
+
+
+def legend_above(axes: Axes, columns: int = 3) -> None:
+    """Put the legend above the panel, where it can hide no data."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.2, borderpad=0.2)

@@ -1,0 +1,46 @@
+"""Learned transfer density against simulation, one observable at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bmem.plotting.histogram import centres, density
+from bmem.plotting.quantity import Quantity
+from bmem.plotting.style import LEARNED, QUIET, REFERENCE, Panels, legend_above
+
+Array = NDArray[np.float64]
+
+
+def draw_transfer(panels: Panels, simulated: Array, learned: Array, edges: Array, quantity: Quantity) -> dict[str, Any]:
+    """Draw samples of one observable, ``simulated`` [N] and ``learned`` [M], binned between ``edges`` [B + 1].
+
+    ``edges`` and the samples are in the stored unit of ``quantity``. The lower panel is learned over simulated: points
+    carry the error of the learned sample, the band that of the simulated one. Returns "simulated", "simulated_errors",
+    "learned", "ratio" and "ratio_band".
+    """
+    main, lower = panels
+    edges = edges * quantity.scale
+    known, known_error = density(simulated * quantity.scale, edges)
+    model, model_error = density(learned * quantity.scale, edges)
+    x = centres(edges)
+    artists: dict[str, Any] = {}
+    artists["simulated"] = main.stairs(known, edges, color=REFERENCE, alpha=0.15, fill=True, lw=0)
+    main.stairs(known, edges, color=REFERENCE, lw=0.8, label="simulation")
+    artists["simulated_errors"] = main.errorbar(x, known, known_error, fmt="none", color=REFERENCE, lw=0.8)
+    artists["learned"] = main.errorbar(
+        x, model, model_error, np.diff(edges) / 2, fmt="o", ms=2.5, color=LEARNED, lw=0.9, label="learned transfer"
+    )
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio, ratio_error, band = model / known, model_error / known, known_error / known
+    artists["ratio"] = lower.errorbar(x, ratio, ratio_error, np.diff(edges) / 2, fmt="o", ms=2.5, color=LEARNED, lw=0.9)
+    band = np.where(known > 0, band, 0.0)
+    artists["ratio_band"] = lower.stairs(1 + band, edges, baseline=1 - band, fill=True, color=REFERENCE, alpha=0.15, lw=0)
+    lower.axhline(1, color=QUIET, lw=0.7)
+    per_unit = f" [{quantity.unit}$^{{-1}}$]" if quantity.unit else ""
+    main.set(ylabel=rf"$(1/N)\,dN/d{quantity.symbol}${per_unit}", ylim=(0, 1.1 * float((known + known_error).max())))
+    lower.set(xlabel=quantity.label, ylabel="learned / sim.", ylim=(0.5, 1.5), xlim=(edges[0], edges[-1]))
+    legend_above(main, columns=2)
+    return artists
