@@ -9,6 +9,7 @@ TOP = 6
 NAMES = {1: "d", 2: "u", 3: "s", 4: "c", 5: "b", 6: "t"}
 
 BRA, KET, B = "bra", "ket", "b"
+Roles = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Channel:
     second: int
     jet: int
     top: int
-    roles: tuple[str, str, str]
+    roles: Roles
 
     @property
     def name(self) -> str:
