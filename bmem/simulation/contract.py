@@ -10,6 +10,10 @@ from torch import Tensor
 
 from bmem.errors import BmemWarning
 from bmem.events.record import HardEvents, RecoEvents
+from bmem.process.phase_space import PhaseSpace
+
+THJ_PHASE_SPACE = PhaseSpace(sqrt_s=13_000.0, mt=172.5, mh=125.0)
+"""Where the hard events of tHj live unless said otherwise."""
 
 
 @runtime_checkable

@@ -105,7 +105,8 @@ def order_by_pt(objects: Objects) -> Objects:
     pt = torch.where(objects.mask, objects.feature("pt"), -1.0)
     order = torch.argsort(pt, dim=1, descending=True, stable=True)
     mask = objects.mask.gather(1, order)
-    features = objects.features.gather(1, order[..., None].expand_as(objects.features)) * mask[..., None]
+    features = objects.features.gather(1, order[..., None].expand_as(objects.features))
+    features = torch.where(mask[..., None], features, 0.0)
     used = int(mask.sum(1).max()) if len(mask) else 0
     return Objects(features[:, :used], mask[:, :used], objects.names)
 

@@ -9,18 +9,20 @@ from torch import Tensor
 
 from bmem import kinematics
 from bmem.events.record import HardEvents, RecoEvents
+from bmem.process.phase_space import PhaseSpace
+from bmem.simulation.contract import THJ_PHASE_SPACE
 from bmem.simulation.decays import LIGHT, DecaySettings, higgs_decay, top_decay
 from bmem.simulation.detector import DetectorSettings, TruthEvents, detect, merge_close
 
 
 @dataclass(frozen=True)
 class ParametricSettings:
-    """Settings of the parametric response. Partons become jets with a mass of ``jet_mass`` · pT on average."""
+    """Settings of the parametric response: of the decays, of the detector, and of jets made of one parton."""
 
     decays: DecaySettings = field(default_factory=DecaySettings)
     detector: DetectorSettings = field(default_factory=DetectorSettings)
-    jet_mass: float = 0.12
-    """Mean of m/pT of the jet that a parton makes; m follows a Rayleigh distribution, added to the parton's own mass."""
+    jet_mass: float = 0.15
+    """Mean of m/pT of the jet that a parton makes, as Pythia has it; m is Rayleigh, on top of the parton's own mass."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class ParametricResponse:
     """tHj hard events → decays → detector, without parton shower; see `bmem.simulation.contract.Response`."""
 
     settings: ParametricSettings = field(default_factory=ParametricSettings)
+    phase_space: PhaseSpace = THJ_PHASE_SPACE
 
     def __call__(self, hard: HardEvents, rng: torch.Generator) -> RecoEvents:
         return detect(self.truth(hard, rng), self.settings.detector, rng)
@@ -35,7 +38,7 @@ class ParametricResponse:
     def truth(self, hard: HardEvents, rng: torch.Generator) -> TruthEvents:
         """Photons and parton jets before the detector: j, b, q, q̄' with close ones merged."""
         s = self.settings
-        top, higgs, jet = final_state(hard.x)
+        top, higgs, jet = self.phase_space.to_momenta(hard.x)[0].unbind(-2)
         photons = higgs_decay(higgs, rng)
         daughters, flavours = top_decay(top, s.decays, rng)
         partons = torch.cat([jet[:, None], daughters], dim=1)
@@ -45,16 +48,6 @@ class ParametricResponse:
         activity = _cone_activity(photons, partons, s.detector.isolation_cone)
         truth = TruthEvents(photons, everything[:, :2], activity, jets, everything, flavour)
         return merge_close(truth, s.detector.jet_radius)
-
-
-def final_state(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Four-vectors of t, H and j, [N, 4] each, at points (pT_H, φ_H, y_H, pT_j, φ_j, y_j, y_t)."""
-    pt_h, phi_h, y_h, pt_j, phi_j, y_j, y_t = x.unbind(-1)
-    higgs = kinematics.from_pt_y_phi(pt_h, y_h, phi_h, 125.0)
-    jet = kinematics.from_pt_y_phi(pt_j, y_j, phi_j, 0.0)
-    px, py = (-higgs - jet)[:, 1:3].unbind(-1)
-    top = kinematics.from_pt_y_phi(torch.hypot(px, py), y_t, torch.atan2(py, px), 172.5)
-    return top, higgs, jet
 
 
 def _add_mass(partons: Tensor, mean: float, rng: torch.Generator) -> Tensor:

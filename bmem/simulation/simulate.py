@@ -23,19 +23,23 @@ from bmem.rng import generator
 from bmem.simulation.contract import FailedEventsWarning, Response, SimulatedEvents
 
 
-class Accept(Protocol):
-    """What is needed of a selection."""
+class Cuts(Protocol):
+    """What is needed of a selection; ``bmem.events.selection.Selection`` is one."""
 
     def accept(self, reco: RecoEvents) -> Tensor:
         """Which events to keep: [N] bool."""
         ...
 
+    def keep_objects(self, reco: RecoEvents) -> RecoEvents:
+        """Only the objects that pass their own cuts."""
+        ...
+
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the work is cut and spread: ``block`` events share one stream of random numbers, ``workers`` processes the blocks."""
+    """How the work is cut and spread: ``block`` events share one random stream, ``workers`` processes share the blocks."""
 
-    block: int = 10_000
+    block: int = 2_000
     workers: int = 1
 
     def __post_init__(self) -> None:
@@ -48,7 +52,7 @@ class _Task:
     """Everything that the result of one block depends on."""
 
     response: Response
-    selection: Accept
+    selection: Cuts
     seed: int
     index: int
     hard: HardEvents
@@ -58,13 +62,13 @@ class _Task:
         reco = self.response(self.hard, generator(self.seed, "response", self.index))
         failed = reco.failed if isinstance(reco, SimulatedEvents) else torch.zeros(len(reco), dtype=torch.bool)
         accepted = self.selection.accept(reco) & ~failed
-        return PairedEvents(self.hard, accepted, reco[accepted]), int(failed.sum())
+        return PairedEvents(self.hard, accepted, self.selection.keep_objects(reco[accepted])), int(failed.sum())
 
 
 def simulate(
     hard: HardEvents,
     response: Response,
-    selection: Accept,
+    selection: Cuts,
     seed: int,
     *,
     schedule: Schedule | None = None,
