@@ -152,7 +152,6 @@ class CouplingFlow(ConditionalDensity):
     def architecture(self) -> dict[str, Any]:
         """What a file of weights must agree with, JSON-able."""
         return {
-            "network": type(self).__name__,
             "dim": self.noise_dim,
             "circular": list(self.circular),
             "periodic_condition": list(self.periodic_condition),

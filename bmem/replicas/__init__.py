@@ -1,0 +1,6 @@
+"""Posteriors over network weights, and replicas drawn from them."""
+
+from bmem.replicas.contract import Replicas, WeightPosterior
+from bmem.replicas.point import PointEstimate
+
+__all__ = ["PointEstimate", "Replicas", "WeightPosterior"]

@@ -1,0 +1,1 @@
+"""Invertible maps with their log-Jacobians, one interface."""

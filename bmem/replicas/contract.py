@@ -1,0 +1,118 @@
+"""Contracts of the network uncertainty: a posterior over weights, and replicas drawn from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.utils import _pytree as pytree
+
+from bmem.errors import InputError
+from bmem.replicas.storage import load_weights, save_weights
+from bmem.training.loop import Objective, Progress
+from bmem.training.settings import History, TrainingSettings
+
+
+class _Method(nn.Module):
+    """Gives any method of a module the name ``forward``, which is what ``functional_call`` calls."""
+
+    def __init__(self, module: nn.Module, method: str) -> None:
+        super().__init__()
+        self.module = module
+        self.method = method
+
+    def forward(self, *args: Any) -> Any:
+        return getattr(self.module, self.method)(*args)
+
+
+@dataclass(frozen=True)
+class Replicas:
+    """R networks of one architecture.
+
+    Attributes:
+        module: the architecture; its own weights are never used.
+        weights: parameters and buffers by the names in the state dict, each stacked [R, ...], without gradients.
+    """
+
+    module: nn.Module
+    weights: dict[str, Tensor]
+
+    def __post_init__(self) -> None:
+        expected = self.module.state_dict()
+        name = type(self.module).__name__
+        if not expected or self.weights.keys() != expected.keys():
+            raise InputError(f"weights for a {name} lack or exceed {sorted(self.weights.keys() ^ expected.keys()) or 'all'}")
+        counts = {len(value) for value in self.weights.values()}
+        wrong = [key for key, value in self.weights.items() if value.shape[1:] != expected[key].shape]
+        if wrong or len(counts) != 1:
+            raise InputError(f"weights for a {name} are stacked as [R, ...]; here R is {sorted(counts)}, other shapes: {wrong}")
+
+    @classmethod
+    def of(cls, *modules: nn.Module) -> Replicas:
+        """Stack copies of the weights of modules of one architecture."""
+        states = [module.state_dict() for module in modules]
+        return cls(modules[0], {name: torch.stack([state[name].detach() for state in states]) for name in states[0]})
+
+    def __len__(self) -> int:
+        """The number R of networks."""
+        return len(next(iter(self.weights.values())))
+
+    def __call__(self, method: str, *args: Tensor) -> Any:
+        """Evaluate ``method`` of all R networks at the same arguments: every tensor it returns becomes [R, ...].
+
+        ``replicas("log_prob", x, condition)`` is one batched call. A method that draws random numbers takes them as an
+        argument (``from_noise``); one that needs gradients of the weights is not for replicas.
+        """
+        network = _Method(self.module, method)
+
+        def single(weights: dict[str, Tensor]) -> Any:
+            return functional_call(network, {f"module.{name}": value for name, value in weights.items()}, args)
+
+        if len(self) == 1:
+            result = single({name: value[0] for name, value in self.weights.items()})
+            return pytree.tree_map(lambda value: value.unsqueeze(0), result)
+        return vmap(single)(self.weights)
+
+    def save(self, path: Path, settings: Mapping[str, Any] | None = None, parents: Mapping[str, Path] | None = None) -> None:
+        """Write the weights as an artifact (safetensors and header) with its provenance.
+
+        Raises:
+            ArtifactError: it cannot be written.
+        """
+        save_weights(path, self.module, self.weights, settings, parents)
+
+    @classmethod
+    def load(cls, path: Path, module: nn.Module) -> Replicas:
+        """Read what ``save`` wrote, for a ``module`` of the same architecture.
+
+        Raises:
+            ArtifactError: missing, damaged or foreign, or of another architecture (the message names what differs).
+        """
+        return cls(module, load_weights(path, module))
+
+
+class WeightPosterior(Protocol):
+    """A posterior over the weights of a network: first ``fit``, then ``sample``."""
+
+    def fit(
+        self,
+        module: nn.Module,
+        objective: Objective,
+        data: tuple[Tensor, ...],
+        settings: TrainingSettings,
+        seed: int,
+        *,
+        checkpoint: Path | None = None,
+        progress: Progress | None = None,
+    ) -> History:
+        """Train on ``data``; the arguments are those of ``bmem.training.fit``."""
+        ...
+
+    def sample(self, n: int, rng: torch.Generator) -> Replicas:
+        """Draw ``n`` networks."""
+        ...
