@@ -88,12 +88,12 @@ class NegativeTwoLogLikelihood(Objective):
         fiducial: σ_k [K] in pb.
         basis: the morphing basis b(θ).
         luminosity: L in 1/pb makes the likelihood extended; None uses the shape alone.
-        exclude: whether to leave out events whose Σ b_k I_k is not positive everywhere, instead of refusing them; their
-            indices are in ``excluded``. N in the rate term still counts them.
+        exclude: events (indices or mask) to leave out of the shape; the rate term still counts them. ``unusable_events``
+            finds those that have to be.
 
     Raises:
-        InputError: shapes do not fit, an integral is not finite, there is no event, σ_fid is not positive, or an event's
-            density is not positive somewhere in the range of θ; the message names the events.
+        InputError: shapes do not fit, there is no event, σ_fid is not positive, or an integral is not finite or an event's
+            density not positive somewhere in the range of θ; the message names the events.
     """
 
     def __init__(
@@ -102,23 +102,31 @@ class NegativeTwoLogLikelihood(Objective):
         fiducial: ArrayLike,
         basis: Basis,
         luminosity: float | None = None,
-        exclude: bool = False,
+        exclude: ArrayLike = (),
     ) -> None:
         super().__init__(basis.parameters)
-        self.integrals = np.asarray(integrals, dtype=np.float64)
+        every = np.asarray(integrals, dtype=np.float64)
+        self.n_events = len(every)
+        self.excluded = np.unique(np.arange(self.n_events)[np.asarray(exclude, dtype=None if np.size(exclude) else int)])
+        self.integrals = np.delete(every, self.excluded, axis=0)
         self.fiducial = np.asarray(fiducial, dtype=np.float64)
         self.basis = basis
         self.luminosity = luminosity
-        self.excluded = self._unusable()
-        self.n_events = len(self.integrals)
-        if self.excluded.size and not exclude:
-            raise InputError(
-                f"{self.excluded.size} of {self.n_events} events lack a positive density for every θ (or are not finite), "
-                f"the first: {self.excluded[:10].tolist()}; integrate them with more points, or set exclude=True"
-            )
-        self.integrals = np.delete(self.integrals, self.excluded, axis=0)
+        self._check()
+
+    def _check(self) -> None:
         if len(self.integrals) == 0:
             raise InputError("no event is left for the likelihood")
+        unusable = _unusable(self.integrals, self.basis)
+        if unusable.size:
+            events = np.delete(np.arange(self.n_events), self.excluded)[unusable]
+            raise InputError(
+                f"{events.size} of {self.n_events} events lack a finite and positive density for every θ, the first: "
+                f"{events[:10].tolist()}; integrate them with more points, or exclude what unusable_events() returns"
+            )
+        b = self.basis.value(scan_grid(self.parameters))
+        if self.fiducial.shape != b.shape[-1:] or not (b @ self.fiducial > 0).all():
+            raise InputError(f"σ_fid must be positive for every θ, with {b.shape[-1]} components, not {self.fiducial}")
 
     @classmethod
     def of(
@@ -127,39 +135,14 @@ class NegativeTwoLogLikelihood(Objective):
         basis: Basis,
         replica: int = 0,
         luminosity: float | None = None,
-        exclude: bool = False,
+        exclude: ArrayLike = (),
     ) -> NegativeTwoLogLikelihood:
         """The likelihood of all events of ``coefficients`` in one replica."""
         return cls(coefficients.values[replica], coefficients.fiducial[replica], basis, luminosity, exclude)
 
-    def _unusable(self) -> NDArray[np.int64]:
-        """Indices of the events without a finite and positive density everywhere."""
-        b = self.basis.value(scan_grid(self.parameters))
-        components = b.shape[-1]
-        if self.integrals.ndim != 2 or self.integrals.shape[1] != components or self.fiducial.shape != (components,):
-            raise InputError(
-                f"the basis has {components} components, but integrals [N, K] and fiducial cross sections [K] have shapes "
-                f"{self.integrals.shape} and {self.fiducial.shape}"
-            )
-        if not (b @ self.fiducial > 0).all():
-            raise InputError("the fiducial cross section is not positive for every θ; estimate it with more points")
-        lowest, highest = self._extremes(self.integrals, b)
-        usable = (lowest > 0) & np.isfinite(highest)
-        close = np.flatnonzero(usable & (lowest < _NEARLY_ZERO * highest))
-        if close.size and len(self.parameters) == 1:
-            fine = self.basis.value(scan_grid(self.parameters, _REFINEMENT))
-            usable[close] = self._extremes(self.integrals[close], fine)[0] > 0
-        return np.flatnonzero(~usable)
-
-    @staticmethod
-    def _extremes(integrals: Array, b: Array) -> tuple[Array, Array]:
-        """Smallest and largest density [N] over a grid of basis values [G, K]; NaN where an integral is NaN."""
-        lowest, highest = [], []
-        for part in _slices(integrals, len(b)):
-            densities = part @ b.T
-            lowest.append(densities.min(-1))
-            highest.append(densities.max(-1))
-        return np.concatenate(lowest), np.concatenate(highest)
+    def with_integrals(self, integrals: ArrayLike, fiducial: ArrayLike) -> NegativeTwoLogLikelihood:
+        """The same with other estimates of all integrals [N, K] and of σ_k [K], a bootstrap resample, say."""
+        return NegativeTwoLogLikelihood(integrals, fiducial, self.basis, self.luminosity, self.excluded)
 
     def value(self, theta: ArrayLike) -> Array:
         b = self.basis.value(theta)
@@ -233,11 +216,11 @@ class MarginalLikelihood(Objective):
         super().__init__(replicas[0].parameters)
         self.replicas = tuple(replicas)
         self.n_events = replicas[0].n_events
-        self.excluded = np.unique(np.concatenate([replica.excluded for replica in replicas]))
+        self.excluded = replicas[0].excluded
 
     @classmethod
     def of(
-        cls, coefficients: Coefficients, basis: Basis, luminosity: float | None = None, exclude: bool = False
+        cls, coefficients: Coefficients, basis: Basis, luminosity: float | None = None, exclude: ArrayLike = ()
     ) -> MarginalLikelihood:
         """The likelihood of ``coefficients`` averaged over their replicas."""
         replicas = range(coefficients.n_replicas)
@@ -259,6 +242,38 @@ class MarginalLikelihood(Objective):
 
     def _shares(self, theta: ArrayLike) -> Array:
         return softmax(-np.array([replica.value(theta) for replica in self.replicas]) / 2)
+
+
+def unusable_events(coefficients: Coefficients, basis: Basis) -> NDArray[np.int64]:
+    """Indices of events whose Σ_k b_k I_k is not finite and positive for every θ in every replica and resample."""
+    components = coefficients.values.shape[-1]
+    estimates = [coefficients.values] if coefficients.bootstrap is None else [coefficients.values, *coefficients.bootstrap]
+    found = [_unusable(v.reshape(-1, components), basis) % coefficients.n_events for v in estimates]
+    return np.unique(np.concatenate(found))
+
+
+def _unusable(integrals: Array, basis: Basis) -> NDArray[np.int64]:
+    """Indices of the rows of ``integrals`` [N, K] without a finite and positive density everywhere."""
+    b = basis.value(scan_grid(basis.parameters))
+    if integrals.ndim != 2 or integrals.shape[1] != b.shape[-1]:
+        raise InputError(f"the basis has {b.shape[-1]} components, but the integrals have shape {integrals.shape}")
+    lowest, highest = _extremes(integrals, b)
+    usable = (lowest > 0) & np.isfinite(highest)
+    close = np.flatnonzero(usable & (lowest < _NEARLY_ZERO * highest))
+    if close.size and len(basis.parameters) == 1:
+        fine = basis.value(scan_grid(basis.parameters, _REFINEMENT))
+        usable[close] = _extremes(integrals[close], fine)[0] > 0
+    return np.flatnonzero(~usable)
+
+
+def _extremes(integrals: Array, b: Array) -> tuple[Array, Array]:
+    """Smallest and largest density [N] over a grid of basis values [G, K]; NaN where an integral is NaN."""
+    lowest, highest = [], []
+    for part in _slices(integrals, len(b)):
+        densities = part @ b.T
+        lowest.append(densities.min(-1))
+        highest.append(densities.max(-1))
+    return np.concatenate(lowest), np.concatenate(highest)
 
 
 def scan_grid(parameters: tuple[Parameter, ...], refinement: int = 1) -> Array:

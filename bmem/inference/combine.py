@@ -1,0 +1,155 @@
+"""One estimate with its uncertainty budget: statistical, integration and network, from replicas and resamples.
+
+Every (replica, resample) gives its own likelihood and estimate; a source is the spread of the estimates when only it varies.
+Where the likelihood has several minima, the one nearest to the central estimate is followed, and how often another one was
+the lowest is reported as ``switched``: a jump from α to -α is an ambiguity, not a width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bmem.inference.fit import FitResult, difference, fit
+from bmem.inference.objective import Basis, MarginalLikelihood, NegativeTwoLogLikelihood
+from bmem.likelihood.coefficients import Coefficients
+from bmem.process.contract import Parameter
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How ``n`` estimates lie around a central one.
+
+    ``mean`` [P] of their deviations and standard deviation ``std`` [P]; ``switched`` is the share of them whose global
+    minimum was another than the one followed.
+    """
+
+    n: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    switched: float
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Uncertainties of each parameter [P], one standard deviation each.
+
+    ``statistical`` from the curvature of the marginal likelihood (NaN where there is none: use intervals);
+    ``integration_linear`` from the Monte Carlo covariance of the integrals and of σ_k by linear propagation, averaged in
+    quadrature over replicas; ``integration`` the spread over bootstrap resamples, None if none were kept; ``network`` the
+    spread over replicas, None with a single one (not evaluated).
+    """
+
+    estimate: FitResult
+    statistical: tuple[float, ...]
+    integration_linear: tuple[float, ...]
+    integration: Spread | None
+    network: Spread | None
+
+    @property
+    def total(self) -> Array:
+        """All evaluated sources in quadrature [P], the integration error by the bootstrap where there is one."""
+        integration = self.integration_linear if self.integration is None else self.integration.std
+        network = np.zeros(len(self.statistical)) if self.network is None else self.network.std
+        return np.sqrt(np.square(self.statistical) + np.square(integration) + np.square(network))
+
+    def __str__(self) -> str:
+        return "\n".join(self._line(i, parameter) for i, parameter in enumerate(self.estimate.parameters))
+
+    def _line(self, i: int, parameter: Parameter) -> str:
+        network = "not evaluated" if self.network is None else f"{self.network.std[i]:.4f}"
+        integration = self.integration_linear[i] if self.integration is None else self.integration.std[i]
+        return (
+            f"{parameter.name} = {self.estimate.theta[i]:.4f} ± {self.statistical[i]:.4f} (statistical) "
+            f"± {integration:.4f} (integration); network: {network}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {**asdict(self), "estimate": self.estimate.to_dict(), "total": self.total.tolist()}
+
+
+def budget(
+    coefficients: Coefficients, basis: Basis, luminosity: float | None = None, exclude: ArrayLike = ()
+) -> tuple[MarginalLikelihood, Budget]:
+    """Fit the likelihood averaged over replicas and take the budget of its global minimum.
+
+    Args:
+        coefficients: of the sample, with any number of replicas, with or without resamples.
+        basis: the morphing basis.
+        luminosity: see ``NegativeTwoLogLikelihood``.
+        exclude: indices of events to leave out, from ``unusable_events``.
+
+    Returns:
+        The marginal likelihood, for curves and intervals, and the budget.
+    """
+    objective = MarginalLikelihood.of(coefficients, basis, luminosity, exclude)
+    estimate = fit(objective)
+    fits = [fit(replica) for replica in objective.replicas]
+    centres = [np.array(result.nearest(estimate.theta).theta) for result in fits]
+    linear = [
+        np.diag(linear_covariance(replica, centre, coefficients.covariance[r], coefficients.fiducial_covariance[r]))
+        for r, (replica, centre) in enumerate(zip(objective.replicas, centres, strict=True))
+    ]
+    return objective, Budget(
+        estimate=estimate,
+        statistical=estimate.best.error,
+        integration_linear=tuple(float(e) for e in np.sqrt(np.mean(linear, axis=0))),
+        integration=_integration(coefficients, objective, centres),
+        network=spread(fits, estimate.theta) if len(fits) > 1 else None,
+    )
+
+
+def spread(fits: Sequence[FitResult], centre: Array) -> Spread:
+    """The spread of at least two fits around ``centre`` [P], each by its minimum nearest to it."""
+    followed = [result.nearest(centre) for result in fits]
+    deviations = difference(np.array([m.theta for m in followed]), centre, fits[0].parameters)
+    return Spread(
+        n=len(fits),
+        mean=tuple(float(d) for d in deviations.mean(0)),
+        std=tuple(float(d) for d in deviations.std(0, ddof=1)),
+        switched=float(np.mean([m is not result.best for m, result in zip(followed, fits, strict=True)])),
+    )
+
+
+def linear_covariance(
+    objective: NegativeTwoLogLikelihood, theta: ArrayLike, covariance: Array, fiducial_covariance: Array
+) -> Array:
+    """Covariance [P, P] of the estimate ``theta`` from that of the integrals [N, K, K] and of σ_k [K, K], to first order.
+
+    With g the gradient and H the second derivatives of -2 log L, δθ = -H⁻¹ (∂g/∂I δI + ∂g/∂σ δσ). NaN where H is not
+    positive definite.
+    """
+    curvature = objective.curvature(theta)
+    if not np.linalg.eigvalsh(curvature)[0] > 0:
+        return np.full(curvature.shape, np.nan)
+    of_integrals, of_fiducial = objective.score_jacobians(theta)
+    kept = np.delete(covariance, objective.excluded, axis=0)
+    of_score = np.einsum("npk,nkl,nql->pq", of_integrals, kept, of_integrals, optimize=True)
+    of_score += of_fiducial @ fiducial_covariance @ of_fiducial.T
+    inverse = np.linalg.inv(curvature)
+    return inverse @ of_score @ inverse
+
+
+def _integration(coefficients: Coefficients, objective: MarginalLikelihood, centres: Sequence[Array]) -> Spread | None:
+    """Spread over resamples, within each replica around its own estimate, averaged over replicas (std in quadrature)."""
+    if coefficients.bootstrap is None or coefficients.fiducial_bootstrap is None:
+        return None
+    resamples = range(coefficients.bootstrap.shape[1])
+    samples = [coefficients.resample(b) for b in resamples]
+    spreads = [
+        spread([fit(replica.with_integrals(s.values[r], s.fiducial[r])) for s in samples], centres[r])
+        for r, replica in enumerate(objective.replicas)
+    ]
+    return Spread(
+        n=sum(s.n for s in spreads),
+        mean=tuple(float(m) for m in np.mean([s.mean for s in spreads], axis=0)),
+        std=tuple(float(e) for e in np.sqrt(np.mean(np.square([s.std for s in spreads]), axis=0))),
+        switched=float(np.mean([s.switched for s in spreads])),
+    )
