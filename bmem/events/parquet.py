@@ -1,0 +1,140 @@
+"""Events in Parquet files: those that bmem writes, with a header beside them, and those that users bring.
+
+Columns: ``bmem.events.columns``. Own files are guarded by the checksum of their header; in a user's file
+(``import_parquet``) every value is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+
+from bmem import artifacts
+from bmem.errors import ArtifactError, EventFileError, InputError
+from bmem.events import observed
+from bmem.events.columns import HARD_COLUMNS, TRUTH_COLUMNS, Events, from_table, slices, to_table
+from bmem.events.record import HardEvents, PairedEvents, RecoEvents
+
+KIND = "events"
+ROWS = 100_000
+"""Events in a row group: what is held in memory besides the events themselves."""
+
+Record = TypeVar("Record", HardEvents, PairedEvents, RecoEvents)
+Settings = Mapping[str, Any]
+Parents = Mapping[str, Path]
+
+
+def write_pairs(
+    path: Path, pairs: PairedEvents, settings: Settings | None = None, parents: Parents | None = None
+) -> artifacts.Header:
+    """Write hard events with what became of them, as an artifact."""
+    return _write(path, pairs, settings, parents)
+
+
+def write_hard(
+    path: Path, hard: HardEvents, settings: Settings | None = None, parents: Parents | None = None
+) -> artifacts.Header:
+    """Write hard events alone, as an artifact."""
+    return _write(path, hard, settings, parents)
+
+
+def write_reco(
+    path: Path, reco: RecoEvents, settings: Settings | None = None, parents: Parents | None = None
+) -> artifacts.Header:
+    """Write observed events, without truth, as an artifact."""
+    return _write(path, reco, settings, parents)
+
+
+def read_pairs(path: Path) -> PairedEvents:
+    """Read what ``write_pairs`` wrote; ArtifactError as ``read_any``, and if the file holds something else."""
+    return _read(path, PairedEvents)
+
+
+def read_hard(path: Path) -> HardEvents:
+    """Read what ``write_hard`` wrote; ArtifactError as ``read_any``, and if the file holds something else."""
+    return _read(path, HardEvents)
+
+
+def read_reco(path: Path) -> RecoEvents:
+    """Read what ``write_reco`` wrote; ArtifactError as ``read_any``, and if the file holds something else."""
+    return _read(path, RecoEvents)
+
+
+def read_any(path: Path) -> Events:
+    """Read an artifact of events: which record it is follows from its columns.
+
+    Raises:
+        ArtifactError: it is missing, damaged, foreign, or of a newer format.
+    """
+    artifacts.verify(path, KIND)
+    try:
+        return from_table(pq.read_table(path, partitioning=None))
+    except (pa.ArrowException, OSError, InputError) as error:
+        raise ArtifactError(f"{path}: not the layout of bmem's events ({error}); delete it and run again") from error
+
+
+def import_parquet(path: Path) -> Events:
+    """Read a Parquet file that bmem did not write.
+
+    Observed events need ``photons`` (list of pt, eta, phi, isolated) and ``jets`` (list of pt, eta, phi, mass, btag), in
+    GeV and radians. Hard events need ``hard``, ``theta``, ``weight``, and may have ``pdg``. Pairs need all of these and
+    ``accepted``. Other columns are ignored. The objects of an event come back ordered by pT.
+
+    Raises:
+        EventFileError: the file is not Parquet, damaged or empty, a column is missing or of the wrong type, or a value is
+            not finite or out of range; the message names column and event.
+    """
+    try:
+        table = pq.read_table(path, partitioning=None)
+    except (pa.ArrowException, OSError) as error:
+        raise EventFileError(f"{path}: not a readable Parquet file ({error}); copy or write it again") from error
+    if not table.num_rows:
+        raise EventFileError(f"{path}: holds no events")
+    names = set(table.column_names)
+    wanted = {} if set(HARD_COLUMNS) <= names and not names & set(observed.FEATURES) else observed.FEATURES
+    known = table.select([name for name in table.column_names if name in (*TRUTH_COLUMNS, *wanted)])
+    try:
+        events = from_table(known, wanted)
+    except InputError as error:
+        raise EventFileError(f"{path}: {error}") from error
+    return _checked(path, events)
+
+
+def _write(path: Path, events: Events, settings: Settings | None, parents: Parents | None) -> artifacts.Header:
+    def writer(temporary: Path) -> None:
+        pieces = slices(events, ROWS)
+        schema = to_table(pieces[0]).schema
+        with pq.ParquetWriter(temporary, schema, compression="zstd", compression_level=1, use_dictionary=False) as file:
+            for piece in pieces:
+                file.write_table(to_table(piece))
+
+    return artifacts.write(path, KIND, writer, settings, parents)
+
+
+def _read(path: Path, kind: type[Record]) -> Record:
+    events = read_any(path)
+    if not isinstance(events, kind):
+        raise ArtifactError(f"{path}: holds {type(events).__name__}, but {kind.__name__} was asked for")
+    return events
+
+
+def _checked(path: Path, events: Events) -> Events:
+    """``events`` if every value is sound."""
+    if isinstance(events, RecoEvents):
+        return observed.checked(str(path), events)
+    hard = events if isinstance(events, HardEvents) else events.hard
+    for name, values in {"hard": hard.x, "theta": hard.theta, "weight": hard.weight[:, None]}.items():
+        sound = torch.isfinite(values).all(dim=1)
+        if not sound.all():
+            raise EventFileError(
+                f"{path}: event {int((~sound).nonzero()[0]) + 1}: {name} is not finite; correct or drop the event"
+            )
+    if isinstance(events, HardEvents):
+        return events
+    numbers = events.accepted.nonzero()[:, 0] + 1
+    return PairedEvents(hard, events.accepted, observed.checked(str(path), events.reco, numbers))
