@@ -6,25 +6,29 @@ the block size only: not on the number of workers, nor on whether the run was in
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import pickle
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
-from bmem.errors import InputError
+from bmem import artifacts
+from bmem.errors import ArtifactError, InputError
+from bmem.events import parquet
 from bmem.events.record import HardEvents, PairedEvents, RecoEvents, concatenate_pairs
 from bmem.rng import generator
 from bmem.simulation.contract import FailedEventsWarning, Response, SimulatedEvents
 
 
 class Cuts(Protocol):
-    """What is needed of a selection; ``bmem.events.selection.Selection`` is one."""
+    """What is needed of a selection; ``bmem.events.selection.Selection`` is one. Its ``repr`` must name all its settings."""
 
     def accept(self, reco: RecoEvents) -> Tensor:
         """Which events to keep: [N] bool."""
@@ -37,32 +41,19 @@ class Cuts(Protocol):
 
 @dataclass(frozen=True)
 class Schedule:
-    """How the work is cut and spread: ``block`` events share one random stream, ``workers`` processes share the blocks."""
+    """How the work is cut, spread and kept.
+
+    ``block`` events share one stream of random numbers; ``workers`` processes share the blocks; finished blocks are kept in
+    the folder ``cache``, if there is one, and found there by a later run, which only does what is missing.
+    """
 
     block: int = 2_000
     workers: int = 1
+    cache: Path | None = None
 
     def __post_init__(self) -> None:
         if self.block < 1 or self.workers < 1:
             raise InputError(f"Schedule: block {self.block} and workers {self.workers} must be at least 1")
-
-
-@dataclass(frozen=True)
-class _Task:
-    """Everything that the result of one block depends on."""
-
-    response: Response
-    selection: Cuts
-    seed: int
-    index: int
-    hard: HardEvents
-
-    def run(self) -> tuple[PairedEvents, int]:
-        """The pairs, and how many events failed."""
-        reco = self.response(self.hard, generator(self.seed, "response", self.index))
-        failed = reco.failed if isinstance(reco, SimulatedEvents) else torch.zeros(len(reco), dtype=torch.bool)
-        accepted = self.selection.accept(reco) & ~failed
-        return PairedEvents(self.hard, accepted, self.selection.keep_objects(reco[accepted])), int(failed.sum())
 
 
 def simulate(
@@ -79,47 +70,136 @@ def simulate(
     Args:
         hard: N hard events; ``hard.repeat(k)`` simulates each of them k times.
         response: the simulation chain.
-        selection: decides which reconstructed events are accepted and kept.
+        selection: decides which events are accepted, and which of their objects are kept.
         seed: of the whole simulation.
-        schedule: block size (part of what the result depends on), number of processes.
+        schedule: block size (part of what the result depends on), number of processes, folder for finished blocks.
         progress: called with (events done, N) after each block.
 
     Raises:
         InputError: no events, or coordinates that are not finite.
+        ArtifactError: a block in the cache is damaged or belongs to another simulation, or a block cannot be written.
+
+    Warns:
+        FailedEventsWarning: events that the response could not simulate; they count as not accepted.
     """
     schedule = schedule or Schedule()
-    bad = ~torch.isfinite(hard.x).all(-1)
-    if len(hard) == 0 or bad.any():
-        what = f"event {int(bad.nonzero()[0])} has coordinates that are not finite" if len(hard) else "there are no events"
-        raise InputError(f"simulate: {what}; check where the hard events come from")
-    blocks = hard.x.shape[0] // schedule.block + bool(hard.x.shape[0] % schedule.block)
-    tasks = [_Task(response, selection, seed, i, hard[i * schedule.block : (i + 1) * schedule.block]) for i in range(blocks)]
-    done: dict[int, PairedEvents] = {}
-    failures = 0
-    for index, (pairs, failed) in _run_all(tasks, schedule.workers):
-        done[index] = pairs
-        failures += failed
+    _check(hard)
+    index = torch.arange(len(hard)).split(schedule.block)
+    tasks = [_Task(response, selection, seed, i, hard[block]) for i, block in enumerate(index)]
+    finished: dict[int, _Block] = {}
+    for i, block in _all_blocks(tasks, schedule):
+        finished[i] = block
         if progress is not None:
-            progress(sum(map(len, done.values())), len(hard))
-    if failures:
-        message = f"{failures} of {len(hard)} events could not be simulated: counted as not accepted"
+            progress(sum(len(done.pairs) for done in finished.values()), len(hard))
+    failed = sum(block.failed for block in finished.values())
+    if failed:
+        message = f"{failed} of {len(hard)} events could not be simulated: counted as not accepted"
         warnings.warn(FailedEventsWarning(message), stacklevel=2)
-    return concatenate_pairs([done[i] for i in range(blocks)])
+    return concatenate_pairs([finished[i].pairs for i in range(len(tasks))])
 
 
-def _run_all(tasks: list[_Task], workers: int) -> Iterator[tuple[int, tuple[PairedEvents, int]]]:
-    """Yield (index, result) of each task as it is finished."""
-    if workers == 1 or len(tasks) == 1:
+class _Block(NamedTuple):
+    """The pairs of one block, and how many of its events failed."""
+
+    pairs: PairedEvents
+    failed: int
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Everything that one block depends on."""
+
+    response: Response
+    selection: Cuts
+    seed: int
+    index: int
+    hard: HardEvents
+
+    def run(self) -> _Block:
+        reco = self.response(self.hard, generator(self.seed, "response", self.index))
+        failed = reco.failed if isinstance(reco, SimulatedEvents) else torch.zeros(len(reco), dtype=torch.bool)
+        accepted = self.selection.accept(reco) & ~failed
+        kept = self.selection.keep_objects(reco[accepted])
+        return _Block(PairedEvents(self.hard, accepted, kept), int(failed.sum()))
+
+    def settings(self) -> dict[str, Any]:
+        """What tells this block from that of another simulation."""
+        digest = hashlib.sha256(self.hard.x.numpy().tobytes())
+        if self.hard.pdg is not None:
+            digest.update(self.hard.pdg.numpy().tobytes())
+        return {
+            "response": repr(self.response),
+            "selection": repr(self.selection),
+            "seed": self.seed,
+            "block": self.index,
+            "hard events": digest.hexdigest(),
+        }
+
+
+def _check(hard: HardEvents) -> None:
+    if len(hard) == 0:
+        raise InputError("simulate: there are no hard events")
+    bad = ~torch.isfinite(hard.x).all(-1)
+    if bad.any():
+        raise InputError(
+            f"simulate: {int(bad.sum())} hard events have coordinates that are not finite, the first is number "
+            f"{int(bad.nonzero()[0])}; check where they come from"
+        )
+
+
+def _all_blocks(tasks: Sequence[_Task], schedule: Schedule) -> Iterator[tuple[int, _Block]]:
+    """Yield (index, block): first what the cache holds, then the others as they are finished."""
+    missing = []
+    for task in tasks:
+        block = None if schedule.cache is None else _load(schedule.cache, task)
+        if block is None:
+            missing.append(task)
+        else:
+            yield task.index, block
+    for index, block in _run(missing, schedule.workers):
+        if schedule.cache is not None:
+            _store(schedule.cache, tasks[index], block)
+        yield index, block
+
+
+def _path(cache: Path, task: _Task) -> Path:
+    return cache / f"block-{task.index:06d}.parquet"
+
+
+def _store(cache: Path, task: _Task, block: _Block) -> None:
+    parquet.write_pairs(_path(cache, task), block.pairs, {**task.settings(), "failed": block.failed})
+
+
+def _load(cache: Path, task: _Task) -> _Block | None:
+    path = _path(cache, task)
+    if not artifacts.exists(path):
+        return None
+    found, wanted = dict(artifacts.read_header(path).settings), task.settings()
+    failed = found.pop("failed", 0)
+    if found != wanted:
+        changed = ", ".join(name for name in wanted if found.get(name) != wanted[name])
+        raise ArtifactError(
+            f"{path}: belongs to another simulation (it differs in: {changed}); choose another folder or delete {cache}"
+        )
+    return _Block(parquet.read_pairs(path), failed)
+
+
+def _run(tasks: Sequence[_Task], workers: int) -> Iterator[tuple[int, _Block]]:
+    """Yield (index, block) of each task as it is finished."""
+    if workers == 1 or len(tasks) < 2:
         for task in tasks:
             yield task.index, task.run()
         return
-    # spawn: a forked child would inherit locked thread pools of torch
+    # spawn: a forked child would inherit the locked thread pools of torch
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(workers, len(tasks)), context, torch.set_num_threads, (1,)) as pool:
+    pool = ProcessPoolExecutor(min(workers, len(tasks)), context, torch.set_num_threads, (1,))
+    try:
         # bytes, not tensors: torch would pass tensors between processes through open file descriptors, which run out
         futures = {pool.submit(_run_pickled, pickle.dumps(task)): task.index for task in tasks}
         for future in as_completed(futures):
             yield futures[future], pickle.loads(future.result())
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _run_pickled(task: bytes) -> bytes:

@@ -1,0 +1,24 @@
+"""Hard events for the simulation tests: a smooth distribution over the phase space, not that of the matrix element."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from bmem.events.record import HardEvents
+
+
+def make(n: int, seed: int = 1) -> HardEvents:
+    """``n`` points with transverse momenta of some 80 GeV, a central top and Higgs, a forward jet; b u → t H d."""
+    rng = torch.Generator().manual_seed(seed)
+    g = torch.randn(n, 7, generator=rng, dtype=torch.float64)
+    phi = 2 * torch.pi * torch.rand(n, 2, generator=rng, dtype=torch.float64) - torch.pi
+    pt_h, pt_j = 90 * torch.exp(0.5 * g[:, 0]), 60 * torch.exp(0.5 * g[:, 1])
+    x = torch.stack([pt_h, phi[:, 0], 0.8 * g[:, 2], pt_j, phi[:, 1], 1.5 * g[:, 3], 0.8 * g[:, 4]], dim=-1)
+    pdg = torch.tensor([5, 2, 6, 25, 1]).repeat(n, 1)
+    return HardEvents(x, torch.zeros(n, 1, dtype=torch.float64), torch.ones(n, dtype=torch.float64), pdg)
+
+
+@pytest.fixture(scope="session")
+def make_hard() -> Callable[..., HardEvents]:
+    return make
