@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from bmem.calibration.coverage import clopper_pearson
-from bmem.plotting.histogram import centres
+from bmem.plotting.histogram import centres, draw_ratio
 from bmem.plotting.quantity import Quantity
 from bmem.plotting.style import LEARNED, QUIET, REFERENCE, Panels, legend_above
 
@@ -35,7 +35,7 @@ def draw_reliability(axes: Axes, predictions: Predictions, edges: Array) -> dict
     artists: dict[str, Any] = {}
     artists["diagonal"] = axes.axline((0, 0), slope=1, color=QUIET, lw=0.7, ls=(0, (4, 2)), label="calibrated")
     artists["points"] = axes.errorbar(mean, fraction, error, fmt="o", ms=3, color=LEARNED, lw=0.9, label="validation events")
-    top = 1.08 * float(np.nanmax(np.maximum(mean, fraction + error[1]), initial=0.1))
+    top = min(1.02, 1.08 * float(np.maximum(mean, fraction + error[1]).max(initial=0.1)))
     axes.set(xlabel="predicted acceptance", ylabel="observed fraction", xlim=(0, top), ylim=(0, top))
     legend_above(axes, columns=2)
     return artists
@@ -62,13 +62,12 @@ def draw_acceptance(
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio, ratio_error = mean / fraction, error[::-1] * mean / fraction**2
-    seen = fraction > 0
-    artists["ratio"] = lower.errorbar(
-        x[seen], ratio[seen], ratio_error[:, seen], half[seen], fmt="o", ms=2.5, color=LEARNED, lw=0.9
-    )
-    lower.axhline(1, color=QUIET, lw=0.7)
-    main.set(ylabel="acceptance", ylim=(0, 1.15 * float((fraction + error[1]).max())))
-    lower.set(xlabel=quantity.label, ylabel="learned / sim.", ylim=(0.8, 1.2), xlim=(edges[0], edges[-1]))
+    every = np.full((3, len(edges) - 1), np.nan)
+    every[:, filled] = np.where(fraction > 0, [ratio, *ratio_error], np.nan)
+    artists["ratio"] = draw_ratio(lower, edges, every[0], every[1:], half_range=0.2)
+    main.set(ylabel="acceptance", ylim=(0, 1.1 * float((fraction + error[1]).max())))
+    lower.set(xlabel=quantity.label, xlim=(edges[0], edges[-1]))
+    quantity.set_ticks(lower.xaxis)
     legend_above(main, columns=2)
     return artists
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
@@ -20,25 +21,28 @@ from bmem.plotting.style import LEARNED, QUIET, REFERENCE, SECOND, THIRD, Panels
 Array = NDArray[np.float64]
 
 
-def draw_estimates(panels: Panels, fits: SubsampleFits, quantity: Quantity = ALPHA, bins: int = 15) -> dict[str, Any]:
+def draw_estimates(panels: Panels, fits: SubsampleFits, quantity: Quantity = ALPHA) -> dict[str, Any]:
     """Draw the estimates of all subsamples around the truth: a histogram above, each one with its Hesse error below.
 
-    Returns "steps", "histogram", "points", "truth" (the two lines) and "mean" (the span mean ± its error).
+    An estimate without a usable error is an open circle. Returns "steps", "histogram", "points", "without_error",
+    "truth" (the two lines) and "mean" (the span mean ± its error).
     """
     upper, lower = panels
     values, errors = fits.estimates * quantity.scale, fits.errors * quantity.scale
     truth, count = fits.truth * quantity.scale, len(fits.estimates)
-    edges = _edges(np.append(values, truth), bins)
+    edges = _edges(np.append(values, truth))
     artists: dict[str, Any] = {}
     artists["steps"], artists["histogram"] = draw_counts(upper, values, edges, LEARNED, f"{count} subsamples of {fits.size}")
-    artists["points"] = lower.errorbar(
-        values, np.arange(1, count + 1), xerr=np.nan_to_num(errors), fmt="o", ms=2, color=LEARNED, lw=0.7
-    )
+    rows, known = np.arange(1, count + 1), np.isfinite(errors)
+    artists["points"] = lower.errorbar(values[known], rows[known], xerr=errors[known], fmt="o", ms=2, color=LEARNED, lw=0.7)
+    (artists["without_error"],) = lower.plot(values[~known], rows[~known], "o", ms=2.5, mfc="white", mec=LEARNED)
     mean, error = float(values.mean()), float(values.std(ddof=1)) / np.sqrt(count)
     artists["mean"] = upper.axvspan(mean - error, mean + error, color=SECOND, alpha=0.35, lw=0, label="mean")
     line: dict[str, Any] = {"color": REFERENCE, "ls": (0, (4, 2)), "lw": 0.9}
     artists["truth"] = (upper.axvline(truth, label="truth", **line), lower.axvline(truth, zorder=1, **line))
     upper.set(ylabel="subsamples")
+    lower.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, prune="upper"))
+    quantity.set_ticks(lower.xaxis)
     lower.set(xlabel=_estimate_label(fits, quantity), ylabel="subsample", ylim=(0, count + 1), xlim=(edges[0], edges[-1]))
     legend_above(upper, columns=3)
     return artists
@@ -63,12 +67,14 @@ def draw_pulls(axes: Axes, summary: PullSummary, quantity: Quantity = ALPHA, hal
         rf"mean ${summary.mean:.2f} \pm {summary.mean_error:.2f}$" + "\n"
         rf"width ${summary.width:.2f} \pm {summary.width_error:.2f}$"
     )
+    if beyond := int((np.abs(pulls) == half_range).sum()):
+        text += "\n" + rf"{beyond} beyond $\pm {half_range:g}$"
     top = max(axes.get_ylim()[1], 1.1 * float(max(standard.max(), fitted.max())))
     artists["text"] = axes.text(
         0.96, 0.95, text, transform=axes.transAxes, ha="right", va="top", fontsize=8, linespacing=1.4
     )
     label = rf"$(\hat{{{quantity.symbol}}} - {quantity.symbol})/\sigma$"
-    axes.set(xlabel=label, ylabel="subsamples", xlim=(-half_range, half_range), ylim=(0, 1.2 * top))
+    axes.set(xlabel=label, ylabel="subsamples", xlim=(-half_range, half_range), ylim=(0, top))
     legend_above(axes)
     return artists
 
@@ -104,6 +110,7 @@ def draw_coverage_along(
                 x + (i - 0.5) * shift, fraction, errors, fmt="o", ms=3, color=color, lw=0.9, label=f"{100 * level:.1f} %"
             )
         )
+    quantity.set_ticks(axes.xaxis)
     lowest = min(float(np.min(result.lower)) for result in results)
     axes.set(xlabel=f"true {quantity.label}", ylabel="observed coverage", ylim=(max(0.0, lowest - 0.05), 1.02))
     legend_above(axes)
@@ -128,6 +135,7 @@ def draw_bias_along(
     artists["width"] = lower.errorbar(x, widths, errors, fmt="o", ms=3, color=LEARNED, lw=0.9)
     for axes, height in ((upper, 0), (lower, 1)):
         axes.axhline(height, color=QUIET, lw=0.7)
+    quantity.set_ticks(lower.xaxis)
     upper.set(ylabel=rf"$\hat{{{quantity.symbol}}} - {quantity.symbol}$ [{quantity.unit}]")
     lower.set(xlabel=f"true {quantity.label}", ylabel="pull width")
     legend_above(upper)
@@ -135,7 +143,7 @@ def draw_bias_along(
 
 
 def _estimate_label(fits: SubsampleFits, quantity: Quantity) -> str:
-    return quantity.estimate_label + (" (sign of the truth)" if fits.folded else "")
+    return quantity.estimate_label + (", sign of the truth" if fits.folded else "")
 
 
 def _coverage_error(result: Coverage) -> Array:
@@ -143,7 +151,8 @@ def _coverage_error(result: Coverage) -> Array:
     return np.stack([result.fraction - result.lower, result.upper - result.fraction])
 
 
-def _edges(values: Array, bins: int) -> Array:
-    low, high = float(values.min()), float(values.max())
-    margin = 0.08 * (high - low) or 1.0
-    return np.linspace(low - margin, high + margin, bins + 1)
+def _edges(values: Array) -> Array:
+    """Bins around the bulk (Freedman and Diaconis), but never fewer than 8 or more than 60 over the whole range."""
+    bins = np.clip(len(np.histogram_bin_edges(values, "fd")) - 1, 8, 60)
+    margin = 0.08 * float(np.ptp(values)) or 1.0
+    return np.linspace(values.min() - margin, values.max() + margin, bins + 1)

@@ -6,7 +6,10 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
+
+from bmem.plotting.style import LEARNED, QUIET
 
 Array = NDArray[np.float64]
 
@@ -23,6 +26,21 @@ def centres(edges: Array) -> Array:
     return (edges[1:] + edges[:-1]) / 2
 
 
+def draw_ratio(axes: Axes, edges: Array, ratio: Array, error: Array, half_range: float) -> Any:
+    """Draw ``ratio`` [B] with ``error`` ([B], or [2, B] if asymmetric) around 1; return its error bars.
+
+    What lies outside 1 ± ``half_range`` is not lost: an arrow at the edge of the panel points to it.
+    """
+    axes.axhline(1, color=QUIET, lw=0.7)
+    x = centres(edges)
+    bars = axes.errorbar(x, ratio, error, np.diff(edges) / 2, fmt="o", ms=2.5, color=LEARNED, lw=0.9)
+    for marker, outside, sign in (("^", ratio > 1 + half_range, 1), ("v", ratio < 1 - half_range, -1)):
+        height = np.full(int(outside.sum()), 1 + 0.9 * sign * half_range)
+        axes.plot(x[outside], height, marker, ms=3.5, color=LEARNED, mfc="white", ls="none")
+    axes.set(ylim=(1 - half_range, 1 + half_range), ylabel="learned/sim.")
+    return bars
+
+
 def draw_counts(axes: Axes, values: Array, edges: Array, color: str, label: str | None = None) -> tuple[Any, Any]:
     """Draw a histogram of counts with Poisson error bars; return (steps, error bars)."""
     counts = np.histogram(values, edges)[0]
@@ -32,5 +50,6 @@ def draw_counts(axes: Axes, values: Array, edges: Array, color: str, label: str 
     bars = axes.errorbar(
         centres(edges)[filled], counts[filled], np.sqrt(counts[filled]), fmt="o", ms=2.5, color=color, lw=0.8, label=label
     )
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.set_ylim(0, 1.15 * max(1.0, float((counts + np.sqrt(counts)).max())))
     return steps, bars

@@ -59,6 +59,7 @@ def draw_likelihood(axes: Axes, curve: LikelihoodCurve, quantity: Quantity = ALP
         )
     (artists["curve"],) = axes.plot(x, curve.delta, color=LEARNED, label=r"$-2\Delta\log L$", zorder=3)
     artists["minima"] = _draw_minima(axes, curve, quantity)
+    quantity.set_ticks(axes.xaxis)
     axes.set(xlim=(x[0], x[-1]), ylim=(0, top), xlabel=quantity.label, ylabel=r"$-2\,\Delta\log L$")
     legend_above(axes)
     return artists
@@ -77,9 +78,7 @@ def _draw_levels(axes: Axes, top: float) -> list[Any]:
     lines = []
     for sigmas in range(1, int(np.sqrt(top)) + 1):
         lines.append(axes.axhline(sigmas**2, color=QUIET, lw=0.6, ls=(0, (1, 2)), zorder=1))
-        text = rf"${sigmas}\sigma$"
-        axes.annotate(text, (1, sigmas**2), (-3, 1), xycoords=("axes fraction", "data"), textcoords="offset points",
-                      ha="right", va="bottom", color=QUIET, fontsize=7.5)  # fmt: skip
+        axes.text(1.015, sigmas**2, rf"${sigmas}\sigma$", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
     return lines
 
 
@@ -90,8 +89,9 @@ def _draw_intervals(axes: Axes, intervals: Mapping[float, Pieces], quantity: Qua
         for i, (low, high) in enumerate(intervals[level]):
             edges = (low * quantity.scale, high * quantity.scale)
             label = f"{100 * level:.1f} % interval" if i == 0 else None
-            opacity = 0.30 if level < 0.9 else 0.16
+            opacity = 0.32 if level < 0.9 else 0.16
             patches.append(axes.fill_between(edges, 0, height, color=SECOND, alpha=opacity, lw=0, label=label, zorder=1))
+            axes.hlines(height, *edges, color=SECOND, lw=1.4, alpha=2 * opacity, zorder=2.5)
     return patches
 
 

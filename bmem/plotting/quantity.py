@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from matplotlib.axis import Axis
+from matplotlib.ticker import MaxNLocator
+
+_DEGREE_STEPS = (1, 1.5, 3, 4.5, 6, 9, 10)
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -23,6 +28,11 @@ class Quantity:
     def estimate_label(self) -> str:
         """The axis label of an estimate: the symbol with a hat."""
         return Quantity(rf"\hat{{{self.symbol}}}", self.unit).label
+
+    def set_ticks(self, axis: Axis) -> None:
+        """Ticks for ``axis``: of angles, at 15, 30, 45, ... degrees."""
+        if self.unit == "deg":
+            axis.set_major_locator(MaxNLocator(nbins=8, steps=_DEGREE_STEPS))
 
 
 ALPHA = Quantity(r"\alpha", "deg", 180 / math.pi)

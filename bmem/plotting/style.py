@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -30,6 +31,8 @@ COLUMN = 3.4
 
 FORMATS = ("pdf", "png")
 
+_ROUND_STEPS = (1, 2, 2.5, 5, 10)
+
 Panels = tuple[Axes, Axes]
 """Two panels with a common x axis, the upper one first."""
 
@@ -46,12 +49,14 @@ def new_figure(height: float = 2.6, width: float = COLUMN) -> tuple[Figure, Axes
     return plt.subplots(figsize=(width, height))
 
 
-def new_panels(height: float = 3.2, width: float = COLUMN, ratio: float = 2.6) -> tuple[Figure, Panels]:
+def new_panels(height: float = 3.2, width: float = COLUMN, ratio: float = 2.3) -> tuple[Figure, Panels]:
     """A figure of two panels with a common x axis, the upper one ``ratio`` times as high as the lower one."""
     figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(width, height), height_ratios=(ratio, 1))
     figure.get_layout_engine().set(hspace=0.0, h_pad=0.012)  # type: ignore[union-attr, call-arg]
     for axes in (upper, lower):
-        axes.yaxis.set_major_locator(MaxNLocator(nbins=5, prune="upper" if axes is lower else "lower"))
+        prune: Any = "upper" if axes is lower else "lower"
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=5 if axes is lower else 7, steps=_ROUND_STEPS, prune=prune))
+    figure.align_ylabels([upper, lower])
     return figure, (upper, lower)
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bmem.plotting.histogram import centres, density
+from bmem.plotting.histogram import centres, density, draw_ratio
 from bmem.plotting.quantity import Quantity
-from bmem.plotting.style import LEARNED, QUIET, REFERENCE, Panels, legend_above
+from bmem.plotting.style import LEARNED, REFERENCE, Panels, legend_above
 
 Array = NDArray[np.float64]
 
@@ -35,12 +35,12 @@ def draw_transfer(panels: Panels, simulated: Array, learned: Array, edges: Array
     )
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio, ratio_error, band = model / known, model_error / known, known_error / known
-    artists["ratio"] = lower.errorbar(x, ratio, ratio_error, np.diff(edges) / 2, fmt="o", ms=2.5, color=LEARNED, lw=0.9)
+    artists["ratio"] = draw_ratio(lower, edges, ratio, ratio_error, half_range=0.5)
     band = np.where(known > 0, band, 0.0)
     artists["ratio_band"] = lower.stairs(1 + band, edges, baseline=1 - band, fill=True, color=REFERENCE, alpha=0.15, lw=0)
-    lower.axhline(1, color=QUIET, lw=0.7)
     per_unit = f" [{quantity.unit}$^{{-1}}$]" if quantity.unit else ""
     main.set(ylabel=rf"$(1/N)\,dN/d{quantity.symbol}${per_unit}", ylim=(0, 1.1 * float((known + known_error).max())))
-    lower.set(xlabel=quantity.label, ylabel="learned / sim.", ylim=(0.5, 1.5), xlim=(edges[0], edges[-1]))
+    lower.set(xlabel=quantity.label, xlim=(edges[0], edges[-1]))
+    quantity.set_ticks(lower.xaxis)
     legend_above(main, columns=2)
     return artists
