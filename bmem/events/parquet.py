@@ -17,7 +17,7 @@ import torch
 from bmem import artifacts
 from bmem.errors import ArtifactError, EventFileError, InputError
 from bmem.events import observed
-from bmem.events.columns import HARD_COLUMNS, TRUTH_COLUMNS, Events, from_table, slices, to_table
+from bmem.events.columns import HARD_COLUMNS, Events, from_table, slices, to_table
 from bmem.events.record import HardEvents, PairedEvents, RecoEvents
 
 KIND = "events"
@@ -97,9 +97,8 @@ def import_parquet(path: Path) -> Events:
         raise EventFileError(f"{path}: holds no events")
     names = set(table.column_names)
     wanted = {} if set(HARD_COLUMNS) <= names and not names & set(observed.FEATURES) else observed.FEATURES
-    known = table.select([name for name in table.column_names if name in (*TRUTH_COLUMNS, *wanted)])
     try:
-        events = from_table(known, wanted)
+        events = from_table(table, wanted)
     except InputError as error:
         raise EventFileError(f"{path}: {error}") from error
     return _checked(path, events)
