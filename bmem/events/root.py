@@ -52,7 +52,9 @@ def _arrays(path: Path, tree: str, branches: list[str]) -> Any:
         with uproot.open(path) as file:
             trees = file.keys(cycle=False, filter_classname="TTree")
             if tree not in trees:
-                raise EventFileError(f"{path}: there is no tree {tree!r}; its trees: {', '.join(trees) or 'none'}")
+                raise EventFileError(
+                    f"{path}: there is no tree {tree!r}; its trees: {', '.join(trees) or 'none (damaged?)'}"
+                )
             missing = [branch for branch in branches if branch not in file[tree]]
             if missing:
                 raise EventFileError(f"{path}: tree {tree!r} lacks {', '.join(missing)}; map the names with 'branches'")
