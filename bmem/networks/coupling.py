@@ -60,7 +60,7 @@ class CouplingBlock(Transform):
     order: Tensor
     circles: Tensor
     circular: Tensor
-    units: Tensor
+    passive_circular: Tensor
 
     def __init__(self, mask: list[bool], circular: tuple[bool, ...], context_dim: int, settings: CouplingSettings) -> None:
         super().__init__()
@@ -79,11 +79,12 @@ class CouplingBlock(Transform):
             self.register_buffer(name, value.long(), persistent=False)
         self.register_buffer("circles", torch.tensor(circles).long(), persistent=False)
         self.register_buffer("circular", torch.tensor([circular[i] for i in active]), persistent=False)
-        self.register_buffer("units", torch.tensor([2 * math.pi if circular[i] else 1.0 for i in passive]), persistent=False)
+        self.register_buffer("passive_circular", torch.tensor([circular[i] for i in passive]).bool(), persistent=False)
 
     def _parameters_from(self, passive: Tensor, context: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Spline parameters [..., active, 3 K + 1] and rotations [..., active] in turns (None without circles)."""
-        features = self.features(passive * self.units)
+        # 2π is no buffer: converted from single to double precision it would leave a step where the circle closes.
+        features = self.features(torch.where(self.passive_circular, 2 * math.pi * passive, passive))
         raw = self.network(features if context is None else torch.cat((features, context), dim=-1))
         splines, vectors = raw.split((raw.shape[-1] - 2 * self.circle_dim, 2 * self.circle_dim), dim=-1)
         splines = splines.unflatten(-1, (self.active_dim, -1))

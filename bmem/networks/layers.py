@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from bmem.errors import InputError
+from bmem.rng import generator
 
 
 class Features(nn.Module):
@@ -61,6 +62,8 @@ class Features(nn.Module):
 class MLP(nn.Module):
     """A perceptron whose hidden layers after the first are residual; its output is zero at first.
 
+    A new network always has the same weights; ``initialise`` draws others.
+
     Args:
         inputs: number of inputs.
         outputs: number of outputs.
@@ -75,6 +78,14 @@ class MLP(nn.Module):
         self.first = nn.Linear(inputs, hidden)
         self.middle = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(layers - 1))
         self.last = nn.Linear(hidden, outputs)
+        self.initialise(generator(0, "MLP", inputs, outputs, hidden, layers))
+
+    def initialise(self, rng: torch.Generator) -> None:
+        """Draw first weights: uniform with deviation 1 / √(3 inputs of the layer), and 0 in the last layer."""
+        for layer in (self.first, *self.middle):
+            bound = layer.weight.shape[1] ** -0.5 if layer.weight.shape[1] else 0.0
+            nn.init.uniform_(layer.weight, -bound, bound, generator=rng)
+            nn.init.uniform_(layer.bias, -bound, bound, generator=rng)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
@@ -84,3 +95,10 @@ class MLP(nn.Module):
         for layer in self.middle:
             x = x + nn.functional.silu(layer(x))
         return self.last(x)
+
+
+def initialise(module: nn.Module, rng: torch.Generator) -> None:
+    """Draw first weights for every MLP in ``module``, so that networks of one architecture start differently."""
+    for part in module.modules():
+        if isinstance(part, MLP):
+            part.initialise(rng)

@@ -32,5 +32,5 @@ def load_weights(path: Path, module: nn.Module) -> None:
     """
     replicas = Replicas.load(path, module)
     if len(replicas) != 1:
-        raise ArtifactError(f"{path}: holds {len(replicas)} replicas of the network, one is wanted here; load them as Replicas")
+        raise ArtifactError(f"{path}: holds {len(replicas)} replicas where one network is wanted; use Replicas.load")
     module.load_state_dict({name: value.squeeze(0) for name, value in replicas.weights.items()})

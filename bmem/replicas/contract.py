@@ -50,7 +50,7 @@ class Replicas:
         counts = {len(value) for value in self.weights.values()}
         wrong = [key for key, value in self.weights.items() if value.shape[1:] != expected[key].shape]
         if wrong or len(counts) != 1:
-            raise InputError(f"weights for a {name} are stacked as [R, ...]; here R is {sorted(counts)}, other shapes: {wrong}")
+            raise InputError(f"weights for a {name} are stacked [R, ...]; here R is {sorted(counts)}, other shapes: {wrong}")
 
     @classmethod
     def of(cls, *modules: nn.Module) -> Replicas:
@@ -71,7 +71,9 @@ class Replicas:
         network = _Method(self.module, method)
 
         def single(weights: dict[str, Tensor]) -> Any:
-            return functional_call(network, {f"module.{name}": value for name, value in weights.items()}, args)
+            named = {f"module.{name}": value for name, value in weights.items()}
+            # A part that is reached by two names has two entries in the state dict, and both are given here.
+            return functional_call(network, named, args, tie_weights=False)
 
         if len(self) == 1:
             result = single({name: value[0] for name, value in self.weights.items()})

@@ -1,14 +1,15 @@
 """Fixed invertible maps that act on every coordinate by itself, mostly to bring physical coordinates to (0, 1).
 
-``ToCube`` is what densities on the unit cube use: ``HeavyTail`` for residuals, ``PeriodicToUnit`` for angles. ``Affine``,
-``Logarithm`` and ``Moebius`` prepare the coordinates, ``Compose``, ``Columns`` and ``Inverse`` combine maps. Outside the
-domain of a map the result is NaN or infinite, and so is every density that contains it.
+To (0, 1): ``HeavyTail`` for residuals, ``Sigmoid`` where tails are exponential, ``PeriodicToUnit`` for angles. Before that,
+``Affine`` and ``Moebius`` bring lines and circles to their natural width, ``Logarithm`` takes the sign out of positive
+quantities. ``Compose``, ``Columns`` and ``Inverse`` combine maps. Outside the domain of a map the result is NaN or
+infinite, and so is every density that contains it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import cast
 
 import numpy as np
@@ -50,16 +51,16 @@ class Affine(Transform):
         self.register_buffer("shift", shift)
         self.register_buffer("scale", scale)
 
-    def fit(self, x: Tensor) -> None:
-        """Bring the median of ``x`` [N, D] to 0 and half the width of its central 68.27 % to 1; tails do not matter.
+    @classmethod
+    def fit(cls, x: Tensor) -> Affine:
+        """The map of the median of ``x`` [N, D] to 0, of half the width of its central 68.27 % to 1; tails do not matter.
 
         Raises:
             InputError: a column is not finite or does not vary.
         """
         low, median, high = _quantiles(x, 0.15866, 0.5, 0.84134)
         _check_positive(high - low, "the width of every column of the data")
-        self.shift.copy_(median)
-        self.scale.copy_(0.5 * (high - low))
+        return cls(median.to(x.dtype), 0.5 * (high - low).to(x.dtype))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map x [..., D] → y [..., D] and log|dy/dx| [...]."""
@@ -145,16 +146,15 @@ class Moebius(Transform):
         _check_positive(stretch, "the stretch of a circle")
         self.register_buffer("stretch", stretch)
 
-    def fit(self, x: Tensor) -> None:
-        """Bring half of the angles ``x`` [N, D] to |φ| < π/2, as the right k does with a wrapped Cauchy density.
+    @classmethod
+    def fit(cls, x: Tensor) -> Moebius:
+        """The stretch of half of the angles ``x`` [N, D] to |φ| < π/2, exact for a wrapped Cauchy density around 0.
 
         Raises:
             InputError: a column is not finite or does not vary.
         """
         (median,) = _quantiles(wrap(x).abs(), 0.5)
-        stretch = 1 / torch.tan(0.5 * median)
-        _check_positive(stretch, "the stretch of a circle that the data ask for")
-        self.stretch.copy_(stretch)
+        return cls((1 / torch.tan(0.5 * median)).to(x.dtype))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map x [..., D] → y [..., D] and log|dy/dx| [...]."""
@@ -220,7 +220,7 @@ class Columns(Transform):
 
     order: Tensor
 
-    def __init__(self, parts: Sequence[tuple[Transform, tuple[int, ...]]]) -> None:
+    def __init__(self, parts: Iterable[tuple[Transform, tuple[int, ...]]]) -> None:
         super().__init__()
         transforms, columns = zip(*parts, strict=True)
         flat = [column for group in columns for column in group]
@@ -242,30 +242,3 @@ class Columns(Transform):
     def _joined(self, parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         points = torch.cat([point for point, _ in parts], dim=-1).index_select(-1, self.order)
         return points, torch.stack([log_jacobian for _, log_jacobian in parts]).sum(dim=0)
-
-
-class ToCube(Columns):
-    """Residuals and angles to the unit cube, in units of widths that ``fit`` takes from data.
-
-    Lines go through ``Affine`` and ``HeavyTail``; dimensions flagged in ``circular`` [D] through ``Moebius`` and
-    ``PeriodicToUnit``. The widths are float64 whatever the type of the networks, and so are the results.
-    """
-
-    def __init__(self, circular: tuple[bool, ...]) -> None:
-        lines = tuple(i for i, is_circle in enumerate(circular) if not is_circle)
-        circles = tuple(i for i, is_circle in enumerate(circular) if is_circle)
-        zeros, ones = torch.zeros(len(lines), dtype=torch.float64), torch.ones(len(lines), dtype=torch.float64)
-        affine, moebius = Affine(zeros, ones), Moebius(torch.ones(len(circles), dtype=torch.float64))
-        parts = ((Compose(affine, HeavyTail()), lines), (Compose(moebius, PeriodicToUnit()), circles))
-        super().__init__([(transform, columns) for transform, columns in parts if columns])
-        self._scales = ((affine, lines), (moebius, circles))
-
-    def fit(self, x: Tensor) -> None:
-        """Take centres and widths from residuals ``x`` [N, D].
-
-        Raises:
-            InputError: a column is not finite or does not vary.
-        """
-        for transform, columns in self._scales:
-            if columns:
-                transform.fit(x[:, columns])
