@@ -1,0 +1,23 @@
+"""What physics is measured: the process contract, single top + Higgs (THJ, TBH), and the linear-Gaussian toy."""
+
+from bmem.process.contract import Parameter, Process
+from bmem.process.couplings import ElectroweakInputs
+from bmem.process.generation import GenerationReport
+from bmem.process.pdf import PDFGrid, pythia_grid
+from bmem.process.phase_space import PhaseSpace
+from bmem.process.tbh import TBH
+from bmem.process.thj import THJ
+from bmem.process.toy import LinearGaussian
+
+__all__ = [
+    "TBH",
+    "THJ",
+    "ElectroweakInputs",
+    "GenerationReport",
+    "LinearGaussian",
+    "PDFGrid",
+    "Parameter",
+    "PhaseSpace",
+    "Process",
+    "pythia_grid",
+]

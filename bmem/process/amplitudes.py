@@ -106,9 +106,21 @@ def _assemble(
     )
 
 
+def couplings_of(alpha: Tensor) -> tuple[Tensor, Tensor]:
+    """κ_S = cos α and κ_P = (2/3) sin α; the 2/3 keeps σ(gg → H) independent of α."""
+    return torch.cos(alpha), (2 / 3) * torch.sin(alpha)
+
+
 def at_alpha(amplitudes: Amplitudes, alpha: Tensor) -> Tensor:
-    """M(α) [2, ...] with κ_S = cos α, κ_P = (2/3) sin α."""
-    return amplitudes.w + torch.cos(alpha) * amplitudes.s + (2 / 3) * torch.sin(alpha) * amplitudes.p
+    """M(α) [2, ...]."""
+    scalar, pseudo = couplings_of(alpha)
+    return amplitudes.w + scalar * amplitudes.s + pseudo * amplitudes.p
+
+
+def morphing_basis(alpha: Tensor) -> Tensor:
+    """(1, κ_S, κ_P, κ_S², κ_S κ_P, κ_P²): [...] → [..., 6]."""
+    scalar, pseudo = couplings_of(alpha)
+    return torch.stack([torch.ones_like(scalar), scalar, pseudo, scalar**2, scalar * pseudo, pseudo**2], dim=-1)
 
 
 def spin_sum(m: Tensor) -> Tensor:
@@ -122,7 +134,7 @@ def interference(m: Tensor, n: Tensor) -> Tensor:
 
 
 def morphing_components(amplitudes: Amplitudes) -> Tensor:
-    """Σ_spins |M|² as coefficients [..., 6] of (1, κ_S, κ_P, κ_S², κ_S κ_P, κ_P²).
+    """Σ_spins |M|² as coefficients [..., 6] of ``morphing_basis``.
 
     The κ_S κ_P coefficient is zero by the completeness relation: Σ M_S M_P* is purely imaginary because
     Σ u_R u_L† = m_t makes Σ straight · radiated* real.

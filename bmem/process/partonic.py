@@ -16,8 +16,6 @@ from bmem.process.phase_space import HardKinematics, PhaseSpace
 from bmem.process.spinors import DiracSpinors, LightCone, Spinor, left_spinor, light_cone_states, minkowski
 from bmem.units import GEV2_PB
 
-COMPONENTS = 6
-
 
 @dataclass(frozen=True)
 class _Shared:
@@ -48,13 +46,13 @@ class PartonicCrossSection:
                 total = total + weight[..., None] * self._squared(shared, roles, order)
         return total * self._flux(point)[..., None]
 
-    def per_channel(self, point: HardKinematics) -> Tensor:
-        """Channel by channel and beam order by beam order [..., channel, 2, 6]; x1 and x2 must not exceed 1."""
+    def per_channel(self, point: HardKinematics, orders: tuple[int, ...] = BEAM_ORDERS) -> Tensor:
+        """Channel by channel and beam order by beam order [..., channel, order, 6]; x1 and x2 must not exceed 1."""
         shared, channels = self._shared(point), self.luminosity.channels
         distinct = dict.fromkeys(channel.roles for channel in channels)
-        squared = {roles: torch.stack([self._squared(shared, roles, order) for order in BEAM_ORDERS], -2) for roles in distinct}
+        squared = {roles: torch.stack([self._squared(shared, roles, order) for order in orders], -2) for roles in distinct}
         matrix_elements = torch.stack([squared[channel.roles] for channel in channels], dim=-3)
-        weights = self.luminosity.per_channel(point.x1, point.x2) * self._flux(point)[..., None, None]
+        weights = self.luminosity.per_channel(point.x1, point.x2)[..., list(orders)] * self._flux(point)[..., None, None]
         return weights[..., None] * matrix_elements
 
     def _flux(self, point: HardKinematics) -> Tensor:

@@ -95,11 +95,19 @@ class PhaseSpace:
         """Where no such collision exists [...]: too much energy or a negative transverse momentum. NaN is not outside."""
         return (point.x1 > 1) | (point.x2 > 1) | (x_hard[..., 0] < 0) | (x_hard[..., 3] < 0)
 
-    def coordinates(self, higgs: LightCone, jet: LightCone, top: LightCone) -> Tensor:
-        """x_hard [..., 7] of light-cone momenta."""
+    def coordinates(self, point: HardKinematics) -> Tensor:
+        """x_hard [..., 7] of a point."""
+        higgs, jet = point.higgs, point.jet
         parts = [higgs.perp.abs(), higgs.perp.angle(), _lc_rapidity(higgs)]
-        parts += [jet.perp.abs(), jet.perp.angle(), _lc_rapidity(jet), _lc_rapidity(top)]
+        parts += [jet.perp.abs(), jet.perp.angle(), _lc_rapidity(jet), _lc_rapidity(point.top)]
         return torch.stack(parts, dim=-1)
+
+    def rotated(self, x_hard: Tensor, azimuth: Tensor, flipped: Tensor) -> Tensor:
+        """x_hard turned by ``azimuth`` about the beam and, where ``flipped``, by π about the x axis (which swaps the beams)."""
+        sign = torch.where(flipped, -1.0, 1.0).to(x_hard)
+        pt_h, phi_h, y_h, pt_j, phi_j, y_j, y_t = x_hard.unbind(-1)
+        phi_h, phi_j = (kinematics.wrap(sign * phi + azimuth) for phi in (phi_h, phi_j))
+        return torch.stack([pt_h, phi_h, sign * y_h, pt_j, phi_j, sign * y_j, sign * y_t], dim=-1)
 
     def incoming(self, point: HardKinematics) -> tuple[LightCone, LightCone]:
         """The massless partons along +z and -z."""
