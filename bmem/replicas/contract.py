@@ -72,13 +72,13 @@ class Replicas:
 
         def single(weights: dict[str, Tensor]) -> Any:
             named = {f"module.{name}": value for name, value in weights.items()}
-            # A part that is reached by two names has two entries in the state dict, and both are given here.
             return functional_call(network, named, args, tie_weights=False)
 
+        weights = {name: self.weights[name] for name in _own_names(self.module) if name in self.weights}
         if len(self) == 1:
-            result = single({name: value[0] for name, value in self.weights.items()})
+            result = single({name: value[0] for name, value in weights.items()})
             return pytree.tree_map(lambda value: value.unsqueeze(0), result)
-        return vmap(single)(self.weights)
+        return vmap(single)(weights)
 
     def save(self, path: Path, settings: Mapping[str, Any] | None = None, parents: Mapping[str, Path] | None = None) -> None:
         """Write the weights as an artifact (safetensors and header) with its provenance.
@@ -96,6 +96,18 @@ class Replicas:
             ArtifactError: missing, damaged or foreign, or of another architecture (the message names what differs).
         """
         return cls(module, load_weights(path, module))
+
+
+def _own_names(module: nn.Module) -> list[str]:
+    """Names of parameters and buffers, one for each part: a part that is reached by two names is in the state dict twice.
+
+    ``functional_call`` would leave the second of them behind in the module.
+    """
+    names = []
+    for path, part in module.named_modules():
+        own = (*part.named_parameters(recurse=False), *part.named_buffers(recurse=False))
+        names += [f"{path}.{name}" if path else name for name, _ in own]
+    return names
 
 
 class WeightPosterior(Protocol):

@@ -1,0 +1,222 @@
+"""The training loop: it minimises, stops, refuses, and goes on after a kill as if nothing had happened."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bmem.errors import ArtifactError, InputError, TrainingError
+from bmem.training import History, TrainingSettings, evaluate, fit
+
+SETTINGS = TrainingSettings(epochs=6, batch_size=64, learning_rate=1e-2, weight_decay=1e-3, patience=6)
+
+
+def network(width: int = 8) -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(2, width), nn.Tanh(), nn.BatchNorm1d(width), nn.Linear(width, 1))
+
+
+def data(n: int = 500) -> tuple[Tensor, Tensor]:
+    x = torch.randn(n, 2, generator=torch.Generator().manual_seed(1))
+    return x, (x[:, :1] * x[:, 1:]).sin()
+
+
+def squared(module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+    return (module(batch[0]) - batch[1]).square().mean()
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+def without_times(history: History) -> History:
+    return replace(history, seconds=[])
+
+
+def test_finds_the_least_squares_solution() -> None:
+    x = torch.randn(1000, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    truth = torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64)
+    module = nn.Linear(3, 1).double()
+    history = fit(module, squared, (x, x @ truth.T + 3), replace(SETTINGS, epochs=60, weight_decay=0, learning_rate=0.1), 1)
+    torch.testing.assert_close(module.weight.data, truth, rtol=1e-3, atol=1e-3)
+    assert module.bias.item() == pytest.approx(3, abs=1e-3)
+    assert history.best_loss < 1e-5 * history.train_loss[0]
+
+
+def test_history_is_complete_and_json_able() -> None:
+    seen: list[int] = []
+    history = fit(network(), squared, data(), SETTINGS, 1, progress=lambda h: seen.append(len(h.train_loss)))
+    assert seen == [1, 2, 3, 4, 5, 6]
+    lists = (history.train_loss, history.validation_loss, history.learning_rate, history.seconds)
+    assert [len(values) for values in lists] == [6] * 4
+    assert History(**json.loads(json.dumps(asdict(history)))) == history
+    assert history.best_loss == min(history.validation_loss)
+
+
+def test_ends_with_the_best_weights_and_stops_early() -> None:
+    """The targets are noise, so that the held-out loss rises while the network learns the others by heart."""
+    x, y = torch.randn(60, 2, generator=torch.Generator().manual_seed(3)), torch.randn(60, 1, generator=torch.Generator().manual_seed(4))
+    states: list[dict[str, Tensor]] = []
+    module = network(64)
+    settings = replace(SETTINGS, epochs=200, batch_size=16, patience=3, validation_fraction=0.5)
+    history = fit(module, squared, (x, y), settings, 1, progress=lambda h: states.append(clone(module)))
+    assert history.stopped_early
+    assert len(history.train_loss) == history.best_epoch + 1 + 3 < 200
+    for name, value in module.state_dict().items():
+        assert torch.equal(value, states[history.best_epoch][name])
+    assert not module.training
+
+
+def clone(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+@pytest.mark.parametrize("epoch", [1, 3, 6])
+def test_a_stopped_training_goes_on_to_the_same_bits(tmp_path: Path, epoch: int) -> None:
+    uninterrupted = network()
+    expected = fit(uninterrupted, squared, data(), SETTINGS, 1)
+
+    def stop(history: History) -> None:
+        if len(history.train_loss) == epoch:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(network(), squared, data(), SETTINGS, 1, checkpoint=tmp_path / "checkpoint", progress=stop)
+    resumed = network()
+    resumed[0].weight.data.zero_()
+    torch.manual_seed(99)
+    history = fit(resumed, squared, data(), SETTINGS, 1, checkpoint=tmp_path / "checkpoint")
+    assert without_times(history) == without_times(expected)
+    for name, value in uninterrupted.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
+
+
+SCRIPT = """
+import sys, time
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+sys.path.insert(0, sys.argv[1])
+from test_training_loop import SETTINGS, data, fit, network, squared
+slow = lambda module, batch: (time.sleep(0.005), squared(module, batch))[1]
+tell = lambda history: print(len(history.train_loss), flush=True)
+fit(network(), slow, data(), SETTINGS, 1, checkpoint=Path(sys.argv[2]), progress=tell)
+"""
+
+
+def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(checkpoint)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.strip() == "2":
+                os.kill(process.pid, signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
+    uninterrupted, resumed, epochs = network(), network(), []
+    expected = fit(uninterrupted, squared, data(), SETTINGS, 1)
+    progress = lambda h: epochs.append(len(h.train_loss))  # noqa: E731
+    history = fit(resumed, squared, data(), SETTINGS, 1, checkpoint=checkpoint, progress=progress)
+    assert epochs[0] >= 3
+    assert without_times(history) == without_times(expected)
+    for name, value in uninterrupted.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
+
+
+def test_a_finished_checkpoint_gives_its_result_at_once(tmp_path: Path) -> None:
+    first, second = network(), network()
+    history = fit(first, squared, data(), SETTINGS, 1, checkpoint=tmp_path / "c")
+    again = fit(second, squared, data(), SETTINGS, 1, checkpoint=tmp_path / "c", progress=lambda _: pytest.fail("trained"))
+    assert again == history
+    assert all(torch.equal(second.state_dict()[name], value) for name, value in first.state_dict().items())
+
+
+def test_frozen_parameters_stay(tmp_path: Path) -> None:
+    module = network()
+    module[0].requires_grad_(False)
+    before = clone(module)
+    fit(module, squared, data(), SETTINGS, 1, checkpoint=tmp_path / "c")
+    assert torch.equal(module[0].weight, before["0.weight"])
+    assert not torch.equal(module[3].weight, before["3.weight"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"module": network(9)}, r"network 0\.bias: here \['torch\.float32', 9\], there \['torch\.float32', 8\]"),
+        ({"settings": replace(SETTINGS, learning_rate=0.5)}, r"learning_rate: here 0\.5, there 0\.01"),
+        ({"data": data(400)}, "other data"),
+        ({"seed": 2}, "seed: here 2, there 1"),
+    ],
+    ids=["network", "settings", "data", "seed"],
+)
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path, change: dict, message: str) -> None:
+    usual = {"module": network(), "objective": squared, "data": data(), "settings": SETTINGS, "seed": 1}
+    fit(**usual, checkpoint=tmp_path / "c")
+    with pytest.raises(TrainingError, match=message):
+        fit(**(usual | change), checkpoint=tmp_path / "c")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", b"half"])
+def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "c"
+    fit(network(), squared, data(), SETTINGS, 1, checkpoint=path)
+    path.write_bytes(path.read_bytes()[:1000] if content == b"half" else content)
+    with pytest.raises(ArtifactError, match="c: not a readable checkpoint"):
+        fit(network(), squared, data(), SETTINGS, 1, checkpoint=path)
+
+
+def test_a_loss_that_is_not_finite_names_its_place() -> None:
+    x, y = data()
+    y[123] = math.nan
+    with pytest.raises(TrainingError, match=r"(epoch 1, batch \d+ at learning rate|held-out loss nan after epoch 1)"):
+        fit(network(), squared, (x, y), SETTINGS, 1)
+
+
+def test_a_gradient_that_is_not_finite_is_refused_before_it_spoils_the_weights() -> None:
+    module = network()
+    before = clone(module)
+    with pytest.raises(TrainingError, match="gradient norm nan in epoch 1, batch 1"):
+        fit(module, lambda m, batch: (m(batch[0]) * 0).abs().sum().sqrt(), data(), SETTINGS, 1)
+    assert torch.equal(module[0].weight, before["0.weight"])
+
+
+@pytest.mark.parametrize("tensors", [(torch.zeros(0, 2),), (torch.zeros(1, 2),), (torch.zeros(9, 2), torch.zeros(8, 1))])
+def test_empty_or_unequal_data_are_refused(tensors: tuple[Tensor, ...]) -> None:
+    with pytest.raises(TrainingError, match="rows"):
+        fit(network(), squared, tensors, SETTINGS, 1)
+
+
+def test_evaluate_weighs_a_short_last_batch_by_its_rows() -> None:
+    module, (x, y) = network().eval(), data(130)
+    expected = squared(module, (x, y)).item()
+    assert evaluate(module, squared, (x, y), 64) == pytest.approx(expected, rel=1e-6)
+
+
+def test_learning_rate_rises_and_falls() -> None:
+    settings = TrainingSettings(learning_rate=2.0, warm_up=0.1)
+    rates = [settings.rate(step, 1000) for step in range(1000)]
+    assert rates[0] == pytest.approx(0.02)
+    assert max(rates) == pytest.approx(2.0, rel=1e-3)
+    assert 98 <= rates.index(max(rates)) <= 101
+    assert rates[100:] == sorted(rates[100:], reverse=True)
+    assert rates[550] == pytest.approx(1.0, rel=1e-3)
+    assert 0 < rates[-1] < 1e-4
+    assert TrainingSettings(learning_rate=1.0, warm_up=0.0).rate(0, 100) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"epochs": 0}, {"learning_rate": math.nan}, {"validation_fraction": 1.0}, {"warm_up": 1.0}, {"weight_decay": -1}],
+)
+def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(InputError, match=next(iter(wrong))):
+        TrainingSettings(**wrong)
