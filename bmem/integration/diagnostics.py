@@ -64,7 +64,7 @@ def pareto_k(weights: Array) -> Array:
     result[equal & (rows.max(-1) > 0)] = -np.inf
     fitted = ~equal & (rows > 0).any(-1)
     if fitted.any():
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", over="ignore"):
             shapes = _psis_shape(np.log(rows[fitted]))
         result[fitted] = np.where(np.isfinite(shapes), shapes, np.nan)
     return result.reshape(weights.shape[:-1])

@@ -73,7 +73,8 @@ class _FourierSeries:
             return None
         order = int(np.flatnonzero(np.abs(spectrum).max(-1) > 1e-15 * size).max())
         spectrum[1:] *= 2
-        return cls(2 * np.pi / period * np.arange(order + 1), spectrum[: order + 1])
+        frequencies = 2 * np.pi / period * np.arange(order + 1, dtype=np.float64)
+        return cls(frequencies, spectrum[: order + 1])
 
     def derivative(self, theta: ArrayLike, n: int) -> Array:
         """The ``n``-th derivative [K] at θ [1]."""

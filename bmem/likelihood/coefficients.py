@@ -40,15 +40,25 @@ class Coefficients:
     fiducial_bootstrap: Array | None = None
 
     def __post_init__(self) -> None:
+        if self.values.ndim != 3:
+            raise InputError(
+                f"Coefficients: values has shape {self.values.shape}, but [replica, event, component] is needed"
+            )
+        if (self.bootstrap is None) != (self.fiducial_bootstrap is None):
+            raise InputError("Coefficients: bootstrap and fiducial_bootstrap are needed both or not at all")
         replicas, events, components = self.values.shape
+        resamples = 0 if self.bootstrap is None else self.bootstrap.shape[1]
         expected = {
             "covariance": (replicas, events, components, components),
             "fiducial": (replicas, components),
             "fiducial_covariance": (replicas, components, components),
+            "bootstrap": (replicas, resamples, events, components),
+            "fiducial_bootstrap": (replicas, resamples, components),
         }
         for name, shape in expected.items():
-            if getattr(self, name).shape != shape:
-                raise InputError(f"Coefficients: {name} has shape {getattr(self, name).shape}, values ask for {shape}")
+            array = getattr(self, name)
+            if array is not None and array.shape != shape:
+                raise InputError(f"Coefficients: {name} has shape {array.shape}, where {shape} is needed")
         for name, array in self.diagnostics.items():
             if len(array) != events:
                 raise InputError(f"Coefficients: diagnostic {name!r} has {len(array)} entries for {events} events")
@@ -138,8 +148,8 @@ class Coefficients:
             ArtifactError: the file is missing, foreign, damaged or of a newer format.
         """
         artifacts.verify(path, KIND)
-        with xr.open_dataset(path, engine="h5netcdf") as dataset:
-            try:
+        try:
+            with xr.open_dataset(path, engine="h5netcdf") as dataset:
                 return cls.from_dataset(dataset.load())
-            except (TypeError, InputError) as error:
-                raise ArtifactError(f"{path}: not the layout of Coefficients ({error})") from error
+        except (OSError, TypeError, InputError) as error:
+            raise ArtifactError(f"{path}: not the layout of Coefficients ({error}); run the integration again") from error
