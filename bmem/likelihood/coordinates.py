@@ -19,12 +19,13 @@ from bmem import kinematics as kin
 class Residuals(Protocol):
     """Residuals of a target given a reference, and back; a process family (tHj, toy, a user's) supplies two of them.
 
-    ``circular`` tells which of the D residuals are angles in [-π, π). ``forward`` returns the residuals [..., D] and the
-    log-Jacobian log|d residual / d target| [...]; ``inverse`` the target and log|d target / d residual|; ``features`` what a
-    network conditioned on the reference reads, [..., F].
+    ``circular`` tells which of the D residuals are angles in [-π, π), ``n_features`` is F. ``forward`` returns the residuals
+    [..., D] and the log-Jacobian log|d residual / d target| [...]; ``inverse`` the target and log|d target / d residual|;
+    ``features`` what a network conditioned on the reference reads, [..., F].
     """
 
     circular: tuple[bool, ...]
+    n_features: int
 
     def forward(self, target: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]: ...
 
@@ -38,6 +39,7 @@ class Difference:
 
     def __init__(self, dim: int) -> None:
         self.circular = (False,) * dim
+        self.n_features = dim
 
     def forward(self, target: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         return target - reference, torch.zeros_like(target[..., 0])
@@ -84,6 +86,7 @@ class ThjReco:
     """
 
     circular = (False, True, False, False, True, False, False, False, False, False, False)
+    n_features = 9
 
     def __init__(self, jet_pt_min: float = 25.0, top_mass: float = 172.5, w_mass: float = 80.4) -> None:
         self.jet_pt_min = jet_pt_min
@@ -151,6 +154,7 @@ class ThjHard:
     """Residuals of x_hard given the 11 observables: the coordinates of the proposal."""
 
     circular = (False, True, False, False, True, False, False)
+    n_features = 12
 
     def forward(self, target: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         pt_h, phi_h, y_h, pt_j, phi_j, eta_j = reference[..., :6].unbind(-1)

@@ -1,0 +1,104 @@
+"""A learned density of physical points: a flow on the unit cube behind residual coordinates. Transfer and proposal are two of these.
+
+transfer p(x_reco | x_hard): trained by maximum likelihood on accepted pairs, so normalised over accepted events.
+proposal q(x_hard | x_reco): the same with the roles exchanged; it only has to be close, the integral is exact for any q.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from bmem.errors import InputError
+from bmem.likelihood.coordinates import Residuals
+from bmem.networks.contract import ConditionalDensity
+from bmem.networks.coupling import CouplingFlow, CouplingSettings
+from bmem.networks.mixture import DefensiveMixture, Uniform
+from bmem.transforms.contract import Transform
+from bmem.transforms.elementwise import Affine, Columns, Compose, HeavyTail, Moebius, PeriodicToUnit
+
+_EDGE = 2.0**-24
+_FIT_ROWS = 200_000
+
+
+class ResidualDensity(ConditionalDensity):
+    """p(x | c) = p_cube(u | features(c)) |du/dx|, with u the residuals of x given c brought to the unit cube.
+
+    Points and conditions are float64; only the flow works in the precision of its weights. Scales of the residuals and of
+    the features are buffers, taken from data by ``fit_scales``, and so is the range of the features seen there.
+
+    Args:
+        residuals: coordinates of the target given the reference.
+        settings: size of the flow.
+        defensive: fraction of a broad component (the heavy-tailed distribution of the residual scales); 0 for none.
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, residuals: Residuals, settings: CouplingSettings | None = None, defensive: float = 0.0) -> None:
+        super().__init__()
+        dim, features = len(residuals.circular), residuals.n_features
+        self.residuals = residuals
+        self.flow = CouplingFlow(dim, features, residuals.circular, settings=settings)
+        self.density = DefensiveMixture(self.flow, Uniform(dim), defensive) if defensive else self.flow
+        self.noise_dim = self.density.noise_dim
+        self.to_cube = _to_cube(residuals.circular)
+        self.register_buffer("low", torch.full((features,), -torch.inf, dtype=torch.float64))
+        self.register_buffer("high", torch.full((features,), torch.inf, dtype=torch.float64))
+
+    def fit_scales(self, x: Tensor, condition: Tensor) -> None:
+        """Take all scales from pairs x [N, D], condition [N, C].
+
+        Raises:
+            InputError: a residual or feature is not finite or does not vary.
+        """
+        residual, _ = self.residuals.forward(x[:_FIT_ROWS], condition[:_FIT_ROWS])
+        if not torch.isfinite(residual).all():
+            bad = int((~torch.isfinite(residual)).any(-1).nonzero()[0])
+            raise InputError(f"the residuals of pair {bad} are not finite; check the events that go into the training")
+        for transform, columns in zip(self.to_cube.transforms, self.to_cube.columns, strict=True):
+            cast(Compose, transform).transforms[0].fit(residual[:, columns])  # type: ignore[operator]
+        features = self.residuals.features(condition)
+        self.flow.features.fit(features)
+        self.low.copy_(features.amin(0))
+        self.high.copy_(features.amax(0))
+
+    def seen(self, condition: Tensor) -> Tensor:
+        """Whether a condition [..., C] lies in the range of the training data, feature by feature: [...]."""
+        features = self.residuals.features(condition)
+        return ((features >= self.low) & (features <= self.high)).all(-1)
+
+    def log_prob(self, x: Tensor, condition: Tensor) -> Tensor:
+        """log p(x | c) in the units of x: [..., D], [..., C] → [...]."""
+        lead = torch.broadcast_shapes(x.shape[:-1], condition.shape[:-1])
+        x, condition = x.expand(*lead, -1), condition.expand(*lead, -1)
+        residual, log_residual = self.residuals.forward(x, condition)
+        u, log_cube = self.to_cube(residual)
+        return self.density.log_prob(*self._single(u, condition)) + log_cube + log_residual
+
+    def from_noise(self, noise: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """Map uniform noise [..., noise_dim] to points [..., D] and their log-density [...]."""
+        u, log_density = self.density.from_noise(*self._single(noise, condition))
+        residual, log_cube = self.to_cube.inverse(u.to(condition.dtype).clamp(_EDGE, 1 - _EDGE))
+        x, log_residual = self.residuals.inverse(residual, condition)
+        return x, log_density - log_cube - log_residual
+
+    def _single(self, u: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        """A point of the cube, off its faces, and the features, in the precision of the flow."""
+        dtype = self.flow.features.mean.dtype
+        return u.to(dtype).clamp(_EDGE, 1 - _EDGE), self.residuals.features(condition).to(dtype)
+
+
+def _to_cube(circular: tuple[bool, ...]) -> Columns:
+    """Lines, standardised, through a heavy-tailed distribution function; circles through a stretch around 0."""
+    lines = tuple(i for i, c in enumerate(circular) if not c)
+    circles = tuple(i for i, c in enumerate(circular) if c)
+    one = torch.ones(len(circular), dtype=torch.float64)
+    parts: list[tuple[Transform, tuple[int, ...]]] = [
+        (Compose(Affine(0 * one[: len(lines)], one[: len(lines)]), HeavyTail()), lines),
+        (Compose(Moebius(one[: len(circles)]), PeriodicToUnit()), circles),
+    ]
+    return Columns((transform, columns) for transform, columns in parts if columns)

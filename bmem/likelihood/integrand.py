@@ -1,0 +1,40 @@
+"""The master formula: importance weights of one event's integral over x_hard, for all components and replicas at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bmem.likelihood.acceptance import AcceptanceNetwork
+from bmem.networks.contract import ConditionalDensity
+from bmem.process.contract import Process
+from bmem.replicas.contract import Replicas
+
+
+@dataclass(frozen=True)
+class Integrand:
+    """w_k = s_k(x) ε(x) p(x_reco | x) / q(x | x_reco) at points x ~ q, as ``bmem.integration`` asks for it.
+
+    ``transfer`` and ``acceptance`` are replicas (R networks), ``proposal`` one density; ``x_reco`` [N, D_reco].
+    """
+
+    process: Process
+    transfer: Replicas
+    acceptance: Replicas
+    proposal: ConditionalDensity
+    x_reco: Tensor
+
+    def __call__(self, events: Tensor, points: int, generators: list[torch.Generator]) -> Tensor:
+        """Weights [R, E, points, K] of fresh points for the event indices ``events`` [E], one generator for each event."""
+        shape = (points, self.proposal.noise_dim)
+        noise = torch.stack([torch.rand(shape, generator=g, dtype=torch.float64) for g in generators])
+        x_reco = self.x_reco[events][:, None].expand(-1, points, -1).flatten(0, 1)
+        with torch.no_grad():
+            x, log_q = self.proposal.from_noise(noise.flatten(0, 1), x_reco)
+            log_p = self.transfer("log_prob", x_reco, x)
+            efficiency = self.acceptance("probability", x)
+            weights = efficiency * torch.exp(log_p - log_q)
+            result = weights[..., None] * self.process.components(x)
+        return result.unflatten(1, (len(events), points))

@@ -1,0 +1,110 @@
+"""A run: one configuration, one folder, and what every stage needs of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from bmem import artifacts, rng
+from bmem.config import Config, SampleSection
+from bmem.errors import ArtifactError
+from bmem.process import THJ
+
+Report = Callable[[int, int], None]
+"""Progress: (done, total)."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A configuration and the folder ``out`` of its artifacts."""
+
+    config: Config
+    out: Path
+    console: Console
+
+    @property
+    def process(self) -> THJ:
+        return THJ(self.config.process.sqrt_s)
+
+    def sample(self, name: str) -> SampleSection:
+        return next(s for s in self.config.sample if s.name == name)
+
+    def events(self, name: str) -> Path:
+        """Simulated or observed events of a sample, or of ``training``."""
+        return self.out / "events" / f"{name}.parquet"
+
+    def network(self, name: str) -> Path:
+        return self.out / "networks" / f"{name}.safetensors"
+
+    def history(self, name: str) -> Path:
+        return self.out / "networks" / f"{name}.history.json"
+
+    def coefficients(self, name: str) -> Path:
+        return self.out / "likelihood" / f"{name}.nc"
+
+    def hard_coefficients(self, name: str) -> Path:
+        """The yardstick: coefficients with x_hard known."""
+        return self.out / "likelihood" / f"{name}.hard.nc"
+
+    def fit(self, name: str) -> Path:
+        return self.out / "fit" / f"{name}.json"
+
+    def calibration(self, name: str) -> Path:
+        return self.out / "calibration" / f"{name}.json"
+
+    def cache(self, *names: str) -> Path:
+        """Folder for the unfinished pieces of a stage."""
+        return self.out / "cache" / Path(*names)
+
+    def seed(self, *path: str | int) -> int:
+        """The seed of a purpose, derived from the seed of the run."""
+        return rng.derive_seed(self.config.seed, *path)
+
+    @contextmanager
+    def progress(self, title: str) -> Iterator[Report]:
+        """A progress bar; yields the function to call with (done, total)."""
+        columns = TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+        with Progress(*columns, console=self.console) as bars:
+            task = bars.add_task(title, total=None)
+            yield lambda done, total: bars.update(task, completed=done, total=total)
+
+    def say(self, text: str) -> None:
+        self.console.print(text, highlight=False)
+
+    def done(self, path: Path, kind: str, settings: Mapping[str, Any], parents: Mapping[str, Path] | None = None) -> bool:
+        """Whether the artifact at ``path`` is there and was made with these settings from these parents.
+
+        Raises:
+            ArtifactError: it is damaged, or was made differently: it is never overwritten silently.
+        """
+        if not artifacts.exists(path):
+            return False
+        header = artifacts.verify(path, kind)
+        wanted = json.loads(json.dumps(dict(settings)))
+        changed = [key for key in {*wanted, *header.settings} if wanted.get(key) != header.settings.get(key)]
+        changed += [n for n, p in (parents or {}).items() if header.parents.get(n) != artifacts.read_header(p).sha256]
+        if changed:
+            raise ArtifactError(
+                f"{path}: was made with other settings ({', '.join(sorted(changed))}); choose another --out, or delete this "
+                "file and those that follow from it to compute them anew"
+            )
+        self.say(f"  {path.relative_to(self.out)} is there")
+        return True
+
+
+def plain(section: Any) -> Any:
+    """A section of the configuration as JSON-able values, for an artifact's settings."""
+    if isinstance(section, BaseModel):
+        return json.loads(section.model_dump_json())
+    from dataclasses import asdict, is_dataclass
+
+    return asdict(section) if is_dataclass(section) and not isinstance(section, type) else section

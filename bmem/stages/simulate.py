@@ -1,0 +1,111 @@
+"""Stage 1: the training pairs and the event samples to measure."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from bmem.config import SampleSection
+from bmem.errors import ConfigError
+from bmem.events import lhe, parquet
+from bmem.events.importing import read_events
+from bmem.events.record import HardEvents, PairedEvents, RecoEvents
+from bmem.events.selection import Selection
+from bmem.rng import generator
+from bmem.simulation.contract import Response
+from bmem.simulation.parametric import ParametricResponse
+from bmem.simulation.pythia import PythiaResponse
+from bmem.simulation.simulate import Schedule, simulate
+from bmem.stages.run import Run, plain
+
+
+def simulate_all(run: Run) -> None:
+    """Make the training pairs and every sample of the configuration."""
+    training_pairs(run)
+    for sample in run.config.sample:
+        sample_events(run, sample)
+
+
+def training_pairs(run: Run) -> None:
+    """Pairs from a mixture uniform in α."""
+    section = run.config.simulation
+    settings = _response_settings(run) | {"events": section.events, "repeats": section.repeats, "seed": run.config.seed}
+    path = run.events("training")
+    if run.done(path, parquet.KIND, settings):
+        return
+    angles = torch.rand(section.events, 1, generator=generator(run.config.seed, "training", "theta"), dtype=torch.float64)
+    hard = run.process.sample(section.events, 2 * math.pi * angles - math.pi, generator(run.config.seed, "training", "hard"))
+    pairs = _respond(run, hard.repeat(section.repeats), "training")
+    parquet.write_pairs(path, pairs, settings)
+
+
+def sample_events(run: Run, sample: SampleSection) -> None:
+    """One sample: generated, showered from an LHE file, or observed."""
+    settings = _response_settings(run) | {"sample": plain(sample), "seed": run.config.seed}
+    settings["sample"].pop("file")
+    path = run.events(sample.name)
+    if run.done(path, parquet.KIND, settings):
+        return
+    events = _hard_events(run, sample)
+    if isinstance(events, RecoEvents):
+        observed = events[Selection(run.config.selection).accept(events)]
+        run.say(f"  {sample.name}: {len(observed)} of {len(events)} observed events pass the selection")
+        parquet.write_reco(path, observed, settings)
+        return
+    pairs = _respond(run, events.repeat(sample.repeats), sample.name)
+    parquet.write_pairs(path, pairs, settings)
+
+
+def load_sample(run: Run, name: str) -> tuple[RecoEvents, HardEvents | None]:
+    """The accepted events of a sample, and their hard events where they are known."""
+    content = parquet.read_any(run.events(name))
+    if isinstance(content, PairedEvents):
+        return content.reco, content.accepted_hard
+    return content, None
+
+
+def _hard_events(run: Run, sample: SampleSection) -> HardEvents | RecoEvents:
+    alpha = None if sample.alpha is None else math.radians(sample.alpha)
+    if sample.file is None:
+        assert alpha is not None and sample.events is not None  # the configuration was checked
+        theta = torch.tensor([alpha], dtype=torch.float64)
+        return run.process.sample(sample.events, theta, generator(run.config.seed, "sample", sample.name))
+    content = read_events(sample.file, alpha=alpha)
+    if isinstance(content, lhe.LHERecord):
+        content = run.process.to_hard(content)
+    if isinstance(content, PairedEvents):
+        raise ConfigError(f"[[sample]] {sample.name}: {sample.file} holds simulated pairs; give hard or observed events")
+    return content if sample.events is None else content[: sample.events]
+
+
+def _respond(run: Run, hard: HardEvents, name: str) -> PairedEvents:
+    workers = run.config.simulation.workers
+    with run.progress(f"simulate {name}") as progress:
+        pairs = simulate(
+            hard,
+            _response(run, name),
+            Selection(run.config.selection),
+            run.seed("response", name),
+            schedule=Schedule(workers=workers if run.config.simulation.response == "pythia" else 1),
+            progress=progress,
+        )
+    accepted = int(pairs.accepted.sum())
+    run.say(f"  {name}: {accepted} of {len(pairs)} events accepted ({100 * accepted / len(pairs):.1f} %)")
+    return pairs
+
+
+def _response(run: Run, name: str) -> Response:
+    if run.config.simulation.response == "pythia":
+        return PythiaResponse(run.config.pythia)
+    return ParametricResponse(run.config.parametric)
+
+
+def _response_settings(run: Run) -> dict[str, object]:
+    config = run.config
+    chosen = config.simulation.response
+    return {
+        chosen: plain(getattr(config, chosen)),
+        "process": plain(config.process),
+        "selection": plain(config.selection),
+    }
