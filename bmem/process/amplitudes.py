@@ -81,7 +81,7 @@ def top_amplitudes(
     straight = current * inner(top.left, right)
     radiated = current * inner(top.right, sigma(higgs, right))
     longitudinal = inner(quarks.bra, sigma_bar(higgs, quarks.ket)) * inner(top.right, quarks.b)
-    return _assemble(straight, radiated, longitudinal, couplings, inputs, -1j)
+    return _assemble((straight, radiated, longitudinal), couplings, inputs, -1j)
 
 
 def antitop_amplitudes(
@@ -92,12 +92,13 @@ def antitop_amplitudes(
     straight = current * angle(quarks.ket, antitop.left)
     radiated = -current * angle(quarks.ket, sigma(higgs, antitop.right))
     longitudinal = -inner(quarks.bra, sigma_bar(higgs, quarks.ket)) * inner(quarks.b, antitop.right)
-    return _assemble(straight, radiated, longitudinal, couplings, inputs, 1j)
+    return _assemble((straight, radiated, longitudinal), couplings, inputs, 1j)
 
 
 def _assemble(
-    straight: Tensor, radiated: Tensor, longitudinal: Tensor, couplings: Couplings, inputs: ElectroweakInputs, phase: complex
+    currents: tuple[Tensor, Tensor, Tensor], couplings: Couplings, inputs: ElectroweakInputs, phase: complex
 ) -> Amplitudes:
+    straight, radiated, longitudinal = currents
     emitted = couplings.top * radiated
     return Amplitudes(
         couplings.w * (straight + (inputs.mt / inputs.mw**2) * longitudinal),

@@ -61,5 +61,5 @@ def _s_channel(up: int, down: int, top: int) -> Channel:
     return Channel(up, down, -5 if top > 0 else 5, top, (KET, BRA, B))
 
 
-T_CHANNEL = tuple(_t_channel(light, top) for top, lights in ((TOP, (2, 4, -1, -3)), (-TOP, (1, 3, -2, -4))) for light in lights)
+T_CHANNEL = (*(_t_channel(light, TOP) for light in (2, 4, -1, -3)), *(_t_channel(light, -TOP) for light in (1, 3, -2, -4)))
 S_CHANNEL = tuple(_s_channel(sign * up, -sign * (up - 1), sign * TOP) for sign in (1, -1) for up in (2, 4))

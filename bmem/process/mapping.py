@@ -58,7 +58,8 @@ class PeakMap:
         """Top, Higgs and their momentum in the rest frame of ``system``; angles about the -z parton."""
         m, mt2, mh2 = torch.sqrt(m2), self.space.mt**2, self.space.mh**2
         energy = (m2 + mt2 - mh2) / (2 * m)
-        momentum = torch.sqrt((m2 - (self.space.mt + self.space.mh) ** 2) * (m2 - (self.space.mt - self.space.mh) ** 2)) / (2 * m)
+        low, high = (self.space.mt - self.space.mh) ** 2, (self.space.mt + self.space.mh) ** 2
+        momentum = torch.sqrt((m2 - low) * (m2 - high)) / (2 * m)
         share = (energy - momentum * cosine) / m
         kick = torch.polar(momentum * torch.sqrt((1 - cosine) * (1 + cosine)), azimuth)
         return _on_shell(share, system, kick, mt2), _on_shell(1 - share, system, -kick, mh2), momentum

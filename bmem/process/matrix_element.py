@@ -89,5 +89,5 @@ def squared_amplitude(
 def _checked(momenta: ArrayLike | Tensor) -> Tensor:
     p = torch.as_tensor(momenta)
     if p.ndim < 2 or p.shape[-2:] != (5, 4):
-        raise InputError(f"momenta have shape {tuple(p.shape)}; expected [..., 5, 4]: five particles, (E, px, py, pz) in GeV")
+        raise InputError(f"momenta have shape {tuple(p.shape)}; expected [..., 5, 4]: (E, px, py, pz) in GeV")
     return p if p.is_floating_point() else p.double()

@@ -53,15 +53,15 @@ class _Subgrid:
         """Coefficients [..., nx-1, 4, flavours] of the cubics in log x at the scales ``log_q2`` [...]."""
         cell = _cell(self.log_q2, log_q2)
         step = (log_q2 - self.log_q2[cell])[..., None, None, None]
-        c = self.coefficients[cell]
-        return _horner(c[..., 0, :, :], c[..., 1, :, :], c[..., 2, :, :], c[..., 3, :, :], step)
+        return _cubic(self.coefficients[cell].unbind(-3), step)
 
 
 def _cell(knots: Tensor, value: Tensor) -> Tensor:
     return torch.bucketize(value.contiguous(), knots[1:-1], right=True)
 
 
-def _horner(c3: Tensor, c2: Tensor, c1: Tensor, c0: Tensor, step: Tensor) -> Tensor:
+def _cubic(coefficients: Sequence[Tensor], step: Tensor) -> Tensor:
+    c3, c2, c1, c0 = coefficients
     return ((c3 * step + c2) * step + c1) * step + c0
 
 
@@ -77,8 +77,7 @@ class ScalePDF:
         knots = self.log_x.to(x)
         log_x = torch.log(x).clamp(float(knots[0]), float(knots[-1]))
         cell = _cell(knots, log_x)
-        c3, c2, c1, c0 = self.table.to(x)[cell].chunk(4, dim=-1)
-        return _horner(c3, c2, c1, c0, (log_x - knots[cell])[..., None])
+        return _cubic(self.table.to(x)[cell].chunk(4, dim=-1), (log_x - knots[cell])[..., None])
 
 
 @dataclass(frozen=True)
@@ -130,8 +129,8 @@ class PDFGrid:
             knots_x, knots_q = subgrid.log_x.to(x), subgrid.log_q2.to(x)
             at_x, at_q = torch.log(x[inside]), log_q2[inside].clamp(float(knots_q[0]), float(knots_q[-1]))
             cell_x, cell_q = _cell(knots_x, at_x), _cell(knots_q, at_q)
-            in_x = _horner(*c[cell_q, cell_x].unbind(-2), (at_q - knots_q[cell_q])[..., None])
-            result[inside] = _horner(*in_x.unbind(-1), at_x - knots_x[cell_x])
+            in_x = _cubic(c[cell_q, cell_x].unbind(-2), (at_q - knots_q[cell_q])[..., None])
+            result[inside] = _cubic(in_x.unbind(-1), at_x - knots_x[cell_x])
         return result
 
     def at_scale(self, q: float, sums: Sequence[Sequence[int]]) -> ScalePDF:

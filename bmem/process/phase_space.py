@@ -88,7 +88,7 @@ class PhaseSpace:
         return torch.log(energies * kinematics.pt(higgs) * kinematics.pt(jet))
 
     def measure(self, x_hard: Tensor) -> Tensor:
-        """dx1 dx2 dΦ₃ over d⁷x_hard = pT_H pT_j / (4 s (2π)⁵) [...]: the Jacobian over Π 2E, times 2/s from the fractions."""
+        """dx1 dx2 dΦ₃ over d⁷x_hard [...]: pT_H pT_j / (4 s (2π)⁵)."""
         return x_hard[..., 0].clamp(min=0) * x_hard[..., 3].clamp(min=0) / (4 * self.sqrt_s**2 * (2 * math.pi) ** 5)
 
     def outside(self, x_hard: Tensor, point: HardKinematics) -> Tensor:
@@ -103,7 +103,7 @@ class PhaseSpace:
         return torch.stack(parts, dim=-1)
 
     def rotated(self, x_hard: Tensor, azimuth: Tensor, flipped: Tensor) -> Tensor:
-        """x_hard turned by ``azimuth`` about the beam and, where ``flipped``, by π about the x axis (which swaps the beams)."""
+        """x_hard turned by π about the x axis (beams swapped) where ``flipped``, then by ``azimuth`` about the beam."""
         sign = torch.where(flipped, -1.0, 1.0).to(x_hard)
         pt_h, phi_h, y_h, pt_j, phi_j, y_j, y_t = x_hard.unbind(-1)
         phi_h, phi_j = (kinematics.wrap(sign * phi + azimuth) for phi in (phi_h, phi_j))

@@ -26,6 +26,7 @@ from bmem.process.partonic import PartonicCrossSection
 from bmem.process.pdf import PDFGrid, pythia_grid
 from bmem.process.phase_space import HardKinematics, PhaseSpace, cartesian, check_dimension
 
+STANDARD = ElectroweakInputs()
 logger = logging.getLogger(__name__)
 CHUNK = 2**13
 """Points evaluated at once: their intermediate results stay in the cache of a core."""
@@ -48,7 +49,7 @@ class SingleTopHiggs:
         self,
         sqrt_s: float = 13_000.0,
         pdf: PDFGrid | None = None,
-        inputs: ElectroweakInputs = ElectroweakInputs(),
+        inputs: ElectroweakInputs = STANDARD,
         scale: float | None = None,
     ) -> None:
         self.sqrt_s = sqrt_s
