@@ -1,0 +1,147 @@
+"""One self-contained HTML page with everything that was found: numbers, tables, figures, configuration, provenance."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from bmem.artifacts import atomic_path
+from bmem.errors import ArtifactError, InputError
+
+_IMAGES = {".png": "image/png", ".svg": "image/svg+xml"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """``rows`` of as many plain values as there are ``columns``; numbers are printed with at most five digits.
+
+    Raises:
+        InputError: a row has another length than the head.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows):
+            if len(row) != len(self.columns):
+                raise InputError(f"table {self.title!r}: row {number} has {len(row)} values for {len(self.columns)} columns")
+
+
+@dataclass(frozen=True)
+class ReportFigure:
+    """A figure file, PNG or SVG (beside the PNGs that ``style.save`` writes), and its ``caption``."""
+
+    path: Path
+    caption: str
+
+    @property
+    def data_uri(self) -> str:
+        """The file inside a data URI.
+
+        Raises:
+            ArtifactError: there is no such file, or it is neither PNG nor SVG.
+        """
+        path = Path(self.path)
+        if path.suffix not in _IMAGES or not path.is_file():
+            raise ArtifactError(f"{path}: the report needs an existing .png or .svg file; draw the figure first")
+        return f"data:{_IMAGES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The result in large print.
+
+    ``quantity`` ("α of sample data"), ``value`` ("44.1° ± 5.0°"), ``intervals`` (("68.3 %", "[39.2°, 49.3°]"), ...) and the
+    uncertainty ``budget`` (("statistics", "4.9°"), ("integration", "0.6°"), ...).
+    """
+
+    quantity: str
+    value: str
+    intervals: tuple[tuple[str, str], ...] = ()
+    budget: tuple[tuple[str, str], ...] = ()
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A chapter of the report: a ``title``, a paragraph of ``text``, then its tables and figures."""
+
+    title: str
+    text: str = ""
+    tables: tuple[Table, ...] = ()
+    figures: tuple[ReportFigure, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """What ``write_report`` prints; whatever is left empty is left out of the page.
+
+    ``warnings`` are full sentences on numbers that should not be trusted as they stand; ``configuration`` is the TOML text;
+    ``provenance`` maps names (versions, seed, checksums) to values.
+    """
+
+    title: str
+    subtitle: str = ""
+    headlines: tuple[Headline, ...] = ()
+    warnings: tuple[str, ...] = ()
+    sections: tuple[Section, ...] = ()
+    configuration: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_report(path: Path, report: Report) -> None:
+    """Write ``report`` as one HTML file that needs nothing else.
+
+    Raises:
+        ArtifactError: a figure is missing, or the file cannot be written.
+    """
+    page = render(report)
+    with atomic_path(path) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def render(report: Report) -> str:
+    """The HTML page of ``report``."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["shown"] = shown
+    environment.tests["numeric"] = _is_number
+    template = environment.from_string((files("bmem.plotting") / "report.html").read_text(encoding="utf-8"))
+    return template.render(report=report)
+
+
+def shown(value: Any) -> str:
+    """``value`` as it stands in a table: integers grouped, floats with five digits, true and false as yes and no."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None:
+        return "–"
+    if isinstance(value, Integral):
+        return f"{int(value):,}".replace(",", "\u202f").replace("-", "\u2212")
+    if isinstance(value, Real):
+        return _float_shown(float(value))
+    return str(value)
+
+
+def _float_shown(value: float) -> str:
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "\u2212∞"
+    mantissa, _, exponent = f"{value:.5g}".partition("e")
+    text = f"{mantissa}·10^{int(exponent)}" if exponent else mantissa
+    return text.replace("-", "\u2212")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
