@@ -51,16 +51,16 @@ class Affine(Transform):
         self.register_buffer("shift", shift)
         self.register_buffer("scale", scale)
 
-    @classmethod
-    def fit(cls, x: Tensor) -> Affine:
-        """The map of the median of ``x`` [N, D] to 0, of half the width of its central 68.27 % to 1; tails do not matter.
+    def fit(self, x: Tensor) -> None:
+        """Bring the median of ``x`` [N, D] to 0 and half the width of its central 68.27 % to 1; tails do not matter.
 
         Raises:
             InputError: a column is not finite or does not vary.
         """
         low, median, high = _quantiles(x, 0.15866, 0.5, 0.84134)
         _check_positive(high - low, "the width of every column of the data")
-        return cls(median.to(x.dtype), 0.5 * (high - low).to(x.dtype))
+        self.shift.copy_(median)
+        self.scale.copy_(0.5 * (high - low))
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map x [..., D] → y [..., D] and log|dy/dx| [...]."""
@@ -146,15 +146,16 @@ class Moebius(Transform):
         _check_positive(stretch, "the stretch of a circle")
         self.register_buffer("stretch", stretch)
 
-    @classmethod
-    def fit(cls, x: Tensor) -> Moebius:
-        """The stretch of half of the angles ``x`` [N, D] to |φ| < π/2, exact for a wrapped Cauchy density around 0.
+    def fit(self, x: Tensor) -> None:
+        """Bring half of the angles ``x`` [N, D] to |φ| < π/2, which is exact for a wrapped Cauchy density around 0.
 
         Raises:
             InputError: a column is not finite or does not vary.
         """
         (median,) = _quantiles(wrap(x).abs(), 0.5)
-        return cls((1 / torch.tan(0.5 * median)).to(x.dtype))
+        stretch = 1 / torch.tan(0.5 * median)
+        _check_positive(stretch, "the stretch of a circle that the data ask for")
+        self.stretch.copy_(stretch)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map x [..., D] → y [..., D] and log|dy/dx| [...]."""

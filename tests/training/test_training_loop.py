@@ -63,7 +63,8 @@ def test_history_is_complete_and_json_able() -> None:
 
 def test_ends_with_the_best_weights_and_stops_early() -> None:
     """The targets are noise, so that the held-out loss rises while the network learns the others by heart."""
-    x, y = torch.randn(60, 2, generator=torch.Generator().manual_seed(3)), torch.randn(60, 1, generator=torch.Generator().manual_seed(4))
+    rng = torch.Generator().manual_seed(3)
+    x, y = torch.randn(60, 2, generator=rng), torch.randn(60, 1, generator=rng)
     states: list[dict[str, Tensor]] = []
     module = network(64)
     settings = replace(SETTINGS, epochs=200, batch_size=16, patience=3, validation_fraction=0.5)

@@ -57,8 +57,9 @@ def test_moebius_fit_finds_the_width_of_a_wrapped_cauchy_density() -> None:
     gamma = 0.1
     u = (torch.arange(20_001, dtype=torch.float64) + 0.5) / 20_001
     phi = 2 * torch.atan(math.tanh(gamma / 2) * torch.tan(math.pi * (u - 0.5)))
-    stretch = Moebius.fit(phi[:, None]).stretch
-    assert stretch.item() == pytest.approx(1 / math.tanh(gamma / 2), rel=1e-3)
+    moebius = Moebius(torch.ones(1, dtype=torch.float64))
+    moebius.fit(phi[:, None])
+    assert moebius.stretch.item() == pytest.approx(1 / math.tanh(gamma / 2), rel=1e-3)
 
 
 def test_circle_maps_do_not_see_full_turns() -> None:
@@ -70,7 +71,8 @@ def test_circle_maps_do_not_see_full_turns() -> None:
 def test_affine_fit_ignores_tails() -> None:
     x = torch.linspace(-1, 1, 10_001, dtype=torch.float64)[:, None].repeat(1, 2) * torch.tensor([1.0, 5.0]) + 3
     x[0] = 1e9
-    affine = Affine.fit(x)
+    affine = Affine(torch.zeros(2, dtype=torch.float64), torch.ones(2, dtype=torch.float64))
+    affine.fit(x)
     torch.testing.assert_close(affine.shift, torch.full((2,), 3.0, dtype=torch.float64), rtol=1e-3, atol=0)
     torch.testing.assert_close(affine.scale, 0.6827 * torch.tensor([1.0, 5.0], dtype=torch.float64), rtol=1e-3, atol=0)
 
@@ -79,8 +81,10 @@ def test_impossible_maps_are_refused() -> None:
     with pytest.raises(InputError, match="scale of an affine map must be positive"):
         Affine(torch.zeros(2), torch.tensor([1.0, 0.0]))
     with pytest.raises(InputError, match="width of every column"):
-        Affine.fit(torch.ones(10, 1))
+        Affine(torch.zeros(1), torch.ones(1)).fit(torch.ones(10, 1))
     with pytest.raises(InputError, match="stretch of a circle"):
         Moebius(torch.tensor([-1.0]))
+    with pytest.raises(InputError, match="stretch of a circle that the data ask for"):
+        Moebius(torch.ones(1)).fit(torch.zeros(10, 1))
     with pytest.raises(InputError, match="exactly one map"):
         Columns([(Sigmoid(), (0, 1)), (Sigmoid(), (1,))])
