@@ -12,16 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 
 from bmem.artifacts import atomic_path
 from bmem.errors import ArtifactError, InputError
 
 _IMAGES = {".png": "image/png", ".svg": "image/svg+xml"}
+_SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
 class Table:
-    """``rows`` of as many plain values as there are ``columns``; numbers are printed with at most five digits.
+    """``rows`` of as many plain values as there are ``columns``; numbers are printed with at most four digits.
 
     Raises:
         InputError: a row has another length than the head.
@@ -121,8 +123,8 @@ def render(report: Report) -> str:
 
 
 def shown(value: Any) -> str:
-    """``value`` as it stands in a table: integers grouped, floats with five digits, true and false as yes and no."""
-    if isinstance(value, bool):
+    """``value`` as it stands in a table: integers grouped, floats with four digits, true and false as yes and no."""
+    if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if value is None:
         return "–"
@@ -138,9 +140,9 @@ def _float_shown(value: float) -> str:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "\u2212∞"
-    mantissa, _, exponent = f"{value:.5g}".partition("e")
-    text = f"{mantissa}·10^{int(exponent)}" if exponent else mantissa
-    return text.replace("-", "\u2212")
+    mantissa, _, exponent = f"{value:.4g}".partition("e")
+    power = f" × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}" if exponent else ""
+    return mantissa.replace("-", "\u2212") + power
 
 
 def _is_number(value: Any) -> bool:

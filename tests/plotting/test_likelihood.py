@@ -1,0 +1,78 @@
+"""The likelihood figure carries the numbers that it is given, in degrees."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bmem.plotting.likelihood import LikelihoodCurve, draw_likelihood
+from bmem.plotting.quantity import Quantity
+
+THETA = np.linspace(-np.pi, np.pi, 181)
+DELTA = 20 * (np.cos(THETA) - 0.7) ** 2
+
+
+@pytest.fixture
+def curve(rng):
+    return LikelihoodCurve(
+        theta=THETA,
+        delta=DELTA,
+        curves=DELTA * rng.normal(1, 0.1, (200, 1)),
+        minima=np.array([0.8, -0.8, 1.1]),
+        minimum_values=np.array([0.0, 0.1, 3.0]),
+        intervals={0.683: ((-1.0, -0.6), (0.6, 1.0)), 0.954: ((-1.2, 1.2),)},
+        truth=np.radians(45),
+    )
+
+
+def test_every_artist_carries_its_numbers(axes, curve):
+    artists = draw_likelihood(axes, curve)
+    np.testing.assert_allclose(artists["curve"].get_xdata(), np.degrees(THETA))
+    np.testing.assert_allclose(artists["curve"].get_ydata(), DELTA)
+    np.testing.assert_allclose(artists["median"].get_ydata(), np.median(curve.curves, axis=0))
+    assert artists["truth"].get_xdata()[0] == pytest.approx(45)
+    assert [line.get_ydata()[0] for line in artists["levels"]] == [1, 4, 9]
+    drawn = [(line.get_xdata()[0], line.get_ydata()[0]) for line in artists["minima"]]
+    np.testing.assert_allclose(drawn, [(np.degrees(t), v) for t, v in zip(curve.minima, curve.minimum_values, strict=True)])
+    faces = [line.get_markerfacecolor() for line in artists["minima"]]
+    assert faces[1:] == ["white", "white"]
+    assert faces[0] != "white"
+
+
+def test_intervals_reach_from_end_to_end_up_to_their_level(axes, curve):
+    patches = draw_likelihood(axes, curve)["intervals"]
+    boxes = [patch.get_paths()[0].get_extents() for patch in patches]
+    expected = [(-1.2, 1.2, 0.954), (-1.0, -0.6, 0.683), (0.6, 1.0, 0.683)]
+    for box, (low, high, level) in zip(boxes, expected, strict=True):
+        np.testing.assert_allclose([box.x0, box.x1], np.degrees([low, high]))
+        np.testing.assert_allclose([box.y0, box.y1], [0, stats.chi2.ppf(level, 1)])
+
+
+def test_bands_hold_their_share_of_the_curves(axes, curve):
+    wide, narrow = draw_likelihood(axes, curve)["bands"]
+    at = 0
+    for band, percent in ((wide, 95.45), (narrow, 68.27)):
+        heights = band.get_paths()[0].vertices
+        heights = heights[np.isclose(heights[:, 0], -180), 1]
+        inside = np.mean((curve.curves[:, at] >= heights.min()) & (curve.curves[:, at] <= heights.max()))
+        assert inside == pytest.approx(percent / 100, abs=0.02)
+
+
+def test_labels_and_legend(axes, curve, legend_hides_nothing):
+    draw_likelihood(axes, curve, top=12)
+    assert axes.get_xlabel() == r"$\alpha$ [deg]"
+    assert r"\log L" in axes.get_ylabel()
+    assert axes.get_ylim() == (0, 12)
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert {"truth", "best fit", "other minima", "68.3 % interval", "95.4 % interval", "68 % band", "95 % band"} <= set(
+        names
+    )
+    assert len(names) == len(set(names))
+    legend_hides_nothing(axes)
+
+
+def test_what_is_absent_is_not_drawn(axes):
+    artists = draw_likelihood(axes, LikelihoodCurve(THETA, DELTA), Quantity("c_W", "TeV$^{-2}$"))
+    assert not {"truth", "bands", "median"} & set(artists)
+    assert artists["minima"] == artists["intervals"] == []
+    assert axes.get_xlabel() == "$c_W$ [TeV$^{-2}$]"
+    np.testing.assert_allclose(artists["curve"].get_xdata(), THETA)

@@ -1,0 +1,134 @@
+"""The report is one valid page that holds everything given, nothing that was not, and no reference to other files."""
+
+import base64
+from dataclasses import fields
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from bmem.errors import ArtifactError, InputError
+from bmem.plotting.report import Headline, Report, ReportFigure, Section, Table, render, shown, write_report
+from bmem.plotting.style import new_figure, save
+
+VOID = {"meta", "img", "br"}
+
+
+class Page(HTMLParser):
+    """Checks that tags are balanced; collects text, images and the numbers of tags."""
+
+    def __init__(self, source):
+        super().__init__()
+        self.open, self.text, self.images, self.links, self.tags, self.ids = [], [], [], [], [], []
+        self.feed(source)
+        self.close()
+        assert not self.open, f"never closed: {self.open}"
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append(tag)
+        self.ids.append(attributes.get("id"))
+        if tag == "img":
+            self.images.append(attributes)
+        if "href" in attributes:
+            self.links.append(attributes["href"])
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text.append(data.strip())
+
+
+@pytest.fixture
+def figure(tmp_path):
+    drawing, axes = new_figure()
+    axes.plot([0, 1], [0, 1])
+    return ReportFigure(save(drawing, tmp_path / "figure")[1], "A line & its caption")
+
+
+@pytest.fixture
+def report(figure):
+    table = Table("Cut flow", ("step", "events"), (("b-tag <25 GeV>", 127_234), ("none", 0)), note="of 600 000")
+    return Report(
+        title="CP phase of the top",
+        subtitle="quickstart",
+        headlines=(Headline("α", "44.1° ± 5.0°", (("68.3 %", "[39°, 49°]"),), (("statistics", "4.9°"),), "sign unknown"),),
+        warnings=("12 events have k > 0.7.",),
+        sections=(Section("Events", "Some text.", (table,)), Section("Figures", figures=(figure,))),
+        configuration='[process]\nname = "thj"',
+        provenance={"seed": 17, "events.parquet": "ab" * 32},
+    )
+
+
+def test_everything_given_is_on_the_page(report, tmp_path):
+    write_report(tmp_path / "report.html", report)
+    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    text = "\n".join(page.text)
+    from_head = (
+        report.title,
+        report.subtitle,
+        "44.1° ± 5.0°",
+        "[39°, 49°]",
+        "statistics",
+        "sign unknown",
+        report.warnings[0],
+    )
+    from_body = ("Cut flow", "b-tag <25 GeV>", "127\u202f234", "of 600 000", "Some text.", "A line & its caption")
+    for expected in (*from_head, *from_body, 'name = "thj"', "17", "ab" * 32):
+        assert expected in text
+    assert page.tags.count("tr") == 3 + 2
+
+
+def test_the_page_needs_no_other_file(report, figure):
+    page = Page(render(report))
+    (image,) = page.images
+    kind, content = image["src"].split(",")
+    assert kind == "data:image/png;base64"
+    assert base64.b64decode(content) == figure.path.read_bytes()
+    assert image["alt"] == figure.caption
+    assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
+    assert not {"link", "script", "iframe"} & set(page.tags)
+
+
+@pytest.mark.parametrize("absent", [field.name for field in fields(Report) if field.name != "title"])
+def test_what_is_absent_leaves_no_trace(report, absent):
+    content = {field.name: getattr(report, field.name) for field in fields(Report) if field.name != absent}
+    page = Page(render(Report(**content)))
+    marks = {"warnings": "Read with care", "configuration": "Configuration", "provenance": "Provenance"}
+    if absent in marks:
+        assert marks[absent] not in page.text
+    assert "None" not in page.text
+    assert len(page.tags) < len(Page(render(report)).tags)
+
+
+def test_an_empty_report_is_a_page():
+    page = Page(render(Report("nothing")))
+    assert "h2" not in page.tags
+    assert "table" not in page.tags
+
+
+def test_numbers_as_they_are_shown():
+    shapes = {
+        1234567: "1\u202f234\u202f567", -12: "\u221212", 0.123456: "0.1235", -1.5: "\u22121.5", 1.3e-7: "1.3 × 10⁻⁷",
+        True: "yes", None: "–", "text": "text",
+    }  # fmt: skip
+    for value, text in shapes.items():
+        assert shown(value) == text
+    assert shown(float("nan")) == "–"
+    assert shown(float("inf")) == "∞"
+    assert shown(np.float64(2.5)) == "2.5"
+    assert shown(np.int64(1500)) == "1\u202f500"
+    assert shown(np.bool_(False)) == "no"
+
+
+def test_bad_input_is_named(tmp_path):
+    with pytest.raises(InputError, match="row 1 has 1 values for 2 columns"):
+        Table("short", ("a", "b"), ((1, 2), (3,)))
+    with pytest.raises(ArtifactError, match=r"missing\.png"):
+        write_report(
+            tmp_path / "r.html", Report("r", sections=(Section("s", figures=(ReportFigure(tmp_path / "missing.png", ""),)),))
+        )
+    assert not (tmp_path / "r.html").exists()

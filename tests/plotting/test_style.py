@@ -1,0 +1,73 @@
+"""The style file, saving, and the axis labels of quantities."""
+
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from bmem.errors import ArtifactError
+from bmem.plotting.quantity import ALPHA, Quantity
+from bmem.plotting.style import COLUMN, new_figure, new_panels, save, style
+
+
+def test_style_holds_inside_the_block_only():
+    with plt.rc_context():
+        plt.rcdefaults()
+        before = dict(plt.rcParams)
+        with style():
+            assert plt.rcParams["xtick.direction"] == "in"
+            assert plt.rcParams["axes.grid"] is False
+            assert plt.rcParams["font.serif"] == ["STIXGeneral"]
+            assert plt.rcParams["pdf.fonttype"] == 42
+        assert dict(plt.rcParams) == before
+
+
+def test_figures_are_one_column_wide():
+    assert new_figure()[0].get_size_inches()[0] == COLUMN == 3.4
+    figure, (upper, lower) = new_panels()
+    assert figure.get_size_inches()[0] == COLUMN
+    upper.set_xlim(2, 7)
+    assert lower.get_xlim() == (2, 7)
+
+
+def test_saved_as_pdf_and_png(tmp_path):
+    figure, axes = new_figure()
+    axes.plot([0, 1], [0, 1])
+    pdf, png = save(figure, tmp_path / "out" / "a.b")
+    assert (pdf.name, png.name) == ("a.b.pdf", "a.b.png")
+    assert pdf.read_bytes().startswith(b"%PDF")
+    assert png.read_bytes().startswith(b"\x89PNG")
+    assert plt.imread(png).shape[1] >= 200 * COLUMN
+    assert not plt.fignum_exists(figure.number)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a.b.pdf", "a.b.png"]
+
+
+def test_the_same_figure_is_the_same_file(tmp_path):
+    contents = []
+    for name in ("first", "second"):
+        figure, axes = new_figure()
+        axes.plot([0, 1], [0, 1])
+        contents.append([path.read_bytes() for path in save(figure, tmp_path / name)])
+    assert contents[0] == contents[1]
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArtifactError, match="file"):
+        save(new_figure()[0], tmp_path / "file" / "figure")
+
+
+def test_labels_carry_units():
+    assert ALPHA.label == r"$\alpha$ [deg]"
+    assert ALPHA.estimate_label == r"$\hat{\alpha}$ [deg]"
+    assert math.pi * ALPHA.scale == pytest.approx(180)
+    assert Quantity("p_T", "GeV").label == "$p_T$ [GeV]"
+    assert Quantity(r"\eta").label == r"$\eta$"
+
+
+def test_angles_have_round_ticks():
+    _, axes = new_figure()
+    axes.set_xlim(-180, 180)
+    ALPHA.set_ticks(axes.xaxis)
+    np.testing.assert_allclose(np.diff(axes.get_xticks()), 45)
