@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bmem import artifacts
 from bmem.integration.bootstrap import bootstrap_means, mean_with_covariance
 from bmem.process.contract import Process
 from bmem.replicas.contract import Replicas
 
 Array = NDArray[np.float64]
+KIND = "fiducial"
 _GRID = 24
 _CHUNK = 1 << 16
 
@@ -26,6 +31,22 @@ class FiducialCrossSection:
     covariance: Array
     bootstrap: Array | None
 
+    def save(self, path: Path, settings: Mapping[str, Any], parents: Mapping[str, Path]) -> None:
+        """Write as an artifact."""
+        arrays = {name: array for name, array in vars(self).items() if array is not None}
+        artifacts.write(path, KIND, lambda p: np.savez(p, **arrays), settings, parents)
+
+    @classmethod
+    def load(cls, path: Path) -> FiducialCrossSection:
+        """Read what ``save`` wrote.
+
+        Raises:
+            ArtifactError: the file is missing, foreign, damaged or of a newer format.
+        """
+        artifacts.verify(path, KIND)
+        with np.load(path, allow_pickle=False) as stored:
+            return cls(stored["values"], stored["covariance"], stored.get("bootstrap"))
+
 
 def fiducial_cross_section(
     process: Process, acceptance: Replicas, n: int, rng: torch.Generator, resamples: int = 0
@@ -33,8 +54,7 @@ def fiducial_cross_section(
     """Integrate with ``n`` unweighted events of a mixture over θ, so that every component is well covered."""
     thetas = mixture_grid(process)
     hard = process.sample(n, thetas[torch.arange(n) % len(thetas)], rng)
-    density = process.basis(thetas).double() / torch.tensor([process.cross_section(t)[0] for t in thetas])[:, None]
-    mixture = density.mean(0)
+    mixture = mixture_coefficients(process)
     with torch.no_grad():
         weights = torch.cat([_weights(process, acceptance, x, mixture) for x in hard.x.split(_CHUNK)], dim=1)
     weights = weights * hard.weight[:, None]
@@ -44,10 +64,17 @@ def fiducial_cross_section(
 
 
 def mixture_grid(process: Process) -> Tensor:
-    """Parameters [G, P] spread evenly over their bounds (along the diagonal if there are several)."""
+    """Parameters [G, P] spread evenly over their bounds (a Latin design if there are several)."""
     steps = (torch.arange(_GRID, dtype=torch.float64) + 0.5) / _GRID
     columns = [p.bounds[0] + (p.bounds[1] - p.bounds[0]) * steps.roll(7 * i) for i, p in enumerate(process.parameters)]
     return torch.stack(columns, dim=-1)
+
+
+def mixture_coefficients(process: Process) -> Tensor:
+    """c [K] such that Σ_k c_k s_k(x) is the normalised density of hard events, averaged over ``mixture_grid``."""
+    thetas = mixture_grid(process)
+    sigma = torch.tensor([process.cross_section(theta)[0] for theta in thetas], dtype=torch.float64)
+    return (process.basis(thetas) / sigma[:, None]).mean(0)
 
 
 def _weights(process: Process, acceptance: Replicas, x: Tensor, mixture: Tensor) -> Tensor:

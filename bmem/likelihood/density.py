@@ -42,12 +42,17 @@ class ResidualDensity(ConditionalDensity):
         super().__init__()
         dim, features = len(residuals.circular), residuals.n_features
         self.residuals = residuals
-        self.flow = CouplingFlow(dim, features, residuals.circular, settings=settings)
-        self.density = DefensiveMixture(self.flow, Uniform(dim), defensive) if defensive else self.flow
+        flow = CouplingFlow(dim, features, residuals.circular, settings=settings)
+        self.density = DefensiveMixture(flow, Uniform(dim), defensive) if defensive else flow
         self.noise_dim = self.density.noise_dim
         self.to_cube = _to_cube(residuals.circular)
         self.register_buffer("low", torch.full((features,), -torch.inf, dtype=torch.float64))
         self.register_buffer("high", torch.full((features,), torch.inf, dtype=torch.float64))
+
+    @property
+    def flow(self) -> CouplingFlow:
+        """The learned part, without the defensive one."""
+        return cast(CouplingFlow, self.density.density if isinstance(self.density, DefensiveMixture) else self.density)
 
     def fit_scales(self, x: Tensor, condition: Tensor) -> None:
         """Take all scales from pairs x [N, D], condition [N, C].
@@ -96,9 +101,10 @@ def _to_cube(circular: tuple[bool, ...]) -> Columns:
     """Lines, standardised, through a heavy-tailed distribution function; circles through a stretch around 0."""
     lines = tuple(i for i, c in enumerate(circular) if not c)
     circles = tuple(i for i, c in enumerate(circular) if c)
-    one = torch.ones(len(circular), dtype=torch.float64)
+    affine = Affine(torch.zeros(len(lines), dtype=torch.float64), torch.ones(len(lines), dtype=torch.float64))
+    moebius = Moebius(torch.ones(len(circles), dtype=torch.float64))
     parts: list[tuple[Transform, tuple[int, ...]]] = [
-        (Compose(Affine(0 * one[: len(lines)], one[: len(lines)]), HeavyTail()), lines),
-        (Compose(Moebius(one[: len(circles)]), PeriodicToUnit()), circles),
+        (Compose(affine, HeavyTail()), lines),
+        (Compose(moebius, PeriodicToUnit()), circles),
     ]
     return Columns((transform, columns) for transform, columns in parts if columns)

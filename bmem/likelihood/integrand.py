@@ -17,6 +17,8 @@ from bmem.replicas.contract import Replicas
 class Integrand:
     """w_k = s_k(x) ε(x) p(x_reco | x) / q(x | x_reco) at points x ~ q, as ``bmem.integration`` asks for it.
 
+    Points of the proposal's tails beyond the phase space have s = 0: their weight is zero, whatever the networks say there.
+
     ``transfer`` and ``acceptance`` are replicas (R networks), ``proposal`` one density; ``x_reco`` [N, D_reco].
     """
 
@@ -33,8 +35,11 @@ class Integrand:
         x_reco = self.x_reco[events][:, None].expand(-1, points, -1).flatten(0, 1)
         with torch.no_grad():
             x, log_q = self.proposal.from_noise(noise.flatten(0, 1), x_reco)
-            log_p = self.transfer("log_prob", x_reco, x)
-            efficiency = self.acceptance("probability", x)
-            weights = efficiency * torch.exp(log_p - log_q)
-            result = weights[..., None] * self.process.components(x)
+            s = self.process.components(torch.nan_to_num(x, nan=torch.inf))
+            inside = s.abs().sum(-1) > 0
+            kept = x[inside]
+            log_p = self.transfer("log_prob", x_reco[inside], kept)
+            weights = self.acceptance("probability", kept) * torch.exp(log_p - log_q[inside])
+            result = weights.new_zeros(len(weights), *s.shape)
+            result[:, inside] = weights[..., None] * s[inside]
         return result.unflatten(1, (len(events), points))

@@ -34,6 +34,10 @@ class Process(Protocol):
         """s_k(x) in pb per unit of x_hard: [..., D] → [..., K]; zero outside the phase space."""
         ...
 
+    def cross_section(self, theta: Tensor) -> tuple[float, float]:
+        """σ(θ) = Σ_k b_k(θ) ∫ s_k dx without cuts and its error in pb, at one θ [P]."""
+        ...
+
     def sample(self, n: int, theta: Tensor, rng: torch.Generator) -> HardEvents:
         """``n`` unweighted events at θ: ``theta`` is [P], or [n, P] with one value for each event."""
         ...

@@ -82,6 +82,10 @@ class LinearGaussian:
         """s_k(x) = σ_k N(x; μ_k, Σ_k) in pb: [..., D] → [..., K]."""
         return self.strengths * self._hard.log_prob(x_hard.unsqueeze(-2)).exp()
 
+    def cross_section(self, theta: Tensor) -> tuple[float, float]:
+        """σ(θ) in pb at θ [1], exact."""
+        return float(self.basis(theta) @ self.strengths), 0.0
+
     def sample(self, n: int, theta: Tensor, rng: torch.Generator) -> HardEvents:
         """``n`` unweighted events at θ [1], or [n, 1] with one value for each."""
         theta = theta.to(torch.float64).expand(n, 1)

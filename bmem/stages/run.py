@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, is_dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -20,7 +21,6 @@ from bmem.process import THJ
 
 Report = Callable[[int, int], None]
 """Progress: (done, total)."""
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Run:
     out: Path
     console: Console
 
-    @property
+    @cached_property
     def process(self) -> THJ:
         return THJ(self.config.process.sqrt_s)
 
@@ -47,6 +47,10 @@ class Run:
 
     def history(self, name: str) -> Path:
         return self.out / "networks" / f"{name}.history.json"
+
+    @property
+    def fiducial(self) -> Path:
+        return self.out / "likelihood" / "fiducial.npz"
 
     def coefficients(self, name: str) -> Path:
         return self.out / "likelihood" / f"{name}.nc"
@@ -77,6 +81,13 @@ class Run:
             task = bars.add_task(title, total=None)
             yield lambda done, total: bars.update(task, completed=done, total=total)
 
+    def save_json(
+        self, path: Path, kind: str, content: Mapping[str, Any], settings: Mapping[str, Any], parents: Mapping[str, Path]
+    ) -> None:
+        """Write plain values as an artifact."""
+        text = json.dumps(content, indent=1) + "\n"
+        artifacts.write(path, kind, lambda temporary: temporary.write_text(text), settings, parents)
+
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False)
 
@@ -105,6 +116,4 @@ def plain(section: Any) -> Any:
     """A section of the configuration as JSON-able values, for an artifact's settings."""
     if isinstance(section, BaseModel):
         return json.loads(section.model_dump_json())
-    from dataclasses import asdict, is_dataclass
-
     return asdict(section) if is_dataclass(section) and not isinstance(section, type) else section

@@ -1,0 +1,90 @@
+"""The command ``bmem``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from bmem import __version__, artifacts
+from bmem.config import Config, describe, load
+from bmem.errors import BmemError
+from bmem.stages import STAGES, Run
+from bmem.stages.imports import import_file
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The matrix element method with uncertainties that cover.")
+ConfigFile = Annotated[Path, typer.Argument(help="configuration in TOML", show_default=False)]
+OutFolder = Annotated[Path, typer.Option("--out", help="folder of all artifacts; finished pieces in it are kept and used")]
+
+
+def _run(config: Path, out: Path) -> Run:
+    settings = load(config)
+    run = Run(settings, out, Console(soft_wrap=True))
+    _remember(settings, out)
+    return run
+
+
+def _remember(config: Config, out: Path) -> None:
+    artifacts.write_json(out / "config.json", json.loads(config.model_dump_json()))
+
+
+def _stages(run: Run, names: list[str]) -> None:
+    for name in names:
+        start = time.perf_counter()
+        run.say(f"[bold]{name}[/]")
+        STAGES[name](run)
+        run.say(f"  [dim]{time.perf_counter() - start:.0f} s[/]")
+
+
+@app.command("run")
+def run_all(config: ConfigFile, out: OutFolder = Path("out")) -> None:
+    """Run all stages: simulate, train, integrate, fit, calibrate, report."""
+    _stages(_run(config, out), list(STAGES))
+
+
+def _stage_command(name: str) -> Any:
+    def command(config: ConfigFile, out: OutFolder = Path("out")) -> None:
+        _stages(_run(config, out), [name])
+
+    command.__doc__ = f"Run the stage {name}; the stages before it must be done."
+    return command
+
+
+for _name in STAGES:
+    app.command(_name)(_stage_command(_name))
+
+
+@app.command("import")
+def import_events(
+    file: Annotated[Path, typer.Argument(help="LHE (.lhe, .lhe.gz), Parquet or ROOT file", show_default=False)],
+    out: OutFolder = Path("out"),
+    alpha: Annotated[float | None, typer.Option(help="α in degrees, where the file does not tell")] = None,
+) -> None:
+    """Read, check and keep the events of a file as Parquet."""
+    import_file(file, out, alpha, Console(soft_wrap=True))
+
+
+@app.command()
+def keys() -> None:
+    """Print every key of the configuration with its default and meaning."""
+    Console(soft_wrap=True).print(describe(), markup=False, highlight=False)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    print(__version__)
+
+
+def main() -> None:
+    """Entry point: errors that bmem raises on purpose end with their message, not with a traceback."""
+    try:
+        app()
+    except BmemError as error:
+        print(f"bmem: {type(error).__name__}: {error}", file=sys.stderr)
+        raise SystemExit(1) from None

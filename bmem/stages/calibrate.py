@@ -1,0 +1,112 @@
+"""Stage 5: bias, pulls and coverage over subsamples of known α, beside the yardstick with x_hard known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bmem import artifacts
+from bmem.calibration.score import ScoreSummary, information_kept, score_test
+from bmem.calibration.subsamples import SubsampleFits, disjoint_subsamples, fit_subsamples
+from bmem.errors import InputError
+from bmem.inference.objective import MarginalLikelihood, unusable_events
+from bmem.likelihood.basis import MorphingBasis
+from bmem.likelihood.coefficients import Coefficients
+from bmem.rng import numpy_generator
+from bmem.stages.run import Run, plain
+from bmem.stages.simulate import load_sample
+
+KIND = "calibration"
+LEVELS = tuple(np.round(np.arange(0.1, 0.91, 0.1), 2)) + (0.683, 0.954)
+
+
+@dataclass(frozen=True)
+class SampleCalibration:
+    """One sample's subsample fits and score test, from reconstructed events and with x_hard known (``yardstick_*``)."""
+
+    fits: SubsampleFits
+    score: ScoreSummary
+    yardstick_fits: SubsampleFits
+    yardstick_score: ScoreSummary
+
+    @property
+    def information_kept(self) -> tuple[float, float]:
+        """Fraction of the hard-level Fisher information that is kept, and its error."""
+        kept, error = information_kept(self.score, self.yardstick_score)
+        return float(kept[0]), float(error[0])
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {name: value.to_dict() for name, value in vars(self).items()}
+
+    @classmethod
+    def load(cls, path: Path) -> SampleCalibration:
+        """Read a calibration artifact."""
+        artifacts.verify(path, KIND)
+        content = json.loads(path.read_text())
+        kinds = {"fits": SubsampleFits, "yardstick_fits": SubsampleFits, "score": ScoreSummary, "yardstick_score": ScoreSummary}
+        return cls(**{name: kind.from_dict(content[name]) for name, kind in kinds.items()})
+
+
+def calibrate_all(run: Run) -> None:
+    """Calibrate every sample whose truth is known and that has no calibration yet."""
+    for sample in run.config.sample:
+        name = sample.name
+        if not artifacts.exists(run.hard_coefficients(name)):
+            run.say(f"  {name}: the truth is not known, no calibration")
+            continue
+        settings = {"calibration": plain(run.config.calibration), "seed": run.config.seed}
+        parents = {"coefficients": run.coefficients(name), "yardstick": run.hard_coefficients(name)}
+        if run.done(run.calibration(name), KIND, settings, parents):
+            continue
+        result = _calibrate(run, name)
+        run.save_json(run.calibration(name), KIND, result.to_dict(), settings, parents)
+        run.say(f"  {name}: {summary(result)}")
+
+
+def _calibrate(run: Run, name: str) -> SampleCalibration:
+    reco, hard = Coefficients.load(run.coefficients(name)), Coefficients.load(run.hard_coefficients(name))
+    basis, truth = MorphingBasis.of(run.process), true_alpha(run, name)
+    section = run.config.calibration
+    if reco.n_events < 3 * section.size:
+        raise InputError(
+            f"sample {name!r}: {reco.n_events} accepted events do not make 3 subsamples of {section.size}; give more events, or "
+            "set [calibration] size lower"
+        )
+    rows = disjoint_subsamples(reco.n_events, section.size, numpy_generator(run.config.seed, "subsamples", name))
+    rows = rows[: section.subsamples]
+
+    def objective(coefficients: Coefficients) -> MarginalLikelihood:
+        lost = unusable_events(coefficients, basis)
+        return MarginalLikelihood.of(coefficients, basis, run.config.fit.luminosity, lost)
+
+    return SampleCalibration(
+        fits=fit_subsamples(reco, objective, rows, truth),
+        score=score_test(reco, basis, [truth]),
+        yardstick_fits=fit_subsamples(hard, objective, rows, truth),
+        yardstick_score=score_test(hard, basis, [truth]),
+    )
+
+
+def true_alpha(run: Run, name: str) -> float:
+    """The α in radians at which the events of a sample were made."""
+    _, hard = load_sample(run, name)
+    if hard is None:
+        raise InputError(f"sample {name!r}: its true α is not known")
+    return float(hard.theta[0, 0])
+
+
+def summary(result: SampleCalibration) -> str:
+    """One line: bias, spread, pulls, coverage, yardstick."""
+    pulls, coverage = result.fits.pulls(), result.fits.coverage((0.683, 0.954))
+    known = result.yardstick_fits.pulls()
+    return (
+        f"α = {np.degrees(result.fits.truth):.0f}°, {len(result.fits.estimates)} x {result.fits.size} events: bias "
+        f"{np.degrees(pulls.bias):+.1f} ± {np.degrees(pulls.bias_error):.1f}°, spread {np.degrees(pulls.spread):.1f}° (x_hard "
+        f"known: {np.degrees(known.spread):.1f}°), pull {pulls.mean:+.2f} ± {pulls.mean_error:.2f}, width {pulls.width:.2f} ± "
+        f"{pulls.width_error:.2f}, coverage {coverage.covered[0]}/{coverage.trials[0]} and {coverage.covered[1]}/{coverage.trials[1]}"
+    )

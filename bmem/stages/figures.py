@@ -1,0 +1,148 @@
+"""Figures of a run, drawn from its artifacts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bmem.events.reconstruction import OBSERVABLES
+from bmem.likelihood.coefficients import Coefficients
+from bmem.plotting.acceptance import Predictions, draw_acceptance, draw_reliability
+from bmem.plotting.calibration import draw_coverage, draw_estimates, draw_pulls
+from bmem.plotting.integration import draw_effective_fraction, draw_pareto_k, draw_relative_error
+from bmem.plotting.likelihood import LikelihoodCurve, draw_likelihood
+from bmem.plotting.quantity import Quantity
+from bmem.plotting.report import ReportFigure
+from bmem.plotting.style import new_figure, new_panels, save, style
+from bmem.plotting.training import draw_losses
+from bmem.plotting.transfer import draw_transfer
+from bmem.rng import generator
+from bmem.stages.calibrate import LEVELS, SampleCalibration
+from bmem.stages.run import Run
+from bmem.stages.train import NAMES, Networks, TrainingData
+from bmem.training.settings import History
+
+_EVENTS = 20_000
+_SHOWN = {
+    "pt_H": Quantity(r"p_{T}^{\gamma\gamma}", "GeV"),
+    "pt_j": Quantity(r"p_{T}^{j}", "GeV"),
+    "eta_j": Quantity(r"\eta_{j}"),
+    "m_t": Quantity(r"m_{bjj}", "GeV"),
+    "m_W": Quantity(r"m_{jj}", "GeV"),
+    "y_t": Quantity(r"y_{bjj}"),
+}
+
+
+class Figures:
+    """Draws into ``run.out/figures``; every method returns what the report shows."""
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+
+    def likelihood(self, name: str) -> ReportFigure:
+        """-2 Δ log L of a sample with its bands and intervals."""
+        fit = json.loads(self.run.fit(name).read_text())
+        minima = fit["budget"]["estimate"]["minima"]
+        alpha = self.run.sample(name).alpha
+        curve = LikelihoodCurve(
+            theta=np.array(fit["theta"]),
+            delta=np.array(fit["delta"]),
+            curves=np.array(fit["curves"]) if fit["curves"] else None,
+            minima=np.array([m["theta"][0] for m in minima]),
+            minimum_values=np.array([m["delta"] for m in minima]),
+            intervals={region["level"]: region["intervals"] for region in fit["intervals"]},
+            truth=None if alpha is None else float(np.radians(alpha)),
+        )
+        with style():
+            figure, axes = new_figure()
+            draw_likelihood(axes, curve)
+            caption = f"{name}: -2 Δ log L of {fit['events']} events; the bands are bootstrap resamples of the integration points."
+            return self._saved(figure, f"likelihood_{name}", caption)
+
+    def calibration(self, name: str) -> list[ReportFigure]:
+        """Estimates, pulls and coverage of the subsamples."""
+        result = SampleCalibration.load(self.run.calibration(name))
+        with style():
+            figure, panels = new_panels()
+            draw_estimates(panels, result.fits)
+            shown = [self._saved(figure, f"estimates_{name}", f"{name}: estimates of {len(result.fits.estimates)} subsamples.")]
+            figure, axes = new_figure()
+            draw_pulls(axes, result.fits.pulls())
+            shown.append(self._saved(figure, f"pulls_{name}", f"{name}: pulls of the subsamples."))
+            figure, axes = new_figure()
+            draw_coverage(axes, result.fits.coverage(LEVELS))
+            shown.append(self._saved(figure, f"coverage_{name}", f"{name}: coverage of the profile intervals."))
+        return shown
+
+    def integration(self, name: str) -> list[ReportFigure]:
+        """Effective sample, relative error and Pareto k of the events."""
+        diagnostics = Coefficients.load(self.run.coefficients(name)).diagnostics
+        draw: dict[str, Any] = {
+            "effective_fraction": draw_effective_fraction,
+            "relative_error": draw_relative_error,
+            "pareto_k": draw_pareto_k,
+        }
+        shown = []
+        with style():
+            for quantity, function in draw.items():
+                figure, axes = new_figure()
+                function(axes, diagnostics[quantity])
+                caption = f"{name}: {quantity.replace('_', ' ')} of the events' integrals."
+                shown.append(self._saved(figure, f"{quantity}_{name}", caption))
+        return shown
+
+    def training(self) -> list[ReportFigure]:
+        """Learning curves."""
+        shown = []
+        with style():
+            for name in NAMES:
+                figure, axes = new_figure()
+                draw_losses(axes, History(**json.loads(self.run.history(name).read_text())))
+                shown.append(self._saved(figure, f"training_{name}", f"Loss of the {name} during training."))
+        return shown
+
+    def densities(self, networks: Networks, data: TrainingData) -> list[ReportFigure]:
+        """The learned transfer density against simulated pairs, observable by observable."""
+        x_reco, x_hard = data.pairs
+        rng = generator(self.run.config.seed, "figures", "transfer")
+        chosen = torch.randperm(len(x_hard), generator=rng)[:_EVENTS]
+        noise = torch.rand(len(chosen), networks.transfer.module.noise_dim, generator=rng, dtype=torch.float64)
+        with torch.no_grad():
+            learned = networks.transfer("from_noise", noise, x_hard[chosen])[0][0].numpy()
+        simulated = x_reco[chosen].numpy()
+        shown = []
+        with style():
+            for name, quantity in _SHOWN.items():
+                column = OBSERVABLES.index(name)
+                edges = np.linspace(*np.quantile(simulated[:, column], [0.002, 0.98]), 31)
+                figure, panels = new_panels()
+                draw_transfer(panels, simulated[:, column], learned[:, column], edges, quantity)
+                shown.append(self._saved(figure, f"transfer_{name}", f"Transfer density, {name}, over {len(chosen)} events."))
+        return shown
+
+    def acceptance(self, networks: Networks, data: TrainingData) -> list[ReportFigure]:
+        """Reliability of the acceptance, and the acceptance along the Higgs boson's transverse momentum."""
+        chosen = slice(0, 5 * _EVENTS)
+        with torch.no_grad():
+            predicted = networks.acceptance("probability", data.x_hard[chosen])[0].numpy()
+        predictions = Predictions(predicted, data.accepted[chosen].numpy())
+        pt = data.x_hard[chosen, 0].numpy()
+        with style():
+            figure, axes = new_figure()
+            draw_reliability(axes, predictions, np.quantile(predicted, np.linspace(0, 1, 13)))
+            shown = [self._saved(figure, "acceptance_reliability", "Accepted fraction against the learned acceptance.")]
+            figure, panels = new_panels()
+            edges = np.quantile(pt, np.linspace(0, 0.995, 25))
+            draw_acceptance(panels, predictions, pt, edges, Quantity("p_{T}^{H}", "GeV"))
+            shown.append(self._saved(figure, "acceptance_pt_H", "Acceptance against the transverse momentum of the Higgs."))
+        return shown
+
+    def _saved(self, figure: Any, name: str, caption: str) -> ReportFigure:
+        folder = self.run.out / "figures"
+        folder.mkdir(parents=True, exist_ok=True)
+        save(figure, folder / name)
+        return ReportFigure(Path(folder / f"{name}.png"), caption)

@@ -1,0 +1,80 @@
+"""Stage 4: α from the first events of each sample, with its intervals and uncertainty budget."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bmem.inference.combine import budget
+from bmem.inference.intervals import profile_intervals
+from bmem.inference.objective import MarginalLikelihood, scan_grid, unusable_events
+from bmem.likelihood.basis import MorphingBasis
+from bmem.likelihood.coefficients import Coefficients
+from bmem.stages.run import Run, plain
+
+KIND = "fit"
+LEVELS = (0.683, 0.954)
+_BAND_CURVES = 100
+
+
+def fit_all(run: Run) -> None:
+    """Fit every sample that has no result yet."""
+    for sample in run.config.sample:
+        settings = {"fit": plain(run.config.fit)}
+        parents = {"coefficients": run.coefficients(sample.name)}
+        path = run.fit(sample.name)
+        if run.done(path, KIND, settings, parents):
+            continue
+        result = _measure(run, Coefficients.load(run.coefficients(sample.name)).select(slice(0, run.config.fit.events)))
+        run.save_json(path, KIND, result, settings, parents)
+        run.say(f"  {sample.name}: {headline(result)}")
+
+
+def _measure(run: Run, coefficients: Coefficients) -> dict[str, Any]:
+    """Estimate, intervals, budget and the curve of -2 log L, as plain values (radians)."""
+    basis, luminosity = MorphingBasis.of(run.process), run.config.fit.luminosity
+    lost = unusable_events(coefficients, basis)
+    if len(lost):
+        run.say(f"  [yellow]{len(lost)} events have no usable density and are left out: {lost.tolist()}[/]")
+    objective, table = budget(coefficients, basis, luminosity, lost)
+    regions = profile_intervals(objective, table.estimate, LEVELS)
+    grid = scan_grid(basis.parameters)
+    curve = objective.value(grid)
+    return {
+        "events": coefficients.n_events,
+        "replicas": coefficients.n_replicas,
+        "excluded": lost.tolist(),
+        "budget": table.to_dict(),
+        "intervals": [region.to_dict() for region in regions],
+        "printed_intervals": [str(region) for region in regions],
+        "theta": grid[:, 0].tolist(),
+        "delta": (curve - table.estimate.best.value).tolist(),
+        "curves": _curves(coefficients, objective, grid).tolist(),
+    }
+
+
+def _curves(coefficients: Coefficients, objective: MarginalLikelihood, grid: np.ndarray) -> np.ndarray:
+    """-2Δ log L of bootstrap resamples (all replicas in turn) on the grid, [B, G]; empty without resamples."""
+    if coefficients.bootstrap is None:
+        return np.empty((0, len(grid)))
+    curves = []
+    for b in range(min(_BAND_CURVES, coefficients.bootstrap.shape[1])):
+        sample = coefficients.resample(b)
+        r = b % len(objective.replicas)
+        values = objective.replicas[r].with_integrals(sample.values[r], sample.fiducial[r]).value(grid)
+        curves.append(values - values.min())
+    return np.array(curves)
+
+
+def headline(result: Mapping[str, Any]) -> str:
+    """One line: α̂ with its errors in degrees, the 68.3 % interval."""
+    table = result["budget"]
+    estimate = np.degrees(table["estimate"]["minima"][0]["theta"][0])
+    statistical = table["statistical"][0]
+    integration = (table["integration"] or {"std": table["integration_linear"]})["std"][0]
+    errors = f"± {np.degrees(integration):.1f}° (integration)"
+    if statistical is not None and np.isfinite(statistical):
+        errors = f"± {np.degrees(statistical):.1f}° (statistical) " + errors
+    return f"α̂ = {estimate:.1f}° {errors}, 68.3 %: {result['printed_intervals'][0]} ({result['events']} events)"

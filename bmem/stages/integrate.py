@@ -1,0 +1,101 @@
+"""Stage 3: the MEM integrals of the events that the fit and the calibration use, for all α at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bmem import artifacts
+from bmem.calibration.yardstick import yardstick
+from bmem.errors import InputError
+from bmem.events.reconstruction import Reconstruction
+from bmem.integration.importance import Checkpoint, EventIntegrals, integrate
+from bmem.likelihood import coefficients, cross_section
+from bmem.likelihood.coefficients import Coefficients
+from bmem.likelihood.cross_section import FiducialCrossSection, fiducial_cross_section, mixture_coefficients
+from bmem.likelihood.integrand import Integrand
+from bmem.rng import generator
+from bmem.stages.run import Run, plain
+from bmem.stages.simulate import load_sample
+from bmem.stages.train import NAMES, Networks
+
+
+def integrate_all(run: Run) -> None:
+    """Integrate every sample that has no coefficients yet."""
+    networks = Networks.load(run)
+    fiducial = _fiducial(run, networks)
+    for sample in run.config.sample:
+        _sample(run, networks, fiducial, sample.name)
+
+
+def _fiducial(run: Run, networks: Networks) -> FiducialCrossSection:
+    n, resamples = run.config.likelihood.fiducial_events, run.config.integration.resamples
+    settings = {"events": n, "resamples": resamples, "process": plain(run.config.process), "seed": run.config.seed}
+    parents = {"acceptance": run.network("acceptance")}
+    if not run.done(run.fiducial, cross_section.KIND, settings, parents):
+        run.say(f"  σ_fid from {n} events")
+        rng = generator(run.config.seed, "fiducial")
+        fiducial_cross_section(run.process, networks.acceptance, n, rng, resamples).save(run.fiducial, settings, parents)
+    return FiducialCrossSection.load(run.fiducial)
+
+
+def _sample(run: Run, networks: Networks, fiducial: FiducialCrossSection, name: str) -> None:
+    config = run.config
+    wanted = max(config.fit.events, config.calibration.subsamples * config.calibration.size)
+    settings = {"integration": plain(config.integration), "events": wanted, "seed": config.seed}
+    parents = {"events": run.events(name), "fiducial": run.fiducial} | {n: run.network(n) for n in NAMES}
+    if run.done(run.coefficients(name), coefficients.KIND, settings, parents):
+        return
+    reco, hard = load_sample(run, name)
+    if len(reco) == 0:
+        raise InputError(f"sample {name!r}: no event passes the selection; give more events or loosen the selection")
+    reco = reco[:wanted]
+    x_reco = Reconstruction()(reco)
+    integrals = _integrate(run, networks, x_reco, name)
+    diagnostics = integrals.diagnostics() | {"outside": (~networks.proposal.seen(x_reco)).numpy()}
+    result = Coefficients(
+        values=integrals.values,
+        covariance=integrals.covariance,
+        fiducial=fiducial.values,
+        fiducial_covariance=fiducial.covariance,
+        diagnostics=diagnostics,
+        bootstrap=integrals.bootstrap,
+        fiducial_bootstrap=None if integrals.bootstrap is None else fiducial.bootstrap,
+    )
+    if hard is not None:
+        x_hard = hard.x[:wanted]
+        with torch.no_grad():
+            efficiency = networks.acceptance("probability", x_hard)[0]
+        known = yardstick(run.process, x_hard, efficiency, fiducial.values[0])
+        known.save(run.hard_coefficients(name), settings, parents)
+    result.save(run.coefficients(name), settings, parents)
+    _describe(run, name, result)
+
+
+def _integrate(run: Run, networks: Networks, x_reco: Tensor, name: str) -> EventIntegrals:
+    process = run.process
+    integrand = Integrand(process, networks.transfer, networks.acceptance, networks.proposal, x_reco)
+    identity = {n: artifacts.read_header(run.network(n)).sha256 for n in NAMES}
+    identity["events"] = artifacts.read_header(run.events(name)).sha256
+    with run.progress(f"integrate {name}") as progress:
+        return integrate(
+            integrand,
+            len(x_reco),
+            mixture_coefficients(process),
+            run.config.integration,
+            run.seed("integrate", name),
+            checkpoint=Checkpoint(run.cache("integrate", name), identity),
+            progress=progress,
+        )
+
+
+def _describe(run: Run, name: str, result: Coefficients) -> None:
+    d: dict[str, Any] = dict(result.diagnostics)
+    run.say(
+        f"  {name}: {result.n_events} events, effective sample {100 * np.median(d['effective_fraction']):.0f} % of the points "
+        f"(median), relative error {100 * np.median(d['relative_error']):.1f} %, {int((d['flags'] > 0).sum())} flagged, "
+        f"{int(d['outside'].sum())} outside the training range"
+    )

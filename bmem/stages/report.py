@@ -1,0 +1,156 @@
+"""Stage 6: all figures, and one self-contained HTML page with the numbers, the configuration and the provenance."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from bmem import artifacts
+from bmem.integration.diagnostics import Flag
+from bmem.likelihood.coefficients import Coefficients
+from bmem.likelihood.cross_section import FiducialCrossSection
+from bmem.plotting.integration import worst_events
+from bmem.plotting.report import Headline, Report, Section, Table, write_report
+from bmem.stages.calibrate import SampleCalibration
+from bmem.stages.figures import Figures
+from bmem.stages.run import Run
+from bmem.stages.train import NAMES, Networks, TrainingData
+from bmem.training.settings import History
+
+
+def report(run: Run) -> None:
+    """Draw everything and write ``report.html``; always anew, it is quick."""
+    figures, names = Figures(run), [sample.name for sample in run.config.sample]
+    networks, data = Networks.load(run), TrainingData.load(run)
+    calibrated = [name for name in names if artifacts.exists(run.calibration(name))]
+    sections = [Section("Measurement", figures=tuple(figures.likelihood(name) for name in names))]
+    if calibrated:
+        shown = [figure for name in calibrated for figure in figures.calibration(name)]
+        text = "Disjoint subsamples of known α, fitted like data. Estimates carry the sign of the truth: the shape of the "
+        text += "likelihood is nearly even in α, so that 100 events cannot tell α from -α."
+        sections.append(Section("Calibration", text, (_calibration_table(run, calibrated),), tuple(shown)))
+    shown = [figure for name in names for figure in figures.integration(name)]
+    tables = tuple(_worst_table(run, name) for name in names)
+    sections.append(Section("Integration", figures=tuple(shown), tables=tables))
+    shown = figures.training() + figures.densities(networks, data) + figures.acceptance(networks, data)
+    sections.append(Section("Networks", tables=(_training_table(run), _acceptance_table(run, data)), figures=tuple(shown)))
+    page = Report(
+        title="Measurement of the CP phase α of the top Yukawa coupling",
+        subtitle=f"pp → tHj at {run.config.process.sqrt_s / 1000:g} TeV, {run.config.simulation.response} response",
+        headlines=tuple(_headline(run, name) for name in names),
+        warnings=tuple(w for name in names for w in _warnings(run, name)),
+        sections=tuple(sections),
+        configuration=json.dumps(json.loads(run.config.model_dump_json(exclude_defaults=False)), indent=1),
+        provenance=_provenance(run, names),
+    )
+    write_report(run.out / "report.html", page)
+    run.say(f"  {run.out / 'report.html'}")
+
+
+def _headline(run: Run, name: str) -> Headline:
+    fit = json.loads(run.fit(name).read_text())
+    table = fit["budget"]
+    best = np.degrees(table["estimate"]["minima"][0]["theta"][0])
+    errors = {"statistical": table["statistical"][0], "integration": table["integration_linear"][0]}
+    if table["integration"] is not None:
+        errors["integration"] = table["integration"]["std"][0]
+    budget = [(source, _degrees(error)) for source, error in errors.items()]
+    budget.append(("network", "not evaluated" if table["network"] is None else _degrees(table["network"]["std"][0])))
+    shown = tuple((f"{100 * r['level']:.1f} %", text) for r, text in zip(fit["intervals"], fit["printed_intervals"], strict=True))
+    alpha = run.sample(name).alpha
+    remark = f"{fit['events']} events" + ("" if alpha is None else f", generated at α = {alpha:g}°")
+    return Headline(f"α̂ of {name}", f"{best:.1f}°", shown, tuple(budget), remark)
+
+
+def _degrees(radians: float | None) -> str:
+    return "no curvature, see the intervals" if radians is None or not np.isfinite(radians) else f"{np.degrees(radians):.1f}°"
+
+
+def _calibration_table(run: Run, names: list[str]) -> Table:
+    columns = ("sample", "α [°]", "subsamples", "bias [°]", "spread [°]", "spread, x_hard known [°]", "pull mean", "pull width")
+    columns += ("coverage 68.3 %", "coverage 95.4 %", "mean score p", "information kept")
+    rows = []
+    for name in names:
+        result = SampleCalibration.load(run.calibration(name))
+        pulls, known = result.fits.pulls(), result.yardstick_fits.pulls()
+        coverage = result.fits.coverage((0.683, 0.954))
+        kept, error = result.information_kept
+        rows.append(
+            (
+                name,
+                round(float(np.degrees(result.fits.truth)), 3),
+                len(result.fits.estimates),
+                f"{np.degrees(pulls.bias):.2f} ± {np.degrees(pulls.bias_error):.2f}",
+                f"{np.degrees(pulls.spread):.2f} ± {np.degrees(pulls.spread_error):.2f}",
+                f"{np.degrees(known.spread):.2f} ± {np.degrees(known.spread_error):.2f}",
+                f"{pulls.mean:.2f} ± {pulls.mean_error:.2f}",
+                f"{pulls.width:.2f} ± {pulls.width_error:.2f}",
+                *(f"{k}/{n}" for k, n in zip(coverage.covered, coverage.trials, strict=True)),
+                f"{result.score.p_value:.3g}",
+                f"{kept:.2f} ± {error:.2f}",
+            )
+        )
+    return Table("Subsamples", columns, tuple(rows), "Pulls use the curvature error; coverage is that of the profile intervals.")
+
+
+def _worst_table(run: Run, name: str) -> Table:
+    diagnostics = {k: v for k, v in Coefficients.load(run.coefficients(name)).diagnostics.items() if k != "flags"}
+    return Table(f"Worst events of {name}", ("event", *diagnostics), tuple(worst_events(diagnostics)))
+
+
+def _training_table(run: Run) -> Table:
+    rows = []
+    for name in NAMES:
+        history = History(**json.loads(run.history(name).read_text()))
+        rows.append((name, len(history.train_loss), history.best_epoch + 1, history.best_loss, sum(history.seconds)))
+    return Table("Training", ("network", "epochs", "best epoch", "held-out loss", "seconds"), tuple(rows))
+
+
+def _acceptance_table(run: Run, data: TrainingData) -> Table:
+    fiducial = FiducialCrossSection.load(run.fiducial)
+    rows = []
+    for degrees in (0, 45, 90, 135, 180):
+        theta = np.radians([degrees])
+        b = run.process.basis(_tensor(theta)).numpy()
+        sigma, total = float(fiducial.values[0] @ b), run.process.cross_section(_tensor(theta))[0]
+        error = float(np.sqrt(b @ fiducial.covariance[0] @ b))
+        rows.append((degrees, 1000 * total, 1000 * sigma, 1000 * error, sigma / total))
+    share = float(data.accepted.double().mean())
+    return Table(
+        "Cross sections",
+        ("α [°]", "σ [fb]", "σ_fid [fb]", "its error [fb]", "acceptance"),
+        tuple(rows),
+        f"Of the training mixture {share:.3f} are accepted. No branching ratios.",
+    )
+
+
+def _tensor(values: Any) -> Any:
+    import torch
+
+    return torch.as_tensor(values)
+
+
+def _warnings(run: Run, name: str) -> list[str]:
+    """Sentences on what should not be trusted as it stands."""
+    coefficients = Coefficients.load(run.coefficients(name))
+    flags, n = coefficients.diagnostics["flags"], coefficients.n_events
+    found = []
+    for flag in Flag:
+        count = int(np.count_nonzero(flags & flag))
+        if count:
+            found.append(f"{name}: {count} of {n} events are flagged {flag.name} in the integration.")
+    outside = int(coefficients.diagnostics["outside"].sum())
+    if outside:
+        found.append(f"{name}: {outside} of {n} events lie outside the range of the training events.")
+    fit = json.loads(run.fit(name).read_text())
+    if fit["excluded"]:
+        found.append(f"{name}: events {fit['excluded']} have no usable density and were left out of the fit.")
+    return found
+
+
+def _provenance(run: Run, names: list[str]) -> dict[str, Any]:
+    paths = [run.events("training"), *(run.network(n) for n in NAMES), *(run.coefficients(n) for n in names)]
+    checksums = {str(p.relative_to(run.out)): artifacts.read_header(p).sha256[:16] for p in paths}
+    return {"seed": run.config.seed} | artifacts.software_versions() | checksums
