@@ -40,10 +40,11 @@ class Spread:
 class Budget:
     """Uncertainties of each parameter [P], one standard deviation each.
 
-    ``statistical`` from the curvature of the marginal likelihood (NaN where there is none: use intervals);
-    ``integration_linear`` from the Monte Carlo covariance of the integrals and of σ_k by linear propagation, averaged in
-    quadrature over replicas; ``integration`` the spread over bootstrap resamples, None if none were kept; ``network`` the
-    spread over replicas, None with a single one (not evaluated).
+    ``estimate`` is the fit of the marginal likelihood, whose own curvature error mixes statistics and networks; the sources
+    alone are: ``statistical`` from the curvature in each replica, averaged in quadrature (NaN where there is none: use
+    intervals); ``integration_linear`` from the Monte Carlo covariance of the integrals and of σ_k by linear propagation,
+    averaged likewise; ``integration`` the spread over bootstrap resamples, None if none were kept; ``network`` the spread
+    over replicas, None with a single one (not evaluated).
     """
 
     estimate: FitResult
@@ -71,8 +72,11 @@ class Budget:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {**asdict(self), "estimate": self.estimate.to_dict(), "total": self.total.tolist()}
+        """For JSON; NaN becomes None."""
+        content = {**asdict(self), "estimate": self.estimate.to_dict(), "total": self.total.tolist()}
+        for name in ("statistical", "integration_linear", "total"):
+            content[name] = [float(e) if np.isfinite(e) else None for e in content[name]]
+        return content
 
 
 def budget(
@@ -93,14 +97,15 @@ def budget(
     estimate = fit(objective)
     fits = [fit(replica) for replica in objective.replicas]
     centres = [np.array(result.nearest(estimate.theta).theta) for result in fits]
+    statistical = [result.nearest(estimate.theta).error for result in fits]
     linear = [
         np.diag(linear_covariance(replica, centre, coefficients.covariance[r], coefficients.fiducial_covariance[r]))
         for r, (replica, centre) in enumerate(zip(objective.replicas, centres, strict=True))
     ]
     return objective, Budget(
         estimate=estimate,
-        statistical=estimate.best.error,
-        integration_linear=tuple(float(e) for e in np.sqrt(np.mean(linear, axis=0))),
+        statistical=_quadratic_mean(statistical),
+        integration_linear=_quadratic_mean(np.sqrt(linear)),
         integration=_integration(coefficients, objective, centres),
         network=spread(fits, estimate.theta) if len(fits) > 1 else None,
     )
@@ -150,6 +155,11 @@ def _integration(coefficients: Coefficients, objective: MarginalLikelihood, cent
     return Spread(
         n=sum(s.n for s in spreads),
         mean=tuple(float(m) for m in np.mean([s.mean for s in spreads], axis=0)),
-        std=tuple(float(e) for e in np.sqrt(np.mean(np.square([s.std for s in spreads]), axis=0))),
+        std=_quadratic_mean([s.std for s in spreads]),
         switched=float(np.mean([s.switched for s in spreads])),
     )
+
+
+def _quadratic_mean(errors: ArrayLike) -> tuple[float, ...]:
+    """Over the first axis of [R, P]."""
+    return tuple(float(e) for e in np.sqrt(np.mean(np.square(errors), axis=0)))

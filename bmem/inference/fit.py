@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from iminuit import Minuit
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import minimum_filter
+from scipy.ndimage import maximum_filter, minimum_filter
 
 from bmem.errors import FitError, InputError
 from bmem.inference.objective import Objective, axes, scan_grid
@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 _MAX_STARTS = 20
 _TOLERANCE = 1e-3
 """Migrad's tolerance: an expected distance to the minimum of 2e-6 in -2 log L, 0.14 % of a standard deviation."""
+_ROUNDING = 1e-12
 _SAME = 1 / 360
 """Minima closer than this, in units of a parameter's range (a step of the scan), are one."""
 
@@ -133,13 +134,16 @@ def fit(objective: Objective) -> FitResult:
 
 
 def _starts(objective: Objective) -> Array:
-    """Local minima of the scan, the lowest first, [S, P]."""
+    """Local minima of the scan, the lowest first, [S, P]; the lowest point alone where the scan is flat to rounding."""
     grid = scan_grid(objective.parameters)
     shape = tuple(len(axis) for axis in axes(objective.parameters))
     values = objective.value(grid).reshape(shape)
     modes = ["nearest" if p.period is None else "wrap" for p in objective.parameters]
-    lowest = values <= minimum_filter(values, size=3, mode=modes)
-    index = np.flatnonzero(lowest)
+    rounding = _ROUNDING * max(1.0, float(np.abs(values).max()))
+    lowest = (values <= minimum_filter(values, size=3, mode=modes)) & (
+        values < maximum_filter(values, size=3, mode=modes) - rounding
+    )
+    index = np.flatnonzero(lowest) if lowest.any() else np.array([values.argmin()])
     return grid[index[np.argsort(values.ravel()[index], kind="stable")[:_MAX_STARTS]]]
 
 
