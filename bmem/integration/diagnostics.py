@@ -30,7 +30,7 @@ class Flag(IntFlag):
     INACCURATE = 16
     """The relative error is well above its target: more points than allowed are needed, or the pilot was misled."""
     NON_FINITE = 32
-    """A weight is NaN or infinite; the integrals of this event are NaN."""
+    """A weight is NaN or infinite; the integrals of this event are not finite either."""
 
 
 def effective_fraction(weights: Array) -> Array:

@@ -125,7 +125,7 @@ def integrate(
     generators named (seed, "pilot" | "integrate" | "bootstrap", n): the result depends on nothing else.
 
     Warns:
-        TrustWarning: weights of some events are not finite; their integrals are NaN and flagged.
+        TrustWarning: weights of some events are not finite; their integrals are not finite either, and flagged.
     """
     parts = []
     for start in range(0, n_events, settings.block):
@@ -138,7 +138,7 @@ def integrate(
     broken = np.flatnonzero(result.flags & Flag.NON_FINITE)
     if broken.size:
         warnings.warn(
-            f"{broken.size} of {n_events} events have weights that are NaN or infinite; their integrals are NaN. "
+            f"{broken.size} of {n_events} events have weights that are NaN or infinite; their integrals are not finite either. "
             f"First events: {broken[:10].tolist()}",
             TrustWarning,
             stacklevel=2,

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from likelihood_examples import ANGLE, FALSE_ALARM, MIXTURE, PLANE, RESOLVED, YUKAWA, counts, toy_sample
 from iminuit import Minuit
+from likelihood_examples import ANGLE, FALSE_ALARM, MIXTURE, PLANE, RESOLVED, YUKAWA, counts, toy_sample
 from scipy import stats
 from scipy.optimize import brentq
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from likelihood_examples import ANGLE, MIXTURE, PLANE, RESOLVED, YUKAWA, counts, toy_sample
 from iminuit import Minuit
 from iminuit.cost import NormalConstraint
+from likelihood_examples import ANGLE, MIXTURE, PLANE, RESOLVED, YUKAWA, counts, toy_sample
 from scipy import stats
 
 from bmem.errors import InputError
