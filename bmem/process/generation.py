@@ -87,17 +87,16 @@ class AdaptedMap:
 
     def weights(self, u: Tensor) -> Tensor:
         """Components in pb over the density of the points [N, 6]: their mean is that of σ for one beam order."""
-        parts = [self._weights(chunk) for chunk in u.split(CHUNK)]
-        return torch.cat(parts)
+        return torch.cat([self._weights(chunk) for chunk in u.split(CHUNK)], dim=1).T
 
     def channel_weights(self, u: Tensor) -> Tensor:
-        """The same for each channel [N, channel, 6]."""
+        """The same for each channel [channel, 6, N]."""
         point, jacobian = self.points(u)
-        return self.partonic.per_channel(point, (0,))[..., 0, :] * jacobian[:, None, None]
+        return self.partonic.per_channel(point, (0,))[:, 0] * jacobian
 
     def _weights(self, u: Tensor) -> Tensor:
         point, jacobian = self.points(u)
-        return self.partonic.summed(point, (0,)) * jacobian[:, None]
+        return self.partonic.summed(point, (0,)) * jacobian
 
 
 def ceiling_angles() -> Tensor:
@@ -160,6 +159,6 @@ def _first_of_slots(passed: Tensor, slot: Tensor, slots: int) -> Tensor:
 
 def _ceiling(weights: Tensor) -> Tensor:
     """The weight above which the weights [N] exceed it by ``EXCESS`` of their sum."""
-    falling = weights.sort(descending=True).values
+    falling = weights.topk(len(weights) // 16).values
     excess = falling.cumsum(0) - falling * torch.arange(1, len(falling) + 1)
-    return falling[torch.searchsorted(excess, EXCESS * falling.sum())]
+    return falling[torch.searchsorted(excess, EXCESS * weights.sum()).clamp(max=len(falling) - 1)]

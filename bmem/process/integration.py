@@ -63,4 +63,4 @@ class CrossSection:
 def _replicate(adapted: AdaptedMap, seed: int) -> Tensor:
     """Mean channel weights [channel, 6] over one scrambled Sobol set."""
     u = torch.quasirandom.SobolEngine(MAPPED, scramble=True, seed=seed).draw(POINTS, dtype=torch.float64)
-    return torch.stack([adapted.channel_weights(chunk).sum(0) for chunk in u.split(CHUNK)]).sum(0) / POINTS
+    return torch.stack([adapted.channel_weights(chunk).sum(-1) for chunk in u.split(CHUNK)]).sum(0) / POINTS

@@ -40,7 +40,7 @@ class Luminosity:
         return cls(tuple(channels), grid.at_scale(scale, single), grid.at_scale(scale, columns), pairs)
 
     def summed(self, x1: Tensor, x2: Tensor) -> tuple[dict[Roles, Tensor], ...]:
-        """For each beam order, the luminosity [...] that multiplies each matrix element."""
+        """For each beam order, the luminosity [N] that multiplies each matrix element."""
         plus, minus = self.sums(x1).unbind(-1), self.sums(x2).unbind(-1)
         return tuple(
             {roles: sum((a[i] * b[j] for i, j in pairs), torch.zeros_like(x1)) for roles, pairs in self.pairs.items()}
@@ -48,6 +48,6 @@ class Luminosity:
         )
 
     def per_channel(self, x1: Tensor, x2: Tensor) -> Tensor:
-        """The luminosity [..., channel, beam order]."""
-        plus, minus = self.flavours(x1), self.flavours(x2)
-        return torch.stack([plus[..., ::2] * minus[..., 1::2], minus[..., ::2] * plus[..., 1::2]], dim=-1)
+        """The luminosity [channel, beam order, N] of points [N]."""
+        plus, minus = self.flavours(x1).T, self.flavours(x2).T
+        return torch.stack([plus[::2] * minus[1::2], minus[::2] * plus[1::2]], dim=1)

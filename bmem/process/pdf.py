@@ -77,7 +77,10 @@ class ScalePDF:
         knots = self.log_x.to(x)
         log_x = torch.log(x).clamp(float(knots[0]), float(knots[-1]))
         cell = _cell(knots, log_x)
-        return _cubic(self.table.to(x)[cell].chunk(4, dim=-1), (log_x - knots[cell])[..., None])
+        return _cubic(
+            self.table.to(x).index_select(0, cell.flatten()).reshape(*cell.shape, -1).chunk(4, dim=-1),
+            (log_x - knots[cell])[..., None],
+        )
 
 
 @dataclass(frozen=True)

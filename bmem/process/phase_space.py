@@ -42,7 +42,8 @@ class PhaseSpace:
         """Light-cone momenta and momentum fractions; beyond the boundary fractions exceed 1."""
         pt_h, phi_h, y_h, pt_j, phi_j, y_j, y_t = x_hard.unbind(-1)
         pt_h, pt_j = pt_h.clamp(min=0), pt_j.clamp(min=0)
-        perp_h, perp_j = torch.polar(pt_h, phi_h), torch.polar(pt_j, phi_j)
+        perp_h = torch.complex(pt_h * torch.cos(phi_h), pt_h * torch.sin(phi_h))
+        perp_j = torch.complex(pt_j * torch.cos(phi_j), pt_j * torch.sin(phi_j))
         top = from_perp_rapidity(-perp_h - perp_j, y_t, self.mt)
         higgs = from_perp_rapidity(perp_h, y_h, self.mh)
         up = torch.exp(y_j)

@@ -29,7 +29,9 @@ from bmem.process.phase_space import HardKinematics, PhaseSpace, cartesian, chec
 STANDARD = ElectroweakInputs()
 logger = logging.getLogger(__name__)
 CHUNK = 2**13
-"""Points evaluated at once: their intermediate results stay in the cache of a core."""
+"""Points evaluated at once on a CPU: their intermediate results stay in the cache of a core."""
+DEVICE_CHUNK = 2**20
+"""Points evaluated at once on an accelerator."""
 
 
 class SingleTopHiggs:
@@ -40,6 +42,10 @@ class SingleTopHiggs:
         pdf: parton densities; by default NNPDF2.3 QCD+QED LO, α_s(M_Z) = 0.130, of the Pythia wheel.
         inputs: masses and couplings.
         scale: fixed factorisation scale in GeV; by default (m_t + m_H) / 2.
+
+    Raises:
+        InputError: not enough energy to make a top and a Higgs.
+        RangeError: the scale lies outside the PDF grid.
     """
 
     channels: tuple[Channel, ...]
@@ -52,6 +58,8 @@ class SingleTopHiggs:
         inputs: ElectroweakInputs = STANDARD,
         scale: float | None = None,
     ) -> None:
+        if not sqrt_s > inputs.mt + inputs.mh:
+            raise InputError(f"sqrt_s = {sqrt_s} GeV cannot make a top and a Higgs; give the collision energy in GeV")
         self.sqrt_s = sqrt_s
         self.inputs = inputs
         self.scale = (inputs.mt + inputs.mh) / 2 if scale is None else scale
@@ -94,9 +102,17 @@ class SingleTopHiggs:
         """
         return matrix_element.squared_amplitude(pdg, momenta, alpha, self.inputs)
 
-    def cross_section(self, alpha: float | Tensor) -> tuple[float, float]:
-        """σ(α) and its integration error in pb, without cuts; α in radians, a number or a tensor of one."""
-        return self.total.at(float(alpha))
+    def cross_section(self, alpha: float | Tensor, channel: str | None = None) -> tuple[float, float]:
+        """σ(α) and its integration error in pb, without cuts.
+
+        Args:
+            alpha: in radians, a number or a tensor of one.
+            channel: the name of one of ``channels``, such as ``u b > d t h``; all of them by default.
+
+        Raises:
+            InputError: no such channel, or α is not finite.
+        """
+        return self.total.at(float(alpha), channel)
 
     @cached_property
     def total(self) -> CrossSection:
@@ -161,7 +177,7 @@ class SingleTopHiggs:
     def _finish(self, u: Tensor, theta: Tensor, turn: Tensor, pick: Tensor) -> tuple[Tensor, Tensor]:
         """x_hard and pdg of accepted points: draw channel, beam order (half of ``turn``) and azimuth."""
         point, _ = self._adapted.points(u)
-        squared = (self.partonic.per_channel(point, (0,))[:, :, 0] * self.basis(theta)[:, None]).sum(-1)
+        squared = (self.partonic.per_channel(point, (0,))[:, 0] * self.basis(theta).T).sum(1).T.contiguous()
         shares = squared.cumsum(1) / squared.sum(1, keepdim=True)
         channel = torch.searchsorted(shares, pick[:, None]).flatten().clamp(max=len(self.channels) - 1)
         swapped = turn >= 0.5
@@ -181,13 +197,14 @@ class SingleTopHiggs:
     def _differential(self, x_hard: Tensor, partonic: Callable[[HardKinematics], Tensor]) -> Tensor:
         check_dimension(x_hard)
         flat = x_hard.reshape(-1, x_hard.shape[-1])
-        parts = [self._differential_chunk(chunk, partonic) for chunk in flat.split(CHUNK)]
-        result = torch.cat(parts)
+        parts = [
+            self._chunk(chunk, partonic) for chunk in flat.split(CHUNK if x_hard.device.type == "cpu" else DEVICE_CHUNK)
+        ]
+        result = torch.cat(parts, dim=-1).movedim(-1, 0).contiguous()
         return result.reshape(*x_hard.shape[:-1], *result.shape[1:])
 
-    def _differential_chunk(self, x_hard: Tensor, partonic: Callable[[HardKinematics], Tensor]) -> Tensor:
+    def _chunk(self, x_hard: Tensor, partonic: Callable[[HardKinematics], Tensor]) -> Tensor:
+        """[..., n] for n points: ``partonic`` times the measure within the phase space."""
         point = self.space.kinematics(x_hard)
-        outside, measure = self.space.outside(x_hard, point), self.space.measure(x_hard)
-        density = partonic(point._replace(x1=point.x1.clamp(max=1), x2=point.x2.clamp(max=1)))
-        scale = measure.reshape(-1, *[1] * (density.ndim - 1))
-        return torch.where(outside.reshape(scale.shape), torch.zeros_like(density), scale * density)
+        density = partonic(point._replace(x1=point.x1.clamp(max=1), x2=point.x2.clamp(max=1))) * self.space.measure(x_hard)
+        return torch.where(self.space.outside(x_hard, point), torch.zeros_like(density), density)

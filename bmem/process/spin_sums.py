@@ -64,11 +64,11 @@ class SpinSums:
         longitudinal = mu**2 * (current.real**2 + current.imag**2) * self.with_top[b]
         wt = 2 * w * t
         return SquaredComponents(
-            w**2 * (straight + 2 * with_straight + longitudinal),
+            w * w * (straight + 2 * with_straight + longitudinal),
             wt * (2 * m * (straight + with_straight) + mixed + with_radiated.real),
             -wt * with_radiated.imag,
-            t**2 * (4 * m**2 * straight + 4 * m * mixed + radiated),
-            t**2 * radiated,
+            t * t * (4 * m**2 * straight + 4 * m * mixed + radiated),
+            t * t * radiated,
         )
 
     def _current(self, bra: int, ket: int) -> Tensor:
