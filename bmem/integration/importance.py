@@ -138,7 +138,7 @@ def integrate(
     broken = np.flatnonzero(result.flags & Flag.NON_FINITE)
     if broken.size:
         warnings.warn(
-            f"{broken.size} of {n_events} events have weights that are NaN or infinite; their integrals are not finite either. "
+            f"{broken.size} of {n_events} events have weights that are not finite; neither are their integrals. "
             f"First events: {broken[:10].tolist()}",
             TrustWarning,
             stacklevel=2,
