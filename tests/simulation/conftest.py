@@ -1,11 +1,16 @@
-"""Hard events for the simulation tests: a smooth distribution over the phase space, not that of the matrix element."""
+"""Hard events for the simulation tests: a smooth distribution over the phase space, and some of the matrix element."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 
+from bmem.events.lhe import read_lhe
 from bmem.events.record import HardEvents
+from bmem.simulation.contract import THJ_PHASE_SPACE
+
+DATA = Path(__file__).parent.parent / "data"
 
 
 def make(n: int, seed: int = 1) -> HardEvents:
@@ -22,3 +27,11 @@ def make(n: int, seed: int = 1) -> HardEvents:
 @pytest.fixture(scope="session")
 def make_hard() -> Callable[..., HardEvents]:
     return make
+
+
+@pytest.fixture(scope="session")
+def real() -> HardEvents:
+    """200 tHj events at α = 0 from MadGraph."""
+    record = read_lhe(DATA / "thj_alpha0_200.lhe.gz")
+    x = THJ_PHASE_SPACE.from_momenta(record.momenta[:, 2:])[0]
+    return HardEvents(x, torch.zeros(len(x), 1, dtype=torch.float64), record.weight, record.pdg)

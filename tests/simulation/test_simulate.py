@@ -89,14 +89,8 @@ def test_two_workers_give_the_same_as_one(make_hard: Make) -> None:
 
 def test_progress_counts_events(make_hard: Make) -> None:
     calls: list[tuple[int, int]] = []
-    simulate(
-        make_hard(500),
-        ParametricResponse(),
-        LOOSE,
-        1,
-        schedule=Schedule(block=200),
-        progress=lambda *call: calls.append(call),
-    )
+    schedule = Schedule(block=200)
+    simulate(make_hard(500), ParametricResponse(), LOOSE, 1, schedule=schedule, progress=lambda *call: calls.append(call))
     assert calls == [(200, 500), (400, 500), (500, 500)]
 
 
