@@ -75,7 +75,7 @@ class ScalePDF:
     def __call__(self, x: Tensor) -> Tensor:
         """x f(x) [..., n] of every sum for x [...]; x must lie within the grid (the end values are used outside)."""
         knots = self.log_x.to(x)
-        log_x = torch.log(x).clamp(float(knots[0]), float(knots[-1]))
+        log_x = torch.log(x).clamp(float(self.log_x[0]), float(self.log_x[-1]))
         cell = _cell(knots, log_x)
         return _cubic(
             self.table.to(x).index_select(0, cell.flatten()).reshape(*cell.shape, -1).chunk(4, dim=-1),
