@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
 import pickle
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -192,7 +195,7 @@ def _run(tasks: Sequence[_Task], workers: int) -> Iterator[tuple[int, _Block]]:
         return
     # spawn: a forked child would inherit the locked thread pools of torch
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), context, torch.set_num_threads, (1,))
+    pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _begin_worker)
     try:
         # bytes, not tensors: torch would pass tensors between processes through open file descriptors, which run out
         futures = {pool.submit(_run_pickled, pickle.dumps(task)): task.index for task in tasks}
@@ -200,6 +203,19 @@ def _run(tasks: Sequence[_Task], workers: int) -> Iterator[tuple[int, _Block]]:
             yield futures[future], pickle.loads(future.result())
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _begin_worker() -> None:
+    """One thread for torch, and another that ends this process when its parent is gone: killed, it cannot say goodbye."""
+    torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # only workers come here
+
+    def follow() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 def _run_pickled(task: bytes) -> bytes:

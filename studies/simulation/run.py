@@ -22,9 +22,8 @@ def measure(name: str, response: Response, hard: HardEvents) -> None:
     seconds = time.perf_counter() - begin
     accepted, n = int(pairs.accepted.sum()), len(pairs)
     error = (accepted * (n - accepted) / n**3) ** 0.5
-    print(
-        f"{name:<22} {accepted / n:.4f} ± {error:.4f} accepted   {1e3 * seconds / n:7.3f} ms/event   {n / seconds:9.0f} events/s"
-    )
+    speed = f"{1e3 * seconds / n:7.3f} ms/event   {n / seconds:9.0f} events/s"
+    print(f"{name:<22} {accepted / n:.4f} ± {error:.4f} accepted   {speed}")
 
 
 def main(path: Path, events: int) -> None:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +110,60 @@ def test_an_interrupted_run_goes_on(make_hard: Make, tmp_path: Path) -> None:
     assert len(list(response.folder.iterdir())) == 6
     assert_same(whole, resumed)
     assert_same(whole, simulate(hard, response, LOOSE, seed=1, schedule=Schedule(block=250)))
+
+
+SLOW_RUN = """
+import os, sys, time
+from pathlib import Path
+from dataclasses import dataclass
+import torch
+from bmem.events.record import HardEvents
+from bmem.events.selection import Selection
+from bmem.simulation import ParametricResponse, Schedule, simulate
+
+@dataclass(frozen=True)
+class Slow:
+    def __call__(self, hard, rng):
+        Path(sys.argv[1], str(os.getpid())).touch()
+        time.sleep(1000)
+
+if __name__ == "__main__":
+    x = torch.ones(4, 7, dtype=torch.float64)
+    hard = HardEvents(x, x[:, :1], x[:, 0])
+    simulate(hard, Slow(), Selection(), 1, schedule=Schedule(block=1, workers=2))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads the state of processes from /proc")
+def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "slow_run.py").write_text(SLOW_RUN)
+    (tmp_path / "workers").mkdir()
+    parent = subprocess.Popen([sys.executable, tmp_path / "slow_run.py", tmp_path / "workers"])
+    try:
+        assert wait_until(lambda: len(list((tmp_path / "workers").iterdir())) == 2)
+    finally:
+        parent.kill()
+        parent.wait()
+    workers = [int(file.name) for file in (tmp_path / "workers").iterdir()]
+    assert wait_until(lambda: not any(map(is_running, workers)))
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60.0) -> bool:
+    """Whether ``condition`` became true in time."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def is_running(pid: int) -> bool:
+    """Whether the process is alive; one that has ended but was not collected (a zombie) is not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_a_cache_of_another_simulation_is_refused(make_hard: Make, tmp_path: Path) -> None:
