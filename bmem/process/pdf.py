@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -77,10 +78,8 @@ class ScalePDF:
         knots = self.log_x.to(x)
         log_x = torch.log(x).clamp(float(self.log_x[0]), float(self.log_x[-1]))
         cell = _cell(knots, log_x)
-        return _cubic(
-            self.table.to(x).index_select(0, cell.flatten()).reshape(*cell.shape, -1).chunk(4, dim=-1),
-            (log_x - knots[cell])[..., None],
-        )
+        rows = self.table.to(x).index_select(0, cell.flatten()).reshape(*cell.shape, self.table.shape[1])
+        return _cubic(rows.chunk(4, dim=-1), (log_x - knots[cell])[..., None])
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ class PDFGrid:
         """
         path = Path(path)
         try:
-            header, *blocks = path.read_text().split("\n---\n")
+            header, *blocks = re.split(r"^---\s*$", path.read_text(), flags=re.MULTILINE)
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{path}: not a readable PDF grid ({error}); give an LHAPDF .dat file") from error
         if "lhagrid1" not in header:

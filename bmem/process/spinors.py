@@ -53,7 +53,7 @@ def minkowski(p: LightCone, q: LightCone) -> Tensor:
 def left_spinor(p: LightCone) -> Spinor:
     """χ(p) of a massless momentum: χχ† = σ·p (negative helicity), regular in every direction."""
     forward = p.plus >= p.minus
-    root = torch.sqrt(torch.maximum(p.plus, p.minus))
+    root = torch.sqrt(torch.maximum(p.plus, p.minus)).to(p.perp.dtype)
     ratio = p.perp / root
     return torch.where(forward, -ratio.conj(), -root), torch.where(forward, root, ratio)
 

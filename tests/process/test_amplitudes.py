@@ -106,12 +106,12 @@ def test_squared_amplitude_is_the_same_in_any_frame(load_table) -> None:
     torch.testing.assert_close(ours[1], ours[0], rtol=1e-9, atol=0)
 
 
-def test_single_precision_is_good_to_a_permille(table: dict) -> None:
+def test_single_precision_is_good_to_two_in_ten_thousand(table: dict) -> None:
     """Rounding of the float32 momenta themselves, enlarged by the gauge cancellation at several TeV."""
     momenta = torch.from_numpy(table["momenta"]).float()
     ours = squared_amplitude(table["pdg"], momenta[:, None], angles(table).float(), INPUTS)
     assert ours.dtype == torch.float32
-    np.testing.assert_allclose(ours.numpy(), table["msq"], rtol=1e-3, atol=0)
+    np.testing.assert_allclose(ours.numpy(), table["msq"], rtol=2e-4, atol=0)
 
 
 def test_every_channel_of_a_generation_is_that_of_the_other(load_table) -> None:

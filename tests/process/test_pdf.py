@@ -68,10 +68,10 @@ def test_the_knots_are_the_values_of_the_file(grid: PDFGrid) -> None:
 
 
 def test_momentum_sum_rule(grid: PDFGrid) -> None:
-    """∫ x Σ f(x) dx = 1 with gluon and photon; the grid's own sum rule holds to a few permille at leading order."""
+    """∫ x Σ f(x) dx = 1 with gluon and photon; the grid itself sums to 1.005 at this scale."""
     x = torch.logspace(-9, 0, 20_001, dtype=torch.float64)
     total = grid.at_scale(SCALE, [(*QUARKS, 21, 22)])(x)[:, 0]
-    assert float(torch.trapezoid(total, x)) == pytest.approx(1.0, abs=0.02)
+    assert float(torch.trapezoid(total, x)) == pytest.approx(1.0, abs=0.01)
 
 
 def test_gradients_flow_to_x(grid: PDFGrid) -> None:
