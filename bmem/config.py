@@ -43,6 +43,7 @@ class SimulationSection(Section):
 
     response: Literal["parametric", "pythia"] = Field("parametric", description="chain from hard event to reconstructed event")
     events: Positive = Field(600_000, description="hard events for training")
+    validation_events: Positive = Field(100_000, description="hard events that no network is trained on, for the figures")
     repeats: Positive = Field(1, description="responses simulated for each hard event")
     workers: Positive = Field(2, description="processes that shower in parallel (pythia)")
 

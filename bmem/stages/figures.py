@@ -23,10 +23,9 @@ from bmem.plotting.transfer import draw_transfer
 from bmem.rng import generator
 from bmem.stages.calibrate import LEVELS, SampleCalibration
 from bmem.stages.run import Run
-from bmem.stages.train import NAMES, Networks, TrainingData
+from bmem.stages.train import NAMES, Networks, Pairs
 from bmem.training.settings import History
 
-_EVENTS = 20_000
 _SHOWN = {
     "pt_H": Quantity(r"p_{T}^{\gamma\gamma}", "GeV"),
     "pt_j": Quantity(r"p_{T}^{j}", "GeV"),
@@ -105,15 +104,14 @@ class Figures:
                 shown.append(self._saved(figure, f"training_{name}", f"Loss of the {name} during training."))
         return shown
 
-    def densities(self, networks: Networks, data: TrainingData) -> list[ReportFigure]:
+    def densities(self, networks: Networks, data: Pairs) -> list[ReportFigure]:
         """The learned transfer density against simulated pairs, observable by observable."""
-        x_reco, x_hard = data.pairs
+        x_reco, x_hard = data.accepted_pairs
         rng = generator(self.run.config.seed, "figures", "transfer")
-        chosen = torch.randperm(len(x_hard), generator=rng)[:_EVENTS]
-        noise = torch.rand(len(chosen), networks.transfer.module.noise_dim, generator=rng, dtype=torch.float64)
+        noise = torch.rand(len(x_hard), networks.transfer.module.noise_dim, generator=rng, dtype=torch.float64)
         with torch.no_grad():
-            learned = networks.transfer("from_noise", noise, x_hard[chosen])[0][0].numpy()
-        simulated = x_reco[chosen].numpy()
+            learned = networks.transfer("from_noise", noise, x_hard)[0][0].numpy()
+        simulated = x_reco.numpy()
         shown = []
         with style():
             for name, quantity in _SHOWN.items():
@@ -121,16 +119,15 @@ class Figures:
                 edges = np.linspace(*np.quantile(simulated[:, column], [0.002, 0.98]), 31)
                 figure, panels = new_panels()
                 draw_transfer(panels, simulated[:, column], learned[:, column], edges, quantity)
-                shown.append(self._saved(figure, f"transfer_{name}", f"Transfer density, {name}, over {len(chosen)} events."))
+                shown.append(self._saved(figure, f"transfer_{name}", f"Learned transfer density against {len(x_hard)} validation events: {name}."))
         return shown
 
-    def acceptance(self, networks: Networks, data: TrainingData) -> list[ReportFigure]:
+    def acceptance(self, networks: Networks, data: Pairs) -> list[ReportFigure]:
         """Reliability of the acceptance, and the acceptance along the Higgs boson's transverse momentum."""
-        chosen = slice(0, 5 * _EVENTS)
         with torch.no_grad():
-            predicted = networks.acceptance("probability", data.x_hard[chosen])[0].numpy()
-        predictions = Predictions(predicted, data.accepted[chosen].numpy())
-        pt = data.x_hard[chosen, 0].numpy()
+            predicted = networks.acceptance("probability", data.x_hard)[0].numpy()
+        predictions = Predictions(predicted, data.accepted.numpy())
+        pt = data.x_hard[:, 0].numpy()
         with style():
             figure, axes = new_figure()
             draw_reliability(axes, predictions, np.quantile(predicted, np.linspace(0, 1, 13)))

@@ -16,14 +16,14 @@ from bmem.plotting.report import Headline, Report, Section, Table, write_report
 from bmem.stages.calibrate import SampleCalibration
 from bmem.stages.figures import Figures
 from bmem.stages.run import Run
-from bmem.stages.train import NAMES, Networks, TrainingData
+from bmem.stages.train import NAMES, Networks, Pairs
 from bmem.training.settings import History
 
 
 def report(run: Run) -> None:
     """Draw everything and write ``report.html``; always anew, it is quick."""
     figures, names = Figures(run), [sample.name for sample in run.config.sample]
-    networks, data = Networks.load(run), TrainingData.load(run)
+    networks, data = Networks.load(run), Pairs.load(run, "validation")
     calibrated = [name for name in names if artifacts.exists(run.calibration(name))]
     sections = [Section("Measurement", figures=tuple(figures.likelihood(name) for name in names))]
     if calibrated:
@@ -108,7 +108,7 @@ def _training_table(run: Run) -> Table:
     return Table("Training", ("network", "epochs", "best epoch", "held-out loss", "seconds"), tuple(rows))
 
 
-def _acceptance_table(run: Run, data: TrainingData) -> Table:
+def _acceptance_table(run: Run, data: Pairs) -> Table:
     fiducial = FiducialCrossSection.load(run.fiducial)
     rows = []
     for degrees in (0, 45, 90, 135, 180):
@@ -122,7 +122,7 @@ def _acceptance_table(run: Run, data: TrainingData) -> Table:
         "Cross sections",
         ("α [°]", "σ [fb]", "σ_fid [fb]", "its error [fb]", "acceptance"),
         tuple(rows),
-        f"Of the training mixture {share:.3f} are accepted. No branching ratios.",
+        f"Of the mixture uniform in α {share:.4f} are accepted. No branching ratios.",
     )
 
 

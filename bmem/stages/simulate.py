@@ -21,22 +21,25 @@ from bmem.stages.run import Run, plain
 
 
 def simulate_all(run: Run) -> None:
-    """Make the training pairs and every sample of the configuration."""
-    training_pairs(run)
+    """Make the training and validation pairs and every sample of the configuration."""
+    mixture_pairs(run, "training", run.config.simulation.events)
+    mixture_pairs(run, "validation", run.config.simulation.validation_events)
     for sample in run.config.sample:
         sample_events(run, sample)
 
 
-def training_pairs(run: Run) -> None:
-    """Pairs from a mixture uniform in α."""
+def mixture_pairs(run: Run, name: str, events: int) -> None:
+    """Pairs from a mixture uniform in α: to train on, and to validate with."""
     section = run.config.simulation
-    settings = _response_settings(run) | {"events": section.events, "repeats": section.repeats, "seed": run.config.seed}
-    path = run.events("training")
+    settings = _response_settings(run) | {"events": events, "repeats": section.repeats, "seed": run.config.seed}
+    path = run.events(name)
     if run.done(path, parquet.KIND, settings):
         return
-    angles = torch.rand(section.events, 1, generator=generator(run.config.seed, "training", "theta"), dtype=torch.float64)
-    hard = run.process.sample(section.events, 2 * math.pi * angles - math.pi, generator(run.config.seed, "training", "hard"))
-    pairs = _respond(run, hard.repeat(section.repeats), "training")
+    angles = torch.rand(events, 1, generator=generator(run.config.seed, name, "theta"), dtype=torch.float64)
+    theta = 2 * math.pi * angles - math.pi
+    hard, report = run.process.generate(events, theta, generator(run.config.seed, name, "hard"))
+    run.say(f"  {name}: {report}")
+    pairs = _respond(run, hard.repeat(section.repeats), name)
     parquet.write_pairs(path, pairs, settings)
 
 

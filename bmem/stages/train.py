@@ -28,7 +28,7 @@ NAMES = ("transfer", "acceptance", "proposal")
 
 
 @dataclass(frozen=True)
-class TrainingData:
+class Pairs:
     """x_hard [N, 7] of all simulated events, which were ``accepted`` [N], and the observables [A, 11] of those."""
 
     x_hard: Tensor
@@ -36,13 +36,13 @@ class TrainingData:
     x_reco: Tensor
 
     @classmethod
-    def load(cls, run: Run) -> TrainingData:
-        """The training pairs of a run."""
-        pairs = parquet.read_pairs(run.events("training"))
+    def load(cls, run: Run, name: str) -> Pairs:
+        """The simulated pairs of a run: ``training`` or ``validation``."""
+        pairs = parquet.read_pairs(run.events(name))
         return cls(pairs.hard.x, pairs.accepted, Reconstruction()(pairs.reco))
 
     @property
-    def pairs(self) -> tuple[Tensor, Tensor]:
+    def accepted_pairs(self) -> tuple[Tensor, Tensor]:
         """(x_reco, x_hard) of the accepted events."""
         return self.x_reco, self.x_hard[self.accepted]
 
@@ -82,17 +82,17 @@ def build(run: Run, name: str) -> Any:
 
 def train_all(run: Run) -> None:
     """Train the networks that are not there yet."""
-    data: TrainingData | None = None
+    data: Pairs | None = None
     for name in NAMES:
         settings = {name: plain(getattr(run.config, name)), "seed": run.config.seed}
         parents = {"training": run.events("training")}
         if run.done(run.network(name), KIND, settings, parents):
             continue
-        data = data or TrainingData.load(run)
+        data = data or Pairs.load(run, "training")
         _train(run, name, data, settings)
 
 
-def _train(run: Run, name: str, data: TrainingData, settings: dict[str, Any]) -> None:
+def _train(run: Run, name: str, data: Pairs, settings: dict[str, Any]) -> None:
     module = build(run, name)
     training: TrainingSettings = getattr(run.config, name).training
     rows = _prepare(module, name, data)
@@ -115,9 +115,9 @@ def _train(run: Run, name: str, data: TrainingData, settings: dict[str, Any]) ->
     checkpoint.unlink(missing_ok=True)
 
 
-def _prepare(module: Any, name: str, data: TrainingData) -> tuple[Tensor, ...]:
+def _prepare(module: Any, name: str, data: Pairs) -> tuple[Tensor, ...]:
     """Fit the scales of the inputs; return the tensors to train on."""
-    x_reco, x_hard = data.pairs
+    x_reco, x_hard = data.accepted_pairs
     if name == "acceptance":
         module.classifier.features.fit(module.residuals.features(data.x_hard))
         return data.x_hard, data.accepted.double()
