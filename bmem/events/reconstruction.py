@@ -40,11 +40,12 @@ class Reconstruction:
         """Observables [N, 11] (float64) in the order of ``OBSERVABLES``.
 
         Raises:
-            InputError: an event has fewer than two photons, four jets, or no b-tagged jet among the leading jets.
+            InputError: an event has fewer than two photons, four jets, or no b-tagged jet.
         """
         higgs = self.higgs(reco.photons)
-        jets = four_vectors(reco.jets)[:, : self.max_jets]
-        b, w1, w2, spectator = self.roles(reco.jets, jets).unbind(-1)
+        objects = self.candidates(reco.jets)
+        jets = four_vectors(objects)
+        b, w1, w2, spectator = self.roles(objects, jets).unbind(-1)
         w = _pick(jets, w1) + _pick(jets, w2)
         top = w + _pick(jets, b)
         light = _pick(jets, spectator)
@@ -62,12 +63,21 @@ class Reconstruction:
         pair = leading.sum(1)
         return pair * (self.higgs_mass / kin.mass(pair))[:, None]
 
+    def candidates(self, jets: Objects) -> Objects:
+        """The ``max_jets`` leading jets; the hardest b-tagged jet takes the last place if it would not be among them."""
+        tagged = _tagged(jets)
+        _require(jets.mask.sum(-1) >= 4, "fewer than four jets")
+        _require(tagged.any(-1), "no b-tagged jet")
+        rank = torch.arange(tagged.shape[1], dtype=torch.float64, device=tagged.device).repeat(len(tagged), 1)
+        hardest = tagged.int().argmax(-1, keepdim=True)
+        rank.scatter_(1, hardest, hardest.double().clamp(max=self.max_jets - 1.5))
+        chosen = rank.argsort(-1)[:, : self.max_jets]
+        features = torch.take_along_dim(jets.features, chosen[..., None], 1)
+        return Objects(features, jets.mask.gather(1, chosen), jets.names)
+
     def roles(self, objects: Objects, jets: Tensor) -> Tensor:
         """Indices [N, 4] of the b jet, the two W daughters and the spectator (the hardest jet left over)."""
-        mask = objects.mask[:, : jets.shape[1]]
-        tagged = (objects.feature("btag")[:, : jets.shape[1]] > 0.5) & mask
-        _require(mask.sum(-1) >= 4, "fewer than four jets")
-        _require(tagged.any(-1), f"no b-tagged jet among the {self.max_jets} leading jets")
+        mask, tagged = objects.mask, _tagged(objects)
         table = _assignments(jets.shape[1]).to(jets.device)
         b, w1, w2, spectator = table.unbind(-1)
         present = mask[:, table].all(-1) & tagged[:, b]
@@ -82,6 +92,10 @@ class Reconstruction:
 def four_vectors(jets: Objects) -> Tensor:
     """Four-vectors [N, n, 4] of jets in float64 (zero momentum where masked)."""
     return kin.from_pt_eta_phi(*(jets.feature(name).double() for name in ("pt", "eta", "phi", "mass")))
+
+
+def _tagged(jets: Objects) -> Tensor:
+    return (jets.feature("btag") > 0.5) & jets.mask
 
 
 @cache

@@ -18,6 +18,8 @@ from bmem.process.spinors import LightCone, from_perp_rapidity
 
 COORDINATES = ("pt_h", "phi_h", "y_h", "pt_j", "phi_j", "y_j", "y_t")
 DIMENSION = len(COORDINATES)
+SMALLEST_PT = 1e-6
+"""In GeV: below it a transverse momentum is raised to it, so that gradients stay finite where the cross section is zero."""
 
 
 class HardKinematics(NamedTuple):
@@ -41,7 +43,7 @@ class PhaseSpace:
     def kinematics(self, x_hard: Tensor) -> HardKinematics:
         """Light-cone momenta and momentum fractions; beyond the boundary fractions exceed 1."""
         pt_h, phi_h, y_h, pt_j, phi_j, y_j, y_t = x_hard.unbind(-1)
-        pt_h, pt_j = pt_h.clamp(min=0), pt_j.clamp(min=0)
+        pt_h, pt_j = pt_h.clamp(min=SMALLEST_PT), pt_j.clamp(min=SMALLEST_PT)
         perp_h = torch.complex(pt_h * torch.cos(phi_h), pt_h * torch.sin(phi_h))
         perp_j = torch.complex(pt_j * torch.cos(phi_j), pt_j * torch.sin(phi_j))
         top = from_perp_rapidity(-perp_h - perp_j, y_t, self.mt)

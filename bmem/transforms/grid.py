@@ -65,7 +65,12 @@ class VegasGrid(Transform):
             y: [N, D] points drawn through this grid.
             weight: [N] integrand times Jacobian at those points.
             damping: 0 leaves the grid alone, 1 moves it fastest.
+
+        Raises:
+            InputError: the weights are all zero, or not finite.
         """
+        if not (bool(weight.isfinite().all()) and bool((weight != 0).any())):
+            raise InputError("VegasGrid: the weights to adapt to are all zero, or some are not finite")
         counts = _histogram(self.locate(y), torch.ones_like(weight), self.bins)
         power = _histogram(self.locate(y), weight**2, self.bins) / counts.clamp(min=1)
         edges = [_rebin(edge, _damped(p, damping)) for edge, p in zip(self.edges, power, strict=True)]

@@ -94,3 +94,17 @@ def test_event_without_b_jet_is_named() -> None:
     reco.jets.features[2, :, JET_FEATURES.index("btag")] = 0
     with pytest.raises(InputError, match=r"event 2: no b-tagged jet"):
         Reconstruction()(reco)
+
+
+def test_b_jet_beyond_the_leading_jets_still_takes_part() -> None:
+    reco, _ = perfect_events(30)
+    jets = reco.jets.features.clone()
+    tag = JET_FEATURES.index("btag")
+    soft = jets[torch.arange(30), jets[..., tag].argmax(-1)] * torch.tensor([0.01, 1, 1, 1, 1])
+    light = jets.clone()
+    light[..., tag] = 0
+    features = torch.cat([light, light * torch.tensor([0.5, 1, 1, 1, 1]), soft[:, None]], 1)
+    many = Objects(features, torch.ones(features.shape[:2], dtype=torch.bool), JET_FEATURES)
+    candidates = Reconstruction(max_jets=6).candidates(many)
+    torch.testing.assert_close(candidates.features[:, 5], soft)
+    torch.testing.assert_close(candidates.features[:, :5], features[:, :5])

@@ -132,6 +132,16 @@ def test_components_have_gradients(thj: THJ, x_hard: torch.Tensor) -> None:
     assert torch.autograd.gradcheck(scaled, (x_hard[:2] / units).requires_grad_())
 
 
+def test_gradients_outside_the_phase_space_are_zero_not_nan(thj: THJ, x_hard: torch.Tensor) -> None:
+    """A proposal trained through the integrand may stray outside."""
+    x = x_hard[:3].clone()
+    x[0, 0], x[1, 3], x[2, 5] = -5.0, 0.0, 12.0
+    x.requires_grad_()
+    thj.components(x).sum().backward()
+    assert float(x.grad[[0, 2]].abs().max()) == 0
+    assert bool(x.grad.isfinite().all())
+
+
 def test_a_wrong_dimension_is_an_error(thj: THJ) -> None:
     with pytest.raises(InputError, match="x_hard has shape"):
         thj.components(torch.zeros(3, 6))
