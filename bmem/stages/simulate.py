@@ -83,25 +83,22 @@ def _hard_events(run: Run, sample: SampleSection) -> HardEvents | RecoEvents:
 
 
 def _respond(run: Run, hard: HardEvents, name: str) -> PairedEvents:
-    workers = run.config.simulation.workers
+    """Responses in blocks; those of Pythia are kept until all are there, so that a killed run goes on."""
+    response, schedule = _response(run), Schedule()
+    if run.config.simulation.response == "pythia":
+        schedule = Schedule(workers=run.config.simulation.workers, cache=run.cache("simulate", name))
+    selection = Selection(run.config.selection)
     with run.progress(f"simulate {name}") as progress:
-        pairs = simulate(
-            hard,
-            _response(run, name),
-            Selection(run.config.selection),
-            run.seed("response", name),
-            schedule=Schedule(workers=workers if run.config.simulation.response == "pythia" else 1),
-            progress=progress,
-        )
+        pairs = simulate(hard, response, selection, run.seed("response", name), schedule=schedule, progress=progress)
     accepted = int(pairs.accepted.sum())
     run.say(f"  {name}: {accepted} of {len(pairs)} events accepted ({100 * accepted / len(pairs):.1f} %)")
     return pairs
 
 
-def _response(run: Run, name: str) -> Response:
+def _response(run: Run) -> Response:
     if run.config.simulation.response == "pythia":
-        return PythiaResponse(run.config.pythia)
-    return ParametricResponse(run.config.parametric)
+        return PythiaResponse(run.config.pythia, run.process.space)
+    return ParametricResponse(run.config.parametric, run.process.space)
 
 
 def _response_settings(run: Run) -> dict[str, object]:
