@@ -78,7 +78,7 @@ class FitResult:
         return min(self.minima, key=lambda m: distance(np.array(m.theta), np.asarray(theta), self.parameters))
 
     def absolute(self, index: int = 0) -> float:
-        """|α̂| of parameter ``index``, wrapped into half a period about zero: where 100 events cannot tell its sign."""
+        """|α̂| of parameter ``index``, wrapped into half a period about zero: where the events cannot tell its sign."""
         period = self.parameters[index].period
         value = self.best.theta[index]
         return abs(value if period is None else value - period * np.round(value / period))

@@ -58,7 +58,7 @@ def draw_likelihood(axes: Axes, curve: LikelihoodCurve, quantity: Quantity = ALP
             x, np.median(curve.curves, axis=0), color=LEARNED, ls=(0, (2, 1)), lw=0.8, label="median"
         )
     (artists["curve"],) = axes.plot(x, curve.delta, color=LEARNED, label=r"$-2\Delta\log L$", zorder=3)
-    artists["minima"] = _draw_minima(axes, curve, quantity)
+    artists["minima"] = _draw_minima(axes, curve, quantity, top)
     quantity.set_ticks(axes.xaxis)
     axes.set(xlim=(x[0], x[-1]), ylim=(0, top), xlabel=quantity.label, ylabel=r"$-2\,\Delta\log L$")
     legend_above(axes)
@@ -95,9 +95,10 @@ def _draw_intervals(axes: Axes, intervals: Mapping[float, Pieces], quantity: Qua
     return patches
 
 
-def _draw_minima(axes: Axes, curve: LikelihoodCurve, quantity: Quantity) -> list[Any]:
+def _draw_minima(axes: Axes, curve: LikelihoodCurve, quantity: Quantity, top: float) -> list[Any]:
     lines = []
-    for i, (theta, value) in enumerate(zip(curve.minima, curve.minimum_values, strict=True)):
+    shown = [(theta, value) for theta, value in zip(curve.minima, curve.minimum_values, strict=True) if value <= top]
+    for i, (theta, value) in enumerate(shown):
         face, label = (LEARNED, "best fit") if i == 0 else ("white", "other minima" if i == 1 else None)
         lines += axes.plot(
             theta * quantity.scale, value, "o", ms=4.5, mec=LEARNED, mfc=face, label=label, clip_on=False, zorder=4

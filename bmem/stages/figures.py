@@ -58,7 +58,7 @@ class Figures:
         )
         with style():
             figure, axes = new_figure()
-            draw_likelihood(axes, curve)
+            draw_likelihood(axes, curve, top=float(np.clip(1.3 * curve.minimum_values.max(), 12, 25)))
             caption = f"{name}: -2 Δ log L of {fit['events']} events; the bands are bootstrap resamples of the integration points."
             return self._saved(figure, f"likelihood_{name}", caption)
 

@@ -6,11 +6,14 @@ import json
 from typing import Any
 
 import numpy as np
+import torch
 
 from bmem import artifacts
+from bmem.calibration.subsamples import SubsampleFits
 from bmem.integration.diagnostics import Flag
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection
+from bmem.networks.classifier import reliability
 from bmem.plotting.integration import worst_events
 from bmem.plotting.report import Headline, Report, Section, Table, write_report
 from bmem.stages.calibrate import SampleCalibration
@@ -28,14 +31,15 @@ def report(run: Run) -> None:
     sections = [Section("Measurement", figures=tuple(figures.likelihood(name) for name in names))]
     if calibrated:
         shown = [figure for name in calibrated for figure in figures.calibration(name)]
-        text = "Disjoint subsamples of known α, fitted like data. Estimates carry the sign of the truth: the shape of the "
-        text += "likelihood is nearly even in α, so that 100 events cannot tell α from -α."
+        text = "Disjoint subsamples of known α, fitted like data. The likelihood has minima near α and -α; estimates are "
+        text += "folded onto the sign of the truth, and the gap tells how well the sign itself is resolved: the mean of -2 Δ "
+        text += "log L between the best minimum of the wrong sign and that of the right one."
         sections.append(Section("Calibration", text, (_calibration_table(run, calibrated),), tuple(shown)))
     shown = [figure for name in names for figure in figures.integration(name)]
     tables = tuple(_worst_table(run, name) for name in names)
     sections.append(Section("Integration", figures=tuple(shown), tables=tables))
     shown = figures.training() + figures.densities(networks, data) + figures.acceptance(networks, data)
-    sections.append(Section("Networks", tables=(_training_table(run), _acceptance_table(run, data)), figures=tuple(shown)))
+    sections.append(Section("Networks", tables=(_training_table(run), _cross_section_table(run), _acceptance_table(networks, data)), figures=tuple(shown)))
     page = Report(
         title="Measurement of the CP phase α of the top Yukawa coupling",
         subtitle=f"pp → tHj at {run.config.process.sqrt_s / 1000:g} TeV, {run.config.simulation.response} response",
@@ -70,7 +74,7 @@ def _degrees(radians: float | None) -> str:
 
 def _calibration_table(run: Run, names: list[str]) -> Table:
     columns = ("sample", "α [°]", "subsamples", "bias [°]", "spread [°]", "spread, x_hard known [°]", "pull mean", "pull width")
-    columns += ("coverage 68.3 %", "coverage 95.4 %", "mean score p", "information kept")
+    columns += ("coverage 68.3 %", "coverage 95.4 %", "sign gap", "right sign", "mean score p", "information kept")
     rows = []
     for name in names:
         result = SampleCalibration.load(run.calibration(name))
@@ -88,11 +92,20 @@ def _calibration_table(run: Run, names: list[str]) -> Table:
                 f"{pulls.mean:.2f} ± {pulls.mean_error:.2f}",
                 f"{pulls.width:.2f} ± {pulls.width_error:.2f}",
                 *(f"{k}/{n}" for k, n in zip(coverage.covered, coverage.trials, strict=True)),
+                *_sign(result.fits),
                 f"{result.score.p_value:.3g}",
                 f"{kept:.2f} ± {error:.2f}",
             )
         )
     return Table("Subsamples", columns, tuple(rows), "Pulls use the curvature error; coverage is that of the profile intervals.")
+
+
+def _sign(fits: SubsampleFits) -> tuple[str, str]:
+    """Mean gap between the signs, and how often the right one is preferred; nothing where the truth has no sign."""
+    gaps = fits.sign_gap[np.isfinite(fits.sign_gap)]
+    if not fits.folded or len(gaps) == 0:
+        return "–", "–"
+    return f"{gaps.mean():.1f}", f"{(gaps > 0).sum()}/{len(gaps)}"
 
 
 def _worst_table(run: Run, name: str) -> Table:
@@ -108,28 +121,33 @@ def _training_table(run: Run) -> Table:
     return Table("Training", ("network", "epochs", "best epoch", "held-out loss", "seconds"), tuple(rows))
 
 
-def _acceptance_table(run: Run, data: Pairs) -> Table:
+def _cross_section_table(run: Run) -> Table:
     fiducial = FiducialCrossSection.load(run.fiducial)
     rows = []
     for degrees in (0, 45, 90, 135, 180):
-        theta = np.radians([degrees])
-        b = run.process.basis(_tensor(theta)).numpy()
-        sigma, total = float(fiducial.values[0] @ b), run.process.cross_section(_tensor(theta))[0]
+        theta = torch.deg2rad(torch.tensor([degrees], dtype=torch.float64))
+        b = run.process.basis(theta).numpy()
+        sigma, total = float(fiducial.values[0] @ b), run.process.cross_section(theta)[0]
         error = float(np.sqrt(b @ fiducial.covariance[0] @ b))
         rows.append((degrees, 1000 * total, 1000 * sigma, 1000 * error, sigma / total))
-    share = float(data.accepted.double().mean())
     return Table(
         "Cross sections",
         ("α [°]", "σ [fb]", "σ_fid [fb]", "its error [fb]", "acceptance"),
         tuple(rows),
-        f"Of the mixture uniform in α {share:.4f} are accepted. No branching ratios.",
+        "σ_fid from the learned acceptance; no branching ratios.",
     )
 
 
-def _tensor(values: Any) -> Any:
-    import torch
-
-    return torch.as_tensor(values)
+def _acceptance_table(networks: Networks, data: Pairs) -> Table:
+    """Is the learned acceptance calibrated on events that it has not seen?"""
+    with torch.no_grad():
+        predicted = networks.acceptance("probability", data.x_hard)[0].numpy()
+    observed = data.accepted.numpy()
+    test = reliability(predicted, observed, bins=12)
+    error = float(observed.std() / np.sqrt(len(observed)))
+    row = (len(observed), float(observed.mean()), error, float(predicted.mean()), test.chi2, len(test.count), test.p_value)
+    columns = ("validation events", "accepted fraction", "its error", "mean prediction", "χ² of reliability", "bins", "p-value")
+    return Table("Acceptance", columns, (row,))
 
 
 def _warnings(run: Run, name: str) -> list[str]:
