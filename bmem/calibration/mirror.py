@@ -1,7 +1,7 @@
 """Folding α and -α onto one another.
 
-The shape of the tHj likelihood is nearly even in α, so that few events cannot always tell α from -α. A calibration then speaks
-of the magnitude |α|, with the sign profiled out: its likelihood is the larger one of L(α) and L(-α), its estimate is
+The shape of the tHj likelihood is nearly even in α, so that few events cannot always tell α from -α. A calibration then
+speaks of the magnitude |α|, with the sign profiled out: its likelihood is the larger one of L(α) and L(-α), its estimate is
 |α̂|, and its interval is exactly the image of the (disjoint) interval of α under α → |α|. To be compared with the
 truth, the magnitude is given the truth's sign.
 """

@@ -1,8 +1,8 @@
 """From photons and jets to the fixed observables of tHj that the networks read.
 
-The jets are given their roles (b, two W daughters, spectator) by the assignment that fits the W and top masses best. Roles
-are a relabelling of what was measured: a wrong assignment costs information but biases nothing, because the transfer density is
-trained on the same assignment, right or wrong.
+The jets are given their roles (b, two W daughters, spectator) by the assignment that fits the W and top masses best.
+Roles are a relabelling of what was measured: a wrong assignment costs information but biases nothing, because the
+transfer density is trained on the same assignment, right or wrong.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Reconstruction:
         """Indices [N, 4] of the b jet, the two W daughters and the spectator (the hardest jet left over)."""
         mask, tagged = objects.mask, _tagged(objects)
         table = _assignments(jets.shape[1]).to(jets.device)
-        b, w1, w2, spectator = table.unbind(-1)
+        b, w1, w2, _ = table.unbind(-1)
         present = mask[:, table].all(-1) & tagged[:, b]
         w = jets[:, w1] + jets[:, w2]
         m_w, m_t = kin.mass(w), kin.mass(w + jets[:, b])

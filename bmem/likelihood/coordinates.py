@@ -24,8 +24,11 @@ class Residuals(Protocol):
     ``features`` what a network conditioned on the reference reads, [..., F].
     """
 
-    circular: tuple[bool, ...]
-    n_features: int
+    @property
+    def circular(self) -> tuple[bool, ...]: ...
+
+    @property
+    def n_features(self) -> int: ...
 
     def forward(self, target: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]: ...
 
@@ -54,8 +57,8 @@ class Difference:
 class _Frame:
     """The frame of a reference point: turned so that φ_H = 0, and reflected so that y_j ≥ 0 and sin(φ_j - φ_H) ≥ 0.
 
-    Both reflections are symmetries of beams and detector, so one frame in four has to be learned. ``y`` and ``s`` are the two
-    signs [...].
+    Both reflections are symmetries of beams and detector, so one frame in four has to be learned. ``y`` and ``s`` are the
+    two signs [...].
     """
 
     def __init__(self, phi_h: Tensor, phi_j: Tensor, y_j: Tensor) -> None:
@@ -80,7 +83,7 @@ def _sign(x: Tensor) -> Tensor:
 
 
 class ThjReco:
-    """Residuals of the 11 observables of ``bmem.events.reconstruction`` given x_hard = (pT_H, φ_H, y_H, pT_j, φ_j, y_j, y_t).
+    """Residuals of the observables of ``bmem.events.reconstruction`` given x_hard = (pT_H, φ_H, y_H, pT_j, φ_j, y_j, y_t).
 
     The spectator's pT enters through log(pT / pT_min - 1), so that no density leaks below the threshold ``jet_pt_min``.
     """

@@ -1,4 +1,6 @@
-"""A learned density of physical points: a flow on the unit cube behind residual coordinates. Transfer and proposal are two of these.
+"""A learned density of physical points: a flow on the unit cube behind residual coordinates.
+
+Transfer and proposal are two of these:
 
 transfer p(x_reco | x_hard): trained by maximum likelihood on accepted pairs, so normalised over accepted events.
 proposal q(x_hard | x_reco): the same with the roles exchanged; it only has to be close, the integral is exact for any q.

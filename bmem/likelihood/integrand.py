@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bmem.likelihood.acceptance import AcceptanceNetwork
 from bmem.networks.contract import ConditionalDensity
 from bmem.process.contract import Process
 from bmem.replicas.contract import Replicas

@@ -59,7 +59,7 @@ class Figures:
         with style():
             figure, axes = new_figure()
             draw_likelihood(axes, curve, top=float(np.clip(1.3 * curve.minimum_values.max(), 12, 25)))
-            caption = f"{name}: -2 Δ log L of {fit['events']} events; the bands are bootstrap resamples of the integration points."
+            caption = f"{name}: -2 Δ log L of {fit['events']} events; the bands are resamples of the integration points."
             return self._saved(figure, f"likelihood_{name}", caption)
 
     def calibration(self, name: str) -> list[ReportFigure]:
@@ -68,7 +68,8 @@ class Figures:
         with style():
             figure, panels = new_panels()
             draw_estimates(panels, result.fits)
-            shown = [self._saved(figure, f"estimates_{name}", f"{name}: estimates of {len(result.fits.estimates)} subsamples.")]
+            caption = f"{name}: estimates of {len(result.fits.estimates)} subsamples."
+            shown = [self._saved(figure, f"estimates_{name}", caption)]
             figure, axes = new_figure()
             draw_pulls(axes, result.fits.pulls())
             shown.append(self._saved(figure, f"pulls_{name}", f"{name}: pulls of the subsamples."))
@@ -108,7 +109,7 @@ class Figures:
         """The learned transfer density against simulated pairs, observable by observable."""
         x_reco, x_hard = data.accepted_pairs
         rng = generator(self.run.config.seed, "figures", "transfer")
-        noise = torch.rand(len(x_hard), networks.transfer.module.noise_dim, generator=rng, dtype=torch.float64)
+        noise = torch.rand(len(x_hard), x_reco.shape[1], generator=rng, dtype=torch.float64)
         with torch.no_grad():
             learned = networks.transfer("from_noise", noise, x_hard)[0][0].numpy()
         simulated = x_reco.numpy()
@@ -116,10 +117,12 @@ class Figures:
         with style():
             for name, quantity in _SHOWN.items():
                 column = OBSERVABLES.index(name)
-                edges = np.linspace(*np.quantile(simulated[:, column], [0.002, 0.98]), 31)
+                low, high = np.quantile(simulated[:, column], [0.002, 0.98])
+                edges = np.linspace(low, high, 31)
                 figure, panels = new_panels()
                 draw_transfer(panels, simulated[:, column], learned[:, column], edges, quantity)
-                shown.append(self._saved(figure, f"transfer_{name}", f"Learned transfer density against {len(x_hard)} validation events: {name}."))
+                caption = f"Learned transfer density against {len(x_hard)} validation events: {name}."
+                shown.append(self._saved(figure, f"transfer_{name}", caption))
         return shown
 
     def acceptance(self, networks: Networks, data: Pairs) -> list[ReportFigure]:

@@ -94,8 +94,8 @@ def _integrate(run: Run, networks: Networks, x_reco: Tensor, name: str) -> Event
 
 def _describe(run: Run, name: str, result: Coefficients) -> None:
     d: dict[str, Any] = dict(result.diagnostics)
+    fraction, error = np.median(d["effective_fraction"]), np.median(d["relative_error"])
     run.say(
-        f"  {name}: {result.n_events} events, effective sample {100 * np.median(d['effective_fraction']):.0f} % of the points "
-        f"(median), relative error {100 * np.median(d['relative_error']):.1f} %, {int((d['flags'] > 0).sum())} flagged, "
-        f"{int(d['outside'].sum())} outside the training range"
+        f"  {name}: {result.n_events} events, medians: effective sample {100 * fraction:.0f} % of the points, relative error "
+        f"{100 * error:.1f} %; {int((d['flags'] > 0).sum())} flagged, {int(d['outside'].sum())} outside the training range"
     )

@@ -22,6 +22,12 @@ from bmem.stages.run import Run
 from bmem.stages.train import NAMES, Networks, Pairs
 from bmem.training.settings import History
 
+_CALIBRATION = (
+    "Disjoint subsamples of known α, fitted like data. The likelihood has minima near α and -α; estimates are folded "
+    "onto the sign of the truth, and the gap tells how well the sign itself is resolved: the mean of -2 Δ log L between "
+    "the best minimum of the wrong sign and that of the right one."
+)
+
 
 def report(run: Run) -> None:
     """Draw everything and write ``report.html``; always anew, it is quick."""
@@ -31,15 +37,13 @@ def report(run: Run) -> None:
     sections = [Section("Measurement", figures=tuple(figures.likelihood(name) for name in names))]
     if calibrated:
         shown = [figure for name in calibrated for figure in figures.calibration(name)]
-        text = "Disjoint subsamples of known α, fitted like data. The likelihood has minima near α and -α; estimates are "
-        text += "folded onto the sign of the truth, and the gap tells how well the sign itself is resolved: the mean of -2 Δ "
-        text += "log L between the best minimum of the wrong sign and that of the right one."
-        sections.append(Section("Calibration", text, (_calibration_table(run, calibrated),), tuple(shown)))
+        sections.append(Section("Calibration", _CALIBRATION, (_calibration_table(run, calibrated),), tuple(shown)))
     shown = [figure for name in names for figure in figures.integration(name)]
     tables = tuple(_worst_table(run, name) for name in names)
     sections.append(Section("Integration", figures=tuple(shown), tables=tables))
     shown = figures.training() + figures.densities(networks, data) + figures.acceptance(networks, data)
-    sections.append(Section("Networks", tables=(_training_table(run), _cross_section_table(run), _acceptance_table(networks, data)), figures=tuple(shown)))
+    tables = (_training_table(run), _cross_section_table(run), _acceptance_table(networks, data))
+    sections.append(Section("Networks", tables=tables, figures=tuple(shown)))
     page = Report(
         title="Measurement of the CP phase α of the top Yukawa coupling",
         subtitle=f"pp → tHj at {run.config.process.sqrt_s / 1000:g} TeV, {run.config.simulation.response} response",
@@ -62,19 +66,30 @@ def _headline(run: Run, name: str) -> Headline:
         errors["integration"] = table["integration"]["std"][0]
     budget = [(source, _degrees(error)) for source, error in errors.items()]
     budget.append(("network", "not evaluated" if table["network"] is None else _degrees(table["network"]["std"][0])))
-    shown = tuple((f"{100 * r['level']:.1f} %", text) for r, text in zip(fit["intervals"], fit["printed_intervals"], strict=True))
+    regions = zip(fit["intervals"], fit["printed_intervals"], strict=True)
+    shown = tuple((f"{100 * region['level']:.1f} %", text) for region, text in regions)
     alpha = run.sample(name).alpha
     remark = f"{fit['events']} events" + ("" if alpha is None else f", generated at α = {alpha:g}°")
     return Headline(f"α̂ of {name}", f"{best:.1f}°", shown, tuple(budget), remark)
 
 
 def _degrees(radians: float | None) -> str:
-    return "no curvature, see the intervals" if radians is None or not np.isfinite(radians) else f"{np.degrees(radians):.1f}°"
+    if radians is None or not np.isfinite(radians):
+        return "no curvature, see the intervals"
+    return f"{np.degrees(radians):.1f}°"
 
 
 def _calibration_table(run: Run, names: list[str]) -> Table:
-    columns = ("sample", "α [°]", "subsamples", "bias [°]", "spread [°]", "spread, x_hard known [°]", "pull mean", "pull width")
-    columns += ("coverage 68.3 %", "coverage 95.4 %", "sign gap", "right sign", "mean score p", "information kept")
+    measured = (
+        "bias [°]",
+        "spread [°]",
+        "spread, x_hard known [°]",
+        "pull mean",
+        "pull width",
+        "coverage 68.3 %",
+        "coverage 95.4 %",
+    )
+    columns = ("sample", "α [°]", "subsamples", *measured, "sign gap", "right sign", "mean score p", "information kept")
     rows = []
     for name in names:
         result = SampleCalibration.load(run.calibration(name))
@@ -97,7 +112,8 @@ def _calibration_table(run: Run, names: list[str]) -> Table:
                 f"{kept:.2f} ± {error:.2f}",
             )
         )
-    return Table("Subsamples", columns, tuple(rows), "Pulls use the curvature error; coverage is that of the profile intervals.")
+    note = "Pulls use the curvature error; coverage is that of the profile intervals."
+    return Table("Subsamples", columns, tuple(rows), note)
 
 
 def _sign(fits: SubsampleFits) -> tuple[str, str]:
@@ -146,7 +162,7 @@ def _acceptance_table(networks: Networks, data: Pairs) -> Table:
     test = reliability(predicted, observed, bins=12)
     error = float(observed.std() / np.sqrt(len(observed)))
     row = (len(observed), float(observed.mean()), error, float(predicted.mean()), test.chi2, len(test.count), test.p_value)
-    columns = ("validation events", "accepted fraction", "its error", "mean prediction", "χ² of reliability", "bins", "p-value")
+    columns = ("validation events", "accepted fraction", "its error", "mean prediction", "χ² of reliability", "bins", "p")
     return Table("Acceptance", columns, (row,))
 
 

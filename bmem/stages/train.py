@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from bmem import artifacts
 from bmem.artifacts import write_json
 from bmem.events import parquet
 from bmem.events.reconstruction import Reconstruction
@@ -21,8 +18,7 @@ from bmem.replicas import PointEstimate, Replicas
 from bmem.replicas.storage import KIND
 from bmem.rng import generator
 from bmem.stages.run import Run, plain
-from bmem.training.loop import Objective
-from bmem.training.settings import History, TrainingSettings
+from bmem.training.settings import TrainingSettings
 
 NAMES = ("transfer", "acceptance", "proposal")
 
@@ -108,7 +104,8 @@ def _train(run: Run, name: str, data: Pairs, settings: dict[str, Any]) -> None:
             checkpoint=checkpoint,
             progress=lambda h: progress(len(h.train_loss), training.epochs),
         )
-    run.say(f"  {name}: best held-out loss {history.best_loss:.4f} in epoch {history.best_epoch + 1} of {len(history.train_loss)}")
+    epochs = len(history.train_loss)
+    run.say(f"  {name}: best held-out loss {history.best_loss:.4f} in epoch {history.best_epoch + 1} of {epochs}")
     write_json(run.history(name), asdict(history))
     replicas = posterior.sample(1, generator(run.config.seed, "replicas", name))
     replicas.save(run.network(name), settings, {"training": run.events("training")})

@@ -36,7 +36,12 @@ def perfect_events(n: int = 200) -> tuple[RecoEvents, dict[str, Tensor]]:
     photons = torch.stack(two_body(higgs, 0.0, 0.0, direction(n, rng)), 1)
     w, b = two_body(top, 80.4, 0.0, direction(n, rng))
     jets = torch.stack([b, *two_body(w, 0.0, 0.0, direction(n, rng)), light], 1)
-    return RecoEvents({"photons": photon_objects(photons), "jets": jet_objects(jets)}), {"H": higgs, "t": top, "j": light, "W": w}
+    return RecoEvents({"photons": photon_objects(photons), "jets": jet_objects(jets)}), {
+        "H": higgs,
+        "t": top,
+        "j": light,
+        "W": w,
+    }
 
 
 def ordered(p: Tensor, *columns: Tensor) -> Tensor:

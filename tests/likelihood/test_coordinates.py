@@ -13,7 +13,15 @@ def hard_points(n: int = 64) -> Tensor:
     rng = torch.Generator().manual_seed(1)
     u = torch.rand(n, 7, generator=rng, dtype=torch.float64)
     angle = 2 * math.pi * u - math.pi
-    columns = [20 + 200 * u[:, 0], angle[:, 1], 4 * u[:, 2] - 2, 3 + 150 * u[:, 3], angle[:, 4], 8 * u[:, 5] - 4, 4 * u[:, 6] - 2]
+    columns = [
+        20 + 200 * u[:, 0],
+        angle[:, 1],
+        4 * u[:, 2] - 2,
+        3 + 150 * u[:, 3],
+        angle[:, 4],
+        8 * u[:, 5] - 4,
+        4 * u[:, 6] - 2,
+    ]
     return torch.stack(columns, -1)
 
 
@@ -74,7 +82,9 @@ def mirrored_in_y(hard: Tensor, reco: Tensor) -> tuple[Tensor, Tensor]:
     return hard, reco
 
 
-@pytest.mark.parametrize("symmetry", [lambda h, r: turned(h, r, 2.0), mirrored_in_phi, mirrored_in_y], ids=["turn", "phi", "y"])
+@pytest.mark.parametrize(
+    "symmetry", [lambda h, r: turned(h, r, 2.0), mirrored_in_phi, mirrored_in_y], ids=["turn", "phi", "y"]
+)
 @pytest.mark.parametrize("given_hard", [True, False])
 def test_residuals_and_features_share_the_symmetries_of_beams_and_detector(symmetry, given_hard: bool) -> None:
     hard, reco = hard_points(), reco_points()
