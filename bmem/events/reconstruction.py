@@ -76,17 +76,20 @@ class Reconstruction:
         return Objects(features, jets.mask.gather(1, chosen), jets.names)
 
     def roles(self, objects: Objects, jets: Tensor) -> Tensor:
-        """Indices [N, 4] of the b jet, the two W daughters and the spectator (the hardest jet left over)."""
-        mask, tagged = objects.mask, _tagged(objects)
-        table = _assignments(jets.shape[1]).to(jets.device)
-        b, w1, w2, _ = table.unbind(-1)
-        present = mask[:, table].all(-1) & tagged[:, b]
+        """Indices [N, 4] of the b jet, the two W daughters and the spectator: of the jets left over the most energetic.
+
+        In the t channel that jet is forward; where radiation adds jets it is right more often than the one of largest pT.
+        """
+        table = _triplets(jets.shape[1]).to(jets.device)
+        b, w1, w2 = table.unbind(-1)
+        present = objects.mask[:, table].all(-1) & _tagged(objects)[:, b]
         w = jets[:, w1] + jets[:, w2]
         m_w, m_t = kin.mass(w), kin.mass(w + jets[:, b])
         chi2 = ((m_w - self.w_mass) / self.w_resolution) ** 2
         chi2 = chi2 + ((m_t - m_w - (self.top_mass - self.w_mass)) / self.top_resolution) ** 2
-        best = torch.where(present, chi2, torch.inf).argmin(-1)
-        return table[best]
+        triplet = table[torch.where(present, chi2, torch.inf).argmin(-1)]
+        energy = jets[..., 0].masked_fill(~objects.mask, -torch.inf).scatter(1, triplet, -torch.inf)
+        return torch.cat([triplet, energy.argmax(-1, keepdim=True)], -1)
 
 
 def four_vectors(jets: Objects) -> Tensor:
@@ -99,12 +102,9 @@ def _tagged(jets: Objects) -> Tensor:
 
 
 @cache
-def _assignments(n: int) -> Tensor:
-    """All (b, w1, w2, spectator) of ``n`` jets ordered by pT, the spectator being the hardest of the others: [A, 4]."""
-    rows = []
-    for b in range(n):
-        for w1, w2 in itertools.combinations([i for i in range(n) if i != b], 2):
-            rows.append((b, w1, w2, next(i for i in range(n) if i not in (b, w1, w2))))
+def _triplets(n: int) -> Tensor:
+    """All (b, w1, w2) of ``n`` jets: [A, 3]."""
+    rows = [(b, *pair) for b in range(n) for pair in itertools.combinations([i for i in range(n) if i != b], 2)]
     return torch.tensor(rows)
 
 

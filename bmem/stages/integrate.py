@@ -96,6 +96,6 @@ def _describe(run: Run, name: str, result: Coefficients) -> None:
     d: dict[str, Any] = dict(result.diagnostics)
     fraction, error = np.median(d["effective_fraction"]), np.median(d["relative_error"])
     run.say(
-        f"  {name}: {result.n_events} events, medians: effective sample {100 * fraction:.0f} % of the points, relative error "
+        f"  {name}: {result.n_events} events; medians: effective sample {100 * fraction:.0f} % of the points, error "
         f"{100 * error:.1f} %; {int((d['flags'] > 0).sum())} flagged, {int(d['outside'].sum())} outside the training range"
     )
