@@ -1,5 +1,14 @@
 """Sphinx configuration."""
 
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import configuration_keys
+
 import bmem
 
 project = "bmem"
@@ -12,7 +21,29 @@ myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "bmem"
 html_static_path = []
+napoleon_use_ivar = True
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
+autodoc_typehints = "signature"
+autodoc_type_aliases = {name: name for name in ("Array", "IntArray", "BoolArray", "ArrayLike", "Pieces", "Panels", "Curve")}
 autodoc_default_options = {"members": True, "undoc-members": False, "show-inheritance": True}
+python_maximum_signature_line_length = 100
 exclude_patterns = ["_build"]
+
+
+def insert_configuration_keys(app: Any, docname: str, source: list[str]) -> None:
+    """Put the table of all keys where a page asks for it."""
+    if configuration_keys.PLACEHOLDER in source[0]:
+        source[0] = source[0].replace(configuration_keys.PLACEHOLDER, configuration_keys.markdown())
+
+
+def escape_bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+    """Docstrings write |M|² and log|dy/dx|, which reStructuredText would take for substitutions."""
+    for i, line in enumerate(lines):
+        parts = re.split(r"(``.*?``)", line)
+        lines[i] = "".join(part if part.startswith("``") else part.replace("|", "\\|") for part in parts)
+
+
+def setup(app: Any) -> None:
+    """Register the hooks."""
+    app.connect("source-read", insert_configuration_keys)
+    app.connect("autodoc-process-docstring", escape_bars, priority=400)
