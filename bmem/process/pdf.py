@@ -87,9 +87,10 @@ class PDFGrid:
     """A member of a PDF set.
 
     Example:
+        >>> import torch
         >>> grid = PDFGrid.read(pythia_grid())
-        >>> round(float(grid.xf(2, torch.tensor(0.1), torch.tensor(148.75))), 3)
-        0.616
+        >>> round(grid.xf(2, torch.tensor(0.1), torch.tensor(148.75)).item(), 3)
+        0.582
     """
 
     path: Path

@@ -87,7 +87,9 @@ def test_mirroring_p_y_turns_alpha_around(table: dict) -> None:
     torch.testing.assert_close(back, there, rtol=1e-9, atol=0)
 
 
-@pytest.mark.parametrize(("pdg", "conjugate"), [((2, 5, 1, 6, 25), (-2, -5, -1, -6, 25)), ((-1, 5, -2, 6, 25), (1, -5, 2, -6, 25))])
+@pytest.mark.parametrize(
+    ("pdg", "conjugate"), [((2, 5, 1, 6, 25), (-2, -5, -1, -6, 25)), ((-1, 5, -2, 6, 25), (1, -5, 2, -6, 25))]
+)
 def test_charge_conjugates_agree_though_computed_with_v_spinors(pdg: tuple, conjugate: tuple, load_table) -> None:
     """A4 = A1 and A3 = A2 at equal momenta and α: what the sum over channels makes use of."""
     table = load_table("A1")

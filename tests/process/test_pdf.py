@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-import pythia8mc
 import pytest
+import pythia8mc
 import torch
 
 from bmem.errors import InputError, RangeError

@@ -66,7 +66,7 @@ def test_measure_follows_from_the_jacobian(points: torch.Tensor) -> None:
 
 
 def test_peak_map_has_the_jacobian_of_its_coordinates() -> None:
-    """d(x1, x2, Φ₃)/du = measure(x_hard) |∂x_hard/∂(u, azimuth)|, the azimuth integrated: both from autograd and in closed form."""
+    """d(x1, x2, Φ₃)/du = measure(x_hard) |∂x_hard/∂(u, azimuth)| 2π: the closed form against autograd."""
     peaks = PeakMap(SPACE, 80.4)
     u = torch.rand(30, 6, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 0.9 + 0.05
 

@@ -67,9 +67,9 @@ def test_leading_axes_are_kept(adapted: VegasGrid) -> None:
 
 
 def test_adapting_finds_a_product_of_peaks(adapted: VegasGrid) -> None:
-    """What an ideal grid leaves: in each dimension the weight falls from 1 to 0 within the two bins of 64 that hold the tails.
+    """What an ideal grid leaves: in each dimension the weight falls from 1 to 0 within the two bins of 64 with the tails.
 
-    The relative variance is then below 3 · 2/64 = 0.31² (it was 7² before); the mean is held to five standard errors, p = 6e-7.
+    The relative variance is then below 3 · 2/64 = 0.31² (it was 7² before); the mean is held to five errors, p = 6e-7.
     """
     spread = math.sqrt(3 * 2 / 64)
     expected = torch.special.ndtr(0.7 / NARROW) - torch.special.ndtr(-0.3 / NARROW)
