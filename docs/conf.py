@@ -16,7 +16,7 @@ author = "the bmem developers"
 copyright = "2026, the bmem developers"
 version = release = bmem.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "sphinx.ext.viewcode"]
-myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
+myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
 html_theme = "furo"
 html_title = "bmem"
@@ -36,8 +36,9 @@ def insert_configuration_keys(app: Any, docname: str, source: list[str]) -> None
         source[0] = source[0].replace(configuration_keys.PLACEHOLDER, configuration_keys.markdown())
 
 
-def escape_bars(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
+def escape_bars(*event: Any) -> None:
     """Docstrings write |M|² and log|dy/dx|, which reStructuredText would take for substitutions."""
+    lines: list[str] = event[-1]
     for i, line in enumerate(lines):
         parts = re.split(r"(``.*?``)", line)
         lines[i] = "".join(part if part.startswith("``") else part.replace("|", "\\|") for part in parts)

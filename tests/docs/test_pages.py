@@ -1,0 +1,79 @@
+"""What README and documentation promise is there: commands in the agreed order, links, images, every configuration key."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from bmem.config import describe, load
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs").glob("guide/*.md"))]
+_LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)|^```\{figure\} (\S+)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def configuration_keys() -> ModuleType:
+    """The module that makes the table of keys for Sphinx."""
+    spec = importlib.util.spec_from_file_location("configuration_keys", ROOT / "docs" / "configuration_keys.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_readme_begins_with_a_result_and_the_two_commands() -> None:
+    """Continuous integration executes the second block."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert blocks[0] == ("bash", "pip install .\nbmem run studies/quickstart/quickstart.toml --out out/quickstart\n")
+    assert blocks[1] == ("bash", "pip install -e '.[test]'\npytest\n")
+    picture = re.search(r"!\[[^]]*\]\(([^)]+)\)", text)
+    assert picture is not None
+    assert picture.group(1) == "docs/images/likelihood_alpha45.png"
+    assert picture.start() < text.index("```")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_and_images_exist(page: Path) -> None:
+    targets = [first or second for first, second in _LINK.findall(page.read_text(encoding="utf-8"))]
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_key_is_in_the_table(configuration_keys: ModuleType) -> None:
+    table = configuration_keys.markdown()
+    text = describe()
+    sections = re.findall(r"^\[+([\w.]+)\]+$", text, re.MULTILINE)
+    keys = set(re.findall(r"^(\w+) = ", text, re.MULTILINE))
+    assert len(keys) > 60
+    assert [key for key in sorted(keys) if f"| `{key}` |" not in table] == []
+    headed = [name for name in sections if f"`[{name}]`" in table or f"`[[{name}]]`" in table]
+    assert set(sections) - set(headed) == {"transfer"}  # it has no keys of its own
+
+
+def test_meanings_come_from_the_code(configuration_keys: ModuleType) -> None:
+    table = configuration_keys.markdown()
+    assert "| `epochs` | `50` | largest number of passes over the training set. |" in table
+    assert "| `jet_threshold` | `5.0` | True jets of smaller pT leave no trace. |" in table
+    assert "| `name` | required | name of the sample in files and figures |" in table
+    assert "| `luminosity` | not set |" in table
+
+
+def test_the_placeholder_is_on_the_page(configuration_keys: ModuleType) -> None:
+    page = (ROOT / "docs" / "guide" / "configuration.md").read_text(encoding="utf-8")
+    assert page.count(configuration_keys.PLACEHOLDER) == 1
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_configurations_on_pages_are_valid(page: Path, tmp_path: Path) -> None:
+    for i, content in enumerate(
+        re.findall(r"^```toml\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    ):
+        path = tmp_path / f"{i}.toml"
+        path.write_text(content, encoding="utf-8")
+        load(path)
