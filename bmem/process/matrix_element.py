@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from numpy.typing import ArrayLike
@@ -21,7 +21,16 @@ from bmem.process.amplitudes import (
 )
 from bmem.process.channels import BRA, KET, S_CHANNEL, T_CHANNEL, B, Channel
 from bmem.process.couplings import ElectroweakInputs
-from bmem.process.spinors import charge_conjugate, helicity_states, left_spinor, light_cone, minkowski
+from bmem.process.spinors import (
+    DiracSpinors,
+    LightCone,
+    charge_conjugate,
+    helicity_states,
+    left_spinor,
+    light_cone,
+    light_cone_states,
+    minkowski,
+)
 
 AVERAGE = 9 / 36
 """Colour sum 9 over the initial-state average 4 · 9."""
@@ -45,6 +54,22 @@ def find_channel(pdg: Sequence[int]) -> Channel:
 def helicity_amplitudes(pdg: Sequence[int], momenta: ArrayLike | Tensor, inputs: ElectroweakInputs) -> Amplitudes:
     """M_W, M_S, M_P [2, ...]: top helicity -1/2, then +1/2, in the frame of ``momenta`` [..., 5, 4] (GeV).
 
+    Not defined for a top at rest.
+
+    Raises:
+        InputError: unknown codes or a wrong shape.
+    """
+    return spin_amplitudes(pdg, momenta, inputs, helicity_states)
+
+
+def spin_amplitudes(
+    pdg: Sequence[int],
+    momenta: ArrayLike | Tensor,
+    inputs: ElectroweakInputs,
+    states: Callable[[LightCone, float], DiracSpinors] = light_cone_states,
+) -> Amplitudes:
+    """M_W, M_S, M_P [2, ...] for the two spin states of the top that ``states`` makes; by default regular everywhere.
+
     Raises:
         InputError: unknown codes or a wrong shape.
     """
@@ -60,10 +85,10 @@ def helicity_amplitudes(pdg: Sequence[int], momenta: ArrayLike | Tensor, inputs:
     bra_ket, b_top = minkowski(momentum[BRA], momentum[KET]), minkowski(momentum[B], top)
     virtualities = Virtualities.of(channel.s_channel, bra_ket, b_top, inputs.mt**2)
     coupled = propagators(virtualities, minkowski(top, higgs), inputs)
-    states = helicity_states(top, inputs.mt)
+    spins = states(top, inputs.mt)
     if channel.top > 0:
-        return top_amplitudes(Quarks(spinor[BRA], spinor[KET], spinor[B]), states, higgs, coupled, inputs)
-    return antitop_amplitudes(Quarks(spinor[KET], spinor[BRA], spinor[B]), charge_conjugate(states), higgs, coupled, inputs)
+        return top_amplitudes(Quarks(spinor[BRA], spinor[KET], spinor[B]), spins, higgs, coupled, inputs)
+    return antitop_amplitudes(Quarks(spinor[KET], spinor[BRA], spinor[B]), charge_conjugate(spins), higgs, coupled, inputs)
 
 
 def squared_amplitude(
@@ -81,7 +106,7 @@ def squared_amplitude(
     Raises:
         InputError: unknown codes or a wrong shape.
     """
-    amplitudes = helicity_amplitudes(pdg, momenta, inputs)
+    amplitudes = spin_amplitudes(pdg, momenta, inputs)
     angle = torch.as_tensor(alpha, dtype=amplitudes.w.real.dtype, device=amplitudes.w.device)
     return AVERAGE * spin_sum(at_alpha(amplitudes, angle))
 

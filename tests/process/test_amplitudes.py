@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from bmem import kinematics
 from bmem.errors import InputError
 from bmem.process import THJ, ElectroweakInputs
 from bmem.process.amplitudes import Amplitudes, at_alpha, interference, morphing_basis, morphing_components
@@ -106,6 +107,17 @@ def test_squared_amplitude_is_the_same_in_any_frame(load_table) -> None:
     alpha = torch.tensor(0.8, dtype=torch.float64)
     ours = [squared_amplitude(table["pdg"], momenta, alpha, INPUTS) for momenta in (p, moved)]
     torch.testing.assert_close(ours[1], ours[0], rtol=1e-9, atol=0)
+
+
+def test_a_top_at_rest_is_no_special_point(load_table) -> None:
+    """In the rest frame of the top its helicity is undefined, |M|² is not."""
+    table = load_table("A1")
+    p = torch.from_numpy(table["momenta"][:50])
+    top = p[:, 3] * torch.tensor([1, -1, -1, -1], dtype=torch.float64)
+    moved = kinematics.boost(p, top[:, None].expand_as(p))
+    moved[:, 3] = torch.tensor([INPUTS.mt, 0, 0, 0], dtype=torch.float64)
+    ours = squared_amplitude(table["pdg"], moved[:, None], angles(table), INPUTS)
+    np.testing.assert_allclose(ours.numpy(), table["msq"][:50], rtol=1e-9, atol=0)
 
 
 def test_single_precision_is_good_to_two_in_ten_thousand(table: dict) -> None:

@@ -146,7 +146,7 @@ def test_channels_come_in_the_proportion_of_their_cross_sections(kind: str, requ
 
 
 def test_codes_fit_the_momenta_of_their_event(thj: THJ) -> None:
-    """The chance of a channel and beam order given x, summed over forward-jet events, is how often it was drawn (p = 6e-7)."""
+    """The chance of a channel and beam order given x, summed over forward jets, is how often it was drawn (p = 6e-7)."""
     events = thj.sample(20_000, angle(90.0), rng(51))
     assert events.pdg is not None
     shares = thj.channel_components(events.x) @ thj.basis(angle(90.0))
@@ -183,7 +183,7 @@ def test_few_events_are_unweighted_and_the_report_says_so(thj: THJ, caplog: pyte
 
 
 def test_over_weights_are_kept_with_their_weight(thj: THJ, proposal: tuple[Tensor, Tensor]) -> None:
-    """A ceiling ten times too low: weighted events still have the right mean Higgs pT and (t, H) mass, within five errors."""
+    """A ceiling ten times too low: weighted events keep the right mean Higgs pT and (t, H) mass, within five errors."""
     low = replace(thj._generator, ceilings=thj._generator.ceilings / 10)
     u, weight, report = low.generate(angle(0.0).expand(20_000), rng(81))
     assert report.over_weights == int((weight > 1).sum())
