@@ -1,6 +1,7 @@
 """Posteriors over network weights, and replicas drawn from them."""
 
 from bmem.replicas.contract import Replicas, WeightPosterior
+from bmem.replicas.ensemble import Ensemble
 from bmem.replicas.point import PointEstimate
 
-__all__ = ["PointEstimate", "Replicas", "WeightPosterior"]
+__all__ = ["Ensemble", "PointEstimate", "Replicas", "WeightPosterior"]

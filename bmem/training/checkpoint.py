@@ -29,6 +29,7 @@ def identity(module: nn.Module, settings: TrainingSettings, data: tuple[Tensor, 
     return {
         "format": _FORMAT,
         "network": {name: [str(value.dtype), *value.shape] for name, value in module.state_dict().items()},
+        "description": module.extra_repr(),
         "settings": asdict(settings),
         "data": digest.hexdigest(),
         "seed": seed,

@@ -36,8 +36,13 @@ def fit(
     *,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
+    bootstrap: bool = False,
+    early_stopping: bool = True,
 ) -> History:
-    """Train ``module`` in place with AdamW; it ends with the weights of the lowest held-out loss, in evaluation mode.
+    """Train ``module`` in place with AdamW; it ends in evaluation mode.
+
+    An objective that is random takes its numbers from a generator whose state follows from buffers of the module (the number
+    of the step), which are part of the checkpoint.
 
     Args:
         module: the network; parameters that do not require gradients stay as they are.
@@ -47,13 +52,19 @@ def fit(
         seed: of the split into training and held-out data and of the order of the batches.
         checkpoint: file to go on from if it is there, rewritten after every epoch; a finished one gives its result at once.
         progress: called after every epoch.
+        bootstrap: train on as many rows drawn from the training rows with replacement; the held-out rows stay apart.
+        early_stopping: keep the weights of the lowest held-out loss and mind ``patience``; otherwise all epochs are run and
+            the last weights kept, as an objective with a prior of its own wants it.
 
     Raises:
         TrainingError: no or unequal data, a loss that is not finite, or a checkpoint of another training.
     """
-    training, held_out = _split(data, settings.validation_fraction, seed)
-    state = _State(module, settings, steps_per_epoch=math.ceil(len(training[0]) / settings.batch_size))
-    identity = checkpoints.identity(module, settings, data, seed) if checkpoint else {}
+    training, held_out = _split(data, settings, seed)
+    if bootstrap:
+        training = _resample(training, seed)
+    state = _State(module, settings, math.ceil(len(training[0]) / settings.batch_size), early_stopping)
+    variant = {"bootstrap": bootstrap, "early_stopping": early_stopping}
+    identity = checkpoints.identity(module, settings, data, seed) | variant if checkpoint else {}
     if checkpoint and checkpoint.is_file():
         state.restore(*checkpoints.load(checkpoint, identity))
     while not state.finished:
@@ -80,25 +91,34 @@ def evaluate(module: nn.Module, objective: Objective, data: tuple[Tensor, ...], 
     return total / len(data[0])
 
 
-def _split(data: tuple[Tensor, ...], fraction: float, seed: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+def _split(data: tuple[Tensor, ...], settings: TrainingSettings, seed: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Training and held-out rows."""
     rows = {len(tensor) for tensor in data}
     if len(rows) != 1:
         raise TrainingError(f"the data tensors have {sorted(rows)} rows; give all of them the same number")
     total = rows.pop()
-    held_out = round(fraction * total)
+    held_out = total - settings.training_rows(total)
     if not 1 <= held_out < total:
+        fraction = settings.validation_fraction
         raise TrainingError(f"{total} rows cannot be split with validation_fraction={fraction}; simulate more events")
     order = torch.randperm(total, generator=generator(seed, "training", "split")).to(data[0].device)
     first, second = order[held_out:], order[:held_out]
     return tuple(tensor[first] for tensor in data), tuple(tensor[second] for tensor in data)
 
 
+def _resample(data: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
+    """As many rows, drawn with replacement."""
+    total = len(data[0])
+    rows = torch.randint(total, (total,), generator=generator(seed, "training", "bootstrap")).to(data[0].device)
+    return tuple(tensor[rows] for tensor in data)
+
+
 class _State:
     """What an epoch changes: weights, optimiser, best weights, history."""
 
-    def __init__(self, module: nn.Module, settings: TrainingSettings, steps_per_epoch: int) -> None:
+    def __init__(self, module: nn.Module, settings: TrainingSettings, steps_per_epoch: int, early_stopping: bool) -> None:
         self.module, self.settings, self.steps_per_epoch = module, settings, steps_per_epoch
+        self.early_stopping = early_stopping
         self.trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self.trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
@@ -152,7 +172,7 @@ class _State:
                 f"held-out loss {validation_loss} after epoch {epoch + 1}: look for values in the data that are not finite "
                 "or outside the domain of the network, or lower learning_rate"
             )
-        best = validation_loss < history.best_loss if epoch else True
+        best = not self.early_stopping or epoch == 0 or validation_loss < history.best_loss
         best_epoch = epoch if best else history.best_epoch
         if best:
             self.best = self._weights()

@@ -43,6 +43,10 @@ class TrainingSettings:
         if not self.weight_decay >= 0:
             raise InputError(f"TrainingSettings.weight_decay must not be negative, not {self.weight_decay}")
 
+    def training_rows(self, total: int) -> int:
+        """How many of ``total`` rows are trained on; the others are held out."""
+        return total - round(self.validation_fraction * total)
+
     def rate(self, step: int, steps: int) -> float:
         """Learning rate of the step number ``step`` of ``steps``."""
         risen = (step + 1) / max(1.0, self.warm_up * steps)

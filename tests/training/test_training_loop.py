@@ -221,3 +221,20 @@ def test_learning_rate_rises_and_falls() -> None:
 def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
         TrainingSettings(**wrong)
+
+
+def test_without_early_stopping_the_last_weights_are_kept() -> None:
+    x, y = data(60)
+    settings = replace(SETTINGS, epochs=20, learning_rate=0.1, patience=1, validation_fraction=0.5)
+    module = network(64)
+    history = fit(module, squared, (x, y), settings, 1, early_stopping=False)
+    assert len(history.train_loss) == 20
+    assert not history.stopped_early
+    assert history.best_epoch == 19
+    assert history.validation_loss[-1] > min(history.validation_loss)
+
+
+def test_a_checkpoint_of_a_bootstrapped_training_is_another_one(tmp_path: Path) -> None:
+    fit(network(), squared, data(), SETTINGS, 1, checkpoint=tmp_path / "state", bootstrap=True)
+    with pytest.raises(TrainingError, match="bootstrap: here False, there True"):
+        fit(network(), squared, data(), SETTINGS, 1, checkpoint=tmp_path / "state")

@@ -1,0 +1,87 @@
+"""Deep ensemble: networks that differ in their first weights and in the data they saw (arXiv:1612.01474)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from bmem.errors import InputError
+from bmem.replicas.contract import Replicas
+from bmem.rng import derive_seed, generator
+from bmem.training.loop import Objective, Progress, fit
+from bmem.training.settings import History, TrainingSettings
+
+
+@dataclass
+class Ensemble:
+    """Networks trained independently; to use where trainings are cheap and posteriors with one mode are doubted.
+
+    Without ``bootstrap`` the members share the fluctuation of the training sample, which is then missing from their spread.
+
+    Attributes:
+        members: number of networks.
+        initialise: draws first weights for a module from a generator (``bmem.networks.layers.initialise``).
+        bootstrap: each member sees its own resample of its training rows; the rows held out of it are not resampled.
+        modules: the trained members.
+        histories: of their trainings.
+    """
+
+    members: int
+    initialise: Callable[[nn.Module, torch.Generator], None]
+    bootstrap: bool = True
+    modules: list[nn.Module] = field(default_factory=list, init=False)
+    histories: list[History] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        if self.members < 2:
+            raise InputError(f"an ensemble needs at least 2 members, not {self.members}; for one use PointEstimate")
+
+    def fit(
+        self,
+        module: nn.Module,
+        objective: Objective,
+        data: tuple[Tensor, ...],
+        settings: TrainingSettings,
+        seed: int,
+        *,
+        checkpoint: Path | None = None,
+        progress: Progress | None = None,
+    ) -> History:
+        """Train copies of ``module``, which stays as it is; return the history of the member with the highest held-out loss.
+
+        Each member has a checkpoint, ``checkpoint`` with its number in the name (``member_paths``), so that an interrupted
+        ensemble goes on where it stopped.
+        """
+        paths = self.member_paths(checkpoint) if checkpoint else [None] * self.members
+        modules, histories = [], []
+        for member, path in enumerate(paths):
+            network = copy.deepcopy(module)
+            self.initialise(network, generator(seed, "ensemble", member))
+            own, bootstrap = derive_seed(seed, "ensemble", member), self.bootstrap
+            history = fit(network, objective, data, settings, own, checkpoint=path, progress=progress, bootstrap=bootstrap)
+            modules.append(network)
+            histories.append(history)
+        self.modules, self.histories = modules, histories
+        return max(histories, key=lambda history: history.best_loss)
+
+    def member_paths(self, checkpoint: Path) -> list[Path]:
+        """The checkpoints of the members: ``name.3.safetensors`` for member 3 of ``name.safetensors``."""
+        return [checkpoint.with_name(f"{checkpoint.stem}.{member}{checkpoint.suffix}") for member in range(self.members)]
+
+    def sample(self, n: int, rng: torch.Generator) -> Replicas:
+        """All members, or ``n`` of them drawn without replacement.
+
+        Raises:
+            InputError: not fitted yet, or more networks asked for than there are.
+        """
+        if not self.modules:
+            raise InputError("an ensemble must be fitted before it is sampled")
+        if not 1 <= n <= self.members:
+            raise InputError(f"an ensemble of {self.members} networks cannot give {n}; train more members")
+        chosen = range(n) if n == self.members else torch.randperm(self.members, generator=rng)[:n].tolist()
+        return Replicas.of(*(self.modules[member] for member in chosen))
