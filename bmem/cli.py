@@ -17,7 +17,9 @@ from bmem.errors import BmemError
 from bmem.stages import STAGES, Run
 from bmem.stages.imports import import_file
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="The matrix element method with uncertainties that cover.")
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="The matrix element method with uncertainties that cover."
+)
 ConfigFile = Annotated[Path, typer.Argument(help="configuration in TOML", show_default=False)]
 OutFolder = Annotated[Path, typer.Option("--out", help="folder of all artifacts; finished pieces in it are kept and used")]
 

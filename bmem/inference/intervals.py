@@ -1,7 +1,7 @@
 """Profile-likelihood intervals: where -2 log L lies less than a quantile above its minimum.
 
 The region may be several intervals, wrap around the period, be the whole circle or end at a boundary. By Wilks' theorem it
-covers asymptotically; ``bmem.calibration`` measures how well and builds intervals that cover by construction.
+covers asymptotically; ``bmem.calibration`` measures how well.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from bmem.stages.run import Run, plain
 from bmem.stages.simulate import load_sample
 
 KIND = "calibration"
-LEVELS = tuple(np.round(np.arange(0.1, 0.91, 0.1), 2)) + (0.683, 0.954)
+LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.683, 0.8, 0.9, 0.954)
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,12 @@ class SampleCalibration:
         """Read a calibration artifact."""
         artifacts.verify(path, KIND)
         content = json.loads(path.read_text())
-        kinds = {"fits": SubsampleFits, "yardstick_fits": SubsampleFits, "score": ScoreSummary, "yardstick_score": ScoreSummary}
-        return cls(**{name: kind.from_dict(content[name]) for name, kind in kinds.items()})
+        return cls(
+            fits=SubsampleFits.from_dict(content["fits"]),
+            score=ScoreSummary.from_dict(content["score"]),
+            yardstick_fits=SubsampleFits.from_dict(content["yardstick_fits"]),
+            yardstick_score=ScoreSummary.from_dict(content["yardstick_score"]),
+        )
 
 
 def calibrate_all(run: Run) -> None:
@@ -74,8 +78,8 @@ def _calibrate(run: Run, name: str) -> SampleCalibration:
     section = run.config.calibration
     if reco.n_events < 3 * section.size:
         raise InputError(
-            f"sample {name!r}: {reco.n_events} accepted events do not make 3 subsamples of {section.size}; give more events, or "
-            "set [calibration] size lower"
+            f"sample {name!r}: {reco.n_events} accepted events do not make 3 subsamples of {section.size}; give more "
+            "events, or set [calibration] size lower"
         )
     rows = disjoint_subsamples(reco.n_events, section.size, numpy_generator(run.config.seed, "subsamples", name))
     rows = rows[: section.subsamples]
@@ -104,9 +108,10 @@ def summary(result: SampleCalibration) -> str:
     """One line: bias, spread, pulls, coverage, yardstick."""
     pulls, coverage = result.fits.pulls(), result.fits.coverage((0.683, 0.954))
     known = result.yardstick_fits.pulls()
+    bias, bias_error, spread, floor = np.degrees([pulls.bias, pulls.bias_error, pulls.spread, known.spread])
+    shares = " and ".join(f"{k}/{n}" for k, n in zip(coverage.covered, coverage.trials, strict=True))
     return (
         f"α = {np.degrees(result.fits.truth):.0f}°, {len(result.fits.estimates)} x {result.fits.size} events: bias "
-        f"{np.degrees(pulls.bias):+.1f} ± {np.degrees(pulls.bias_error):.1f}°, spread {np.degrees(pulls.spread):.1f}° (x_hard "
-        f"known: {np.degrees(known.spread):.1f}°), pull {pulls.mean:+.2f} ± {pulls.mean_error:.2f}, width {pulls.width:.2f} ± "
-        f"{pulls.width_error:.2f}, coverage {coverage.covered[0]}/{coverage.trials[0]} and {coverage.covered[1]}/{coverage.trials[1]}"
+        f"{bias:+.1f} ± {bias_error:.1f}°, spread {spread:.1f}° (x_hard known: {floor:.1f}°), pull {pulls.mean:+.2f} ± "
+        f"{pulls.mean_error:.2f}, width {pulls.width:.2f} ± {pulls.width_error:.2f}, coverage {shares}"
     )

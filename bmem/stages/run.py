@@ -76,8 +76,8 @@ class Run:
     @contextmanager
     def progress(self, title: str) -> Iterator[Report]:
         """A progress bar; yields the function to call with (done, total)."""
-        columns = TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-        with Progress(*columns, console=self.console) as bars:
+        columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console) as bars:
             task = bars.add_task(title, total=None)
             yield lambda done, total: bars.update(task, completed=done, total=total)
 
@@ -86,7 +86,11 @@ class Run:
     ) -> None:
         """Write plain values as an artifact."""
         text = json.dumps(content, indent=1) + "\n"
-        artifacts.write(path, kind, lambda temporary: temporary.write_text(text), settings, parents)
+
+        def writer(temporary: Path) -> None:
+            temporary.write_text(text)
+
+        artifacts.write(path, kind, writer, settings, parents)
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False)

@@ -6,8 +6,9 @@ import math
 
 import torch
 
+from bmem import artifacts
 from bmem.config import SampleSection
-from bmem.errors import ConfigError
+from bmem.errors import ConfigError, EventFileError, InputError
 from bmem.events import lhe, parquet
 from bmem.events.importing import read_events
 from bmem.events.record import HardEvents, PairedEvents, RecoEvents
@@ -45,14 +46,16 @@ def mixture_pairs(run: Run, name: str, events: int) -> None:
 
 def sample_events(run: Run, sample: SampleSection) -> None:
     """One sample: generated, showered from an LHE file, or observed."""
-    settings = _response_settings(run) | {"sample": plain(sample), "seed": run.config.seed}
-    settings["sample"].pop("file")
+    source = {} if sample.file is None else {"file": sample.file.name, "sha256": _checksum(sample)}
+    own = plain(sample) | {"file": source}
+    settings = _response_settings(run) | {"sample": own, "seed": run.config.seed}
     path = run.events(sample.name)
     if run.done(path, parquet.KIND, settings):
         return
     events = _hard_events(run, sample)
     if isinstance(events, RecoEvents):
-        observed = events[Selection(run.config.selection).accept(events)]
+        selection = Selection(run.config.selection)
+        observed = selection.keep_objects(events[selection.accept(events)])
         run.say(f"  {sample.name}: {len(observed)} of {len(events)} observed events pass the selection")
         parquet.write_reco(path, observed, settings)
         return
@@ -65,21 +68,33 @@ def load_sample(run: Run, name: str) -> tuple[RecoEvents, HardEvents | None]:
     content = parquet.read_any(run.events(name))
     if isinstance(content, PairedEvents):
         return content.reco, content.accepted_hard
+    if isinstance(content, HardEvents):
+        raise InputError(f"{run.events(name)}: holds hard events without a response; run the stage simulate")
     return content, None
 
 
 def _hard_events(run: Run, sample: SampleSection) -> HardEvents | RecoEvents:
     alpha = None if sample.alpha is None else math.radians(sample.alpha)
     if sample.file is None:
-        assert alpha is not None and sample.events is not None  # the configuration was checked
         theta = torch.tensor([alpha], dtype=torch.float64)
-        return run.process.sample(sample.events, theta, generator(run.config.seed, "sample", sample.name))
+        return run.process.sample(sample.events or 0, theta, generator(run.config.seed, "sample", sample.name))
     content = read_events(sample.file, alpha=alpha)
     if isinstance(content, lhe.LHERecord):
         content = run.process.to_hard(content)
     if isinstance(content, PairedEvents):
         raise ConfigError(f"[[sample]] {sample.name}: {sample.file} holds simulated pairs; give hard or observed events")
     return content if sample.events is None else content[: sample.events]
+
+
+def _checksum(sample: SampleSection) -> str:
+    """Of the file of a sample, so that another file under the same name is noticed.
+
+    Raises:
+        EventFileError: there is no such file.
+    """
+    if sample.file is None or not sample.file.is_file():
+        raise EventFileError(f"{sample.file}: there is no such file; correct 'file' of [[sample]] {sample.name!r}")
+    return artifacts.checksum(sample.file)
 
 
 def _respond(run: Run, hard: HardEvents, name: str) -> PairedEvents:
