@@ -5,6 +5,7 @@ The density of an observed event n in replica r is p(x_n | θ) = Σ_k b_k(θ) I_
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -137,8 +138,14 @@ class Coefficients:
         self, path: Path, settings: Mapping[str, Any] | None = None, parents: Mapping[str, Path] | None = None
     ) -> artifacts.Header:
         """Write as NetCDF with a header."""
-        dataset = self.to_dataset()
-        return artifacts.write(path, KIND, lambda p: dataset.to_netcdf(p, engine="h5netcdf"), settings, parents)
+        # through memory: HDF5 does not survive a full disk, it crashes when the program ends
+        content = io.BytesIO()
+        self.to_dataset().to_netcdf(content, engine="h5netcdf")
+
+        def writer(temporary: Path) -> None:
+            temporary.write_bytes(content.getvalue())
+
+        return artifacts.write(path, KIND, writer, settings, parents)
 
     @classmethod
     def load(cls, path: Path) -> Coefficients:
