@@ -12,13 +12,17 @@ from torch import Tensor, nn
 from bmem.errors import InputError, TrainingError
 from bmem.networks.coupling import CouplingFlow, CouplingSettings
 from bmem.networks.layers import MLP, initialise
-from bmem.replicas import Ensemble, PointEstimate, Replicas, WeightPosterior
+from bmem.replicas import Ensemble, MeanField, PointEstimate, Replicas, WeightPosterior
 from bmem.training import History, Objective, TrainingSettings
+
+# Trainings are short here: that a posterior says so is tested with each of them.
+pytestmark = pytest.mark.filterwarnings("ignore::bmem.errors.TrustWarning")
 
 SETTINGS = TrainingSettings(epochs=4, batch_size=50, learning_rate=1e-2, validation_fraction=0.2)
 POSTERIORS: dict[str, Callable[[], WeightPosterior]] = {
     "point": PointEstimate,
     "ensemble": partial(Ensemble, 3, initialise),
+    "mean field": MeanField,
 }
 
 

@@ -1,0 +1,79 @@
+"""The weights of a module that are random, by name, and the module's loss as a function of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from bmem.errors import InputError
+from bmem.replicas.contract import Replicas
+from bmem.training.loop import Objective
+
+
+def random_weights(module: nn.Module, layers: tuple[str, ...] | None = None) -> dict[str, nn.Parameter]:
+    """The trainable parameters of the parts (or parameters) called ``layers``, by name; by default all there are.
+
+    Raises:
+        InputError: a name that no trainable parameter has, or nothing to train.
+    """
+    trainable = {name: value for name, value in module.named_parameters() if value.requires_grad}
+    chosen = {
+        name: value
+        for name, value in trainable.items()
+        if layers is None or any(name == layer or name.startswith(f"{layer}.") for layer in layers)
+    }
+    unknown = [layer for layer in layers or () if not any(f"{name}.".startswith(f"{layer}.") for name in chosen)]
+    if unknown or not chosen:
+        name = type(module).__name__
+        raise InputError(f"no trainable weights called {unknown or layers} in a {name}; it has {[*trainable]}")
+    return chosen
+
+
+def flatten(weights: Mapping[str, Tensor]) -> Tensor:
+    """One vector [W] of all weights, in their order."""
+    return torch.cat([value.reshape(-1) for value in weights.values()])
+
+
+def unflatten(vector: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Cut vectors [..., W] into tensors [..., *shape] of the names and shapes of ``like``."""
+    parts = vector.split([value.numel() for value in like.values()], dim=-1)
+    return {
+        name: part.reshape(*vector.shape[:-1], *value.shape) for (name, value), part in zip(like.items(), parts, strict=True)
+    }
+
+
+class Loss(nn.Module):
+    """The objective of a module as a function of some of its weights.
+
+    Args:
+        module: the network.
+        objective: mean loss over a batch; for a posterior over weights it must be a mean of -log p(row | weights).
+    """
+
+    def __init__(self, module: nn.Module, objective: Objective) -> None:
+        super().__init__()
+        self.module = module
+        self.objective = objective
+
+    def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
+        """Mean loss of the module as it is."""
+        return self.objective(self.module, batch)
+
+    def at(self, weights: Mapping[str, Tensor], batch: tuple[Tensor, ...]) -> Tensor:
+        """Mean loss with ``weights``, by their names in the module, in the place of its own."""
+        return functional_call(self, {f"module.{name}": value for name, value in weights.items()}, (batch,))
+
+
+def replicas(module: nn.Module, drawn: Mapping[str, Tensor], n: int) -> Replicas:
+    """``n`` networks with the weights ``drawn`` [n, ...]; all others, and the buffers, are those of ``module``."""
+    parameters = dict(module.named_parameters())
+    # By identity, because weights that are reached by two names are in the state dict twice.
+    by_identity = {id(parameters[name]): value.detach() for name, value in drawn.items()}
+    stacked = {
+        name: by_identity[id(value)].clone() if id(value) in by_identity else value.detach().expand(n, *value.shape).clone()
+        for name, value in module.state_dict(keep_vars=True).items()
+    }
+    return Replicas(module, stacked)
