@@ -12,8 +12,9 @@ import typer
 from rich.console import Console
 
 from bmem import __version__, artifacts
-from bmem.config import Config, describe, load
+from bmem.config import Config, load
 from bmem.errors import BmemError
+from bmem.keys import as_toml
 from bmem.stages import STAGES, Run
 from bmem.stages.imports import import_file
 
@@ -74,7 +75,7 @@ def import_events(
 @app.command()
 def keys() -> None:
     """Print every key of the configuration with its default and meaning."""
-    Console(soft_wrap=True).print(describe(), markup=False, highlight=False)
+    Console(soft_wrap=True).print(as_toml(), markup=False, highlight=False)
 
 
 @app.command()

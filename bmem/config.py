@@ -6,9 +6,7 @@ Angles are in degrees here and in everything that is printed, in radians in the 
 
 from __future__ import annotations
 
-import json
 import tomllib
-from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -111,7 +109,7 @@ class FitSection(Section):
 class CalibrationSection(Section):
     """Repeated measurements of disjoint subsamples of known α."""
 
-    subsamples: Positive = Field(20, description="number of subsamples, at most")
+    subsamples: int = Field(20, ge=3, description="number of subsamples, at most")
     size: Positive = Field(100, description="events in each")
 
 
@@ -174,38 +172,3 @@ def _resolved(config: Config, folder: Path) -> Config:
     """Sample files relative to the folder of the configuration file."""
     samples = tuple(s if s.file is None else s.model_copy(update={"file": folder / s.file}) for s in config.sample)
     return config.model_copy(update={"sample": samples})
-
-
-def describe() -> str:
-    """Every key with its default and meaning, as commented TOML."""
-    return "\n".join(_described(Config, ""))
-
-
-def _described(section: Any, path: str) -> list[str]:
-    lines: list[str] = []
-    nested: list[str] = []
-    for name, default, text in _entries(section):
-        inner = default[0] if isinstance(default, tuple) and default and is_dataclass(default[0]) else default
-        if isinstance(inner, BaseModel) or is_dataclass(inner):
-            nested += ["", f"[{path}{name}]", *_described(type(inner), f"{path}{name}.")]
-        elif (path, name) == ("", "sample"):
-            nested += ["", "[[sample]]", *_described(SampleSection, "sample.")]
-        else:
-            lines.append(f"{name} = {_toml(default)}" + (f"  # {text}" if text else ""))
-    return lines + nested
-
-
-def _entries(section: Any) -> list[tuple[str, Any, str]]:
-    """(name, default, description) of every key of a section."""
-    if issubclass(section, BaseModel):
-        return [
-            (n, None if f.is_required() else f.get_default(call_default_factory=True), f.description or "")
-            for n, f in section.model_fields.items()
-        ]
-    return [(f.name, f.default if f.default is not MISSING else f.default_factory(), "") for f in fields(section)]
-
-
-def _toml(value: Any) -> str:
-    if value is None:
-        return '""'
-    return json.dumps(value) if not isinstance(value, Path) else json.dumps(str(value))

@@ -15,7 +15,7 @@ LEVELS = [
     {"simulation", "likelihood"},
     {"inference"},
     {"calibration", "config"},
-    {"plotting"},
+    {"plotting", "keys"},
     {"stages"},
     {"cli"},
 ]

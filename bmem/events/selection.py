@@ -15,11 +15,17 @@ from bmem.events.record import Objects, RecoEvents
 
 @dataclass(frozen=True)
 class SelectionSettings:
-    """Cuts; momenta in GeV.
+    """Cuts on two isolated photons and on jets; momenta in GeV.
 
-    Two isolated photons within ``photon_eta``, the harder above ``leading_photon_pt``, the other above
-    ``photon_pt``; at least ``min_jets`` jets above ``jet_pt`` within ``jet_eta``, at least ``min_btags`` of them b-tagged
-    within ``btag_eta``.
+    Attributes:
+        leading_photon_pt: smallest pT of the harder photon.
+        photon_pt: smallest pT of the other photon.
+        photon_eta: largest |η| of both photons.
+        min_jets: smallest number of jets.
+        jet_pt: smallest pT of a jet that counts.
+        jet_eta: largest |η| of a jet that counts.
+        min_btags: smallest number of b-tagged ones among these jets.
+        btag_eta: largest |η| at which a b-tag counts.
     """
 
     leading_photon_pt: float = 35.0

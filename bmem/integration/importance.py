@@ -38,9 +38,17 @@ class IntegrationSettings:
     """How ``integrate`` spends its points.
 
     An event gets ``min_points`` times a power of two, at most ``max_points``, so that by its ``pilot`` points the target
-    ``relative_error`` of the reference combination is reached; with ``min_points == max_points`` there is no pilot. Then
-    ``resamples`` bootstrap resamples are kept (0: none). ``points_per_chunk`` bounds memory (the weights of a chunk are R x
-    that x K numbers; an event with more points is a chunk of its own). ``block`` events make one checkpoint file.
+    ``relative_error`` is reached; with ``min_points == max_points`` there is no pilot.
+
+    Attributes:
+        pilot: points of the first pass, from which the number of points of an event follows.
+        min_points: smallest number of points of an event.
+        max_points: largest number of points of an event.
+        relative_error: target for the error of an event's density, averaged over the parameters.
+        resamples: bootstrap resamples of the points that are kept, for bands and the integration error (0: none).
+        min_effective_points: an event with a smaller effective number of points is flagged.
+        points_per_chunk: points computed at once, which bounds memory; results do not depend on it.
+        block: events that make one checkpoint file.
     """
 
     pilot: int = 256

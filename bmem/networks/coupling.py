@@ -22,7 +22,14 @@ from bmem.transforms.spline import parameter_count, rational_quadratic, rotate
 
 @dataclass(frozen=True)
 class CouplingSettings:
-    """Size of a coupling flow: number of ``blocks``, width and number of ``hidden`` ``layers``, ``bins`` of the splines."""
+    """Size of a coupling flow.
+
+    Attributes:
+        blocks: number of coupling blocks.
+        hidden: units per hidden layer of a block's network.
+        layers: hidden layers of a block's network.
+        bins: bins of the rational-quadratic splines.
+    """
 
     blocks: int = 8
     hidden: int = 96

@@ -16,11 +16,14 @@ LIGHT, CHARM, BOTTOM = 0, 4, 5
 
 @dataclass(frozen=True)
 class DecaySettings:
-    """Masses and widths in GeV. The W mass follows a Breit-Wigner between 0 and the top mass less ``b_mass``."""
+    """Decays of top quark and W boson."""
 
     w_mass: float = 80.419
+    """Mass of the W boson in GeV; its invariant mass follows a Breit-Wigner between 0 and the top mass less ``b_mass``."""
     w_width: float = 2.085
+    """Width of the W boson in GeV."""
     b_mass: float = 4.7
+    """Mass of the bottom quark in GeV."""
     charm_fraction: float = 0.5
     """Share of the hadronic W decays with a charm quark: W → cs̄ against W → ud̄."""
 

@@ -42,7 +42,9 @@ class PythiaSettings:
     attempts: int = 3
     """How often an event is tried before it counts as failed."""
     w_mass: float = 80.419
+    """Mass of the W boson."""
     w_width: float = 2.085
+    """Width of the W boson."""
     extra: tuple[str, ...] = ()
     """Further Pythia settings, like "Tune:pp = 14"; they come last and so overrule the others."""
 

@@ -9,7 +9,8 @@ from types import ModuleType
 
 import pytest
 
-from bmem.config import describe, load
+from bmem.config import load
+from bmem.keys import sections
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs").glob("guide/*.md"))]
@@ -47,13 +48,11 @@ def test_links_and_images_exist(page: Path) -> None:
 
 def test_every_key_is_in_the_table(configuration_keys: ModuleType) -> None:
     table = configuration_keys.markdown()
-    text = describe()
-    sections = re.findall(r"^\[+([\w.]+)\]+$", text, re.MULTILINE)
-    keys = set(re.findall(r"^(\w+) = ", text, re.MULTILINE))
-    assert len(keys) > 60
-    assert [key for key in sorted(keys) if f"| `{key}` |" not in table] == []
-    headed = [name for name in sections if f"`[{name}]`" in table or f"`[[{name}]]`" in table]
-    assert set(sections) - set(headed) == {"transfer"}  # it has no keys of its own
+    everything = list(sections())
+    names = {key.name for section in everything for key in section.keys}
+    assert len(names) > 60
+    assert [name for name in sorted(names) if f"| `{name}` |" not in table] == []
+    assert [section.header for section in everything if f"`{section.header or 'seed'}`" not in table] == []
 
 
 def test_meanings_come_from_the_code(configuration_keys: ModuleType) -> None:

@@ -1,0 +1,115 @@
+"""Every key of the configuration with its default and meaning, taken from the settings classes themselves."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import re
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from bmem.config import Config, SampleSection
+
+
+@dataclass(frozen=True)
+class Key:
+    """A ``name`` with its ``default`` as TOML text (None: not set) and its ``meaning`` in one line."""
+
+    name: str
+    default: str | None
+    required: bool
+    meaning: str
+
+
+@dataclass(frozen=True)
+class KeySection:
+    """The ``keys`` of a section; its ``header`` is ``[path]``, ``[[sample]]`` or, at the top, empty."""
+
+    header: str
+    kind: type
+    introduction: str
+    keys: tuple[Key, ...]
+
+
+def sections() -> Iterator[KeySection]:
+    """All sections with keys of their own, in the order of the file."""
+    return _sections(Config(), "")
+
+
+def as_toml() -> str:
+    """All keys as a configuration file that says nothing but the defaults; what has no default is commented out."""
+    return "\n".join(line for section in sections() for line in _lines(section)).strip()
+
+
+def _lines(section: KeySection) -> list[str]:
+    off = "# " if section.header.startswith("[[") else ""
+    lines = ["", off + section.header] if section.header else []
+    for key in section.keys:
+        value = f"{off}{key.name} = {key.default}" if key.default is not None else f"# {key.name} ="
+        lines.append(f"{value}  # {key.meaning}" + (" (required)" if key.required else ""))
+    return lines
+
+
+def _sections(settings: Any, path: str) -> Iterator[KeySection]:
+    """The section of ``settings`` (an instance) and all sections inside."""
+    kind = type(settings)
+    meanings = _meanings(kind)
+    plain = [name for name in _names(settings) if not _is_table(settings, name)]
+    if plain:
+        keys = tuple(Key(n, _default(settings, n), _required(kind, n), _line(meanings.get(n, ""))) for n in plain)
+        header = "[[sample]]" if kind is SampleSection else f"[{path}]" if path else ""
+        yield KeySection(header, kind, _introduction(kind), keys)
+    for name in _names(settings):
+        if _is_table(settings, name):
+            inner = SampleSection.model_construct() if name == "sample" else getattr(settings, name)
+            yield from _sections(inner, f"{path}.{name}".lstrip("."))
+
+
+def _names(settings: Any) -> list[str]:
+    return list(type(settings).model_fields) if isinstance(settings, BaseModel) else [f.name for f in fields(settings)]
+
+
+def _is_table(settings: Any, name: str) -> bool:
+    value = getattr(settings, name, None)
+    return isinstance(value, BaseModel) or is_dataclass(value) or (isinstance(settings, Config) and name == "sample")
+
+
+def _required(kind: type, name: str) -> bool:
+    return issubclass(kind, BaseModel) and kind.model_fields[name].is_required()
+
+
+def _default(settings: Any, name: str) -> str | None:
+    value = getattr(settings, name, None)
+    return None if value is None else json.dumps(value)
+
+
+def _meanings(kind: type) -> dict[str, str]:
+    """Descriptions of the fields, docstrings below them, and entries of the section Attributes of the class."""
+    if issubclass(kind, BaseModel):
+        return {name: field.description or "" for name, field in kind.model_fields.items()}
+    found = dict(re.findall(r"^ {4}(\w+): (.*(?:\n {5,}\S.*)*)", _docstring(kind)[1], re.MULTILINE))
+    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    for field, below in zip(body.body, body.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            found[ast.unparse(field.target)] = str(below.value.value)
+    return found
+
+
+def _docstring(kind: type) -> tuple[str, str]:
+    """(text before the section Attributes, that section)."""
+    before, _, attributes = (inspect.getdoc(kind) or "").partition("Attributes:\n")
+    return before.strip(), attributes
+
+
+def _introduction(kind: type) -> str:
+    return _docstring(kind)[0].replace("``", "`")
+
+
+def _line(text: str) -> str:
+    return " ".join(text.replace("``", "`").split())

@@ -1,0 +1,103 @@
+"""The configuration: every key is documented, and every mistake in the file ends with an error that names it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from bmem import keys
+from bmem.config import Config, load, parse
+from bmem.errors import ConfigError
+
+SAMPLE = "[[sample]]\nname = 'a'\nalpha = 10\nevents = 5\n"
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "study.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_every_key_has_a_meaning() -> None:
+    found = [(section.header, key) for section in keys.sections() for key in section.keys]
+    assert len(found) > 100
+    assert [f"{header} {key.name}" for header, key in found if len(key.meaning) < 5] == []
+
+
+def test_printed_keys_are_the_default_configuration() -> None:
+    assert parse(tomllib.loads(keys.as_toml())) == Config()
+
+
+def test_printed_keys_with_the_sample_are_a_configuration() -> None:
+    """Only values have to be filled in."""
+    text = keys.as_toml().replace("# [[sample]]", "[[sample]]").replace("# repeats", "repeats")
+    for name, value in {"name": "'a'", "alpha": "10", "events": "5", "file": "'events.parquet'"}.items():
+        assert f"# {name} =  #" in text
+        text = text.replace(f"# {name} =  #", f"{name} = {value}  #")
+    assert parse(tomllib.loads(text)).sample[0].alpha == 10
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("sead = 2", ["sead", "not permitted"]),
+        ("[nonsense]\nx = 1", ["nonsense"]),
+        ("[simulation]\nevnts = 5", ["simulation.evnts"]),
+        ("[selection]\njet_ptt = 5", ["selection", "jet_ptt"]),
+        ("[parametric.detector]\nradius = 0.4", ["parametric.detector", "radius"]),
+        ("[pythia]\nmp = false", ["pythia", "mp"]),
+        ("[transfer.training]\nepoch = 5", ["transfer.training", "epoch"]),
+        ("[proposal.network]\nwidth = 5", ["proposal.network", "width"]),
+        ("[integration]\nmaxpoints = 5", ["integration", "maxpoints"]),
+        ("seed = -1", ["seed", "greater than or equal to 0"]),
+        ("[simulation]\nevents = 'many'", ["simulation.events", "integer"]),
+        ("[simulation]\nresponse = 'delphes'", ["simulation.response", "parametric"]),
+        ("[transfer.training]\nepochs = 1.5", ["transfer.training.epochs", "integer"]),
+        ("[acceptance]\nhidden = 0", ["acceptance.hidden"]),
+        ("[calibration]\nsubsamples = 2", ["calibration.subsamples"]),
+        ("[integration]\nmin_points = 64\nmax_points = 32", ["integration", "max_points"]),
+        ("[selection]\nleading_photon_pt = 20.0\nphoton_pt = 30.0", ["selection", "leading_photon_pt"]),
+        ("[selection]\nmin_btags = 5", ["min_btags"]),
+        ("[transfer.training]\nvalidation_fraction = 1.0", ["validation_fraction"]),
+        (SAMPLE + SAMPLE, ["names must differ", "'a'"]),
+        ("[[sample]]\nname = 'a'\nalpha = 10", ["sample.0", "'events'", "'file'"]),
+        ("[[sample]]\nname = 'a b/c'\nalpha = 10\nevents = 5", ["sample.0.name"]),
+        ("[[sample]]\nalpha = 10\nevents = 5", ["sample.0.name", "required"]),
+        ("[[sample]]\nname = 'a'\nalpha = 200\nevents = 5", ["sample.0.alpha"]),
+    ],
+)
+def test_wrong_keys_are_named(text: str, named: list[str], tmp_path: Path) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert [word for word in [str(path), *named] if word not in str(caught.value)] == []
+
+
+def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"(?s)3 problem\(s\).*process\.name.*fit\.events.*sead"):
+        load(written(tmp_path, "sead = 1\n[fit]\nevents = 0\n[process]\nname = 'ttH'"))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml: cannot be read \(No such file"):
+        load(tmp_path / "nowhere.toml")
+
+
+@pytest.mark.parametrize("content", [b"seed = ", b"\x1f\x8b\x08\x00\xff", b"seed = 1\nseed = 2"])
+def test_what_is_not_toml_is_told(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"study\.toml: not valid TOML"):
+        load(path)
+
+
+def test_sample_files_are_relative_to_the_configuration(tmp_path: Path) -> None:
+    config = load(written(tmp_path, "[[sample]]\nname = 'a'\nfile = 'data/events.lhe'"))
+    assert config.sample[0].file == tmp_path / "data" / "events.lhe"
+
+
+def test_configurations_do_not_change() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        Config().seed = 2  # type: ignore[misc]
