@@ -23,13 +23,17 @@ app = typer.Typer(
 )
 ConfigFile = Annotated[Path, typer.Argument(help="configuration in TOML", show_default=False)]
 OutFolder = Annotated[Path, typer.Option("--out", help="folder of all artifacts; finished pieces in it are kept and used")]
+Resume = Annotated[bool, typer.Option(help="go on from what is in the folder; without, refuse a folder with artifacts")]
 
 
-def _run(config: Path, out: Path) -> Run:
+def _start(names: list[str], config: Path, out: Path, resume: bool) -> None:
     settings = load(config)
     run = Run(settings, out, Console(soft_wrap=True))
+    if not resume:
+        for name in names:
+            run.refuse_earlier(name)
     _remember(settings, out)
-    return run
+    _stages(run, names)
 
 
 def _remember(config: Config, out: Path) -> None:
@@ -45,14 +49,14 @@ def _stages(run: Run, names: list[str]) -> None:
 
 
 @app.command("run")
-def run_all(config: ConfigFile, out: OutFolder = Path("out")) -> None:
+def run_all(config: ConfigFile, out: OutFolder = Path("out"), resume: Resume = True) -> None:
     """Run all stages: simulate, train, integrate, fit, calibrate, report."""
-    _stages(_run(config, out), list(STAGES))
+    _start(list(STAGES), config, out, resume)
 
 
 def _stage_command(name: str) -> Any:
-    def command(config: ConfigFile, out: OutFolder = Path("out")) -> None:
-        _stages(_run(config, out), [name])
+    def command(config: ConfigFile, out: OutFolder = Path("out"), resume: Resume = True) -> None:
+        _start([name], config, out, resume)
 
     command.__doc__ = f"Run the stage {name}; the stages before it must be done."
     return command

@@ -66,7 +66,7 @@ def _sections(settings: Any, path: str) -> Iterator[KeySection]:
         yield KeySection(header, kind, _introduction(kind), keys)
     for name in _names(settings):
         if _is_table(settings, name):
-            inner = SampleSection.model_construct() if name == "sample" else getattr(settings, name)
+            inner = SampleSection.model_construct(name="") if name == "sample" else getattr(settings, name)
             yield from _sections(inner, f"{path}.{name}".lstrip("."))
 
 
@@ -84,7 +84,7 @@ def _required(kind: type, name: str) -> bool:
 
 
 def _default(settings: Any, name: str) -> str | None:
-    value = getattr(settings, name, None)
+    value = None if _required(type(settings), name) else getattr(settings, name)
     return None if value is None else json.dumps(value)
 
 

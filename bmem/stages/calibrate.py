@@ -60,8 +60,16 @@ def calibrate_all(run: Run) -> None:
     """Calibrate every sample whose truth is known and that has no calibration yet."""
     for sample in run.config.sample:
         name = sample.name
+        events = Coefficients.load(run.coefficients(name)).n_events
         if not artifacts.exists(run.hard_coefficients(name)):
             run.say(f"  {name}: the truth is not known, no calibration")
+            continue
+        size = run.config.calibration.size
+        if events < 3 * size:
+            run.say(
+                f"  [yellow]{name}: no calibration: {events} accepted events do not make 3 subsamples of {size}; give more "
+                "events, or lower calibration.size[/]"
+            )
             continue
         settings = {"calibration": plain(run.config.calibration), "seed": run.config.seed}
         parents = {"coefficients": run.coefficients(name), "yardstick": run.hard_coefficients(name)}
@@ -76,11 +84,6 @@ def _calibrate(run: Run, name: str) -> SampleCalibration:
     reco, hard = Coefficients.load(run.coefficients(name)), Coefficients.load(run.hard_coefficients(name))
     basis, truth = MorphingBasis.of(run.process), true_alpha(run, name)
     section = run.config.calibration
-    if reco.n_events < 3 * section.size:
-        raise InputError(
-            f"sample {name!r}: {reco.n_events} accepted events do not make 3 subsamples of {section.size}; give more "
-            "events, or set [calibration] size lower"
-        )
     rows = disjoint_subsamples(reco.n_events, section.size, numpy_generator(run.config.seed, "subsamples", name))
     rows = rows[: section.subsamples]
 

@@ -22,6 +22,9 @@ from bmem.process import THJ
 Report = Callable[[int, int], None]
 """Progress: (done, total)."""
 
+FOLDERS = {"simulate": "events", "train": "networks", "integrate": "likelihood", "fit": "fit", "calibrate": "calibration"}
+"""Where each stage leaves its artifacts; the report is no artifact."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -91,6 +94,19 @@ class Run:
             temporary.write_text(text)
 
         artifacts.write(path, kind, writer, settings, parents)
+
+    def refuse_earlier(self, stage: str) -> None:
+        """Make sure that nothing is there of an earlier run of a stage.
+
+        Raises:
+            ArtifactError: it left an artifact, or an unfinished piece in its cache.
+        """
+        folders = (self.out / FOLDERS[stage], self.cache(stage)) if stage in FOLDERS else ()
+        for path in (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()):
+            raise ArtifactError(
+                f"{path}: is there from an earlier run, which --no-resume forbids to use; choose another --out, or leave "
+                "out --no-resume to go on from it"
+            )
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False)

@@ -22,11 +22,11 @@ from bmem.stages.run import Run, plain
 
 
 def simulate_all(run: Run) -> None:
-    """Make the training and validation pairs and every sample of the configuration."""
-    mixture_pairs(run, "training", run.config.simulation.events)
-    mixture_pairs(run, "validation", run.config.simulation.validation_events)
+    """Make every sample of the configuration (first, so that a wrong file shows at once), then training and validation."""
     for sample in run.config.sample:
         sample_events(run, sample)
+    mixture_pairs(run, "training", run.config.simulation.events)
+    mixture_pairs(run, "validation", run.config.simulation.validation_events)
 
 
 def mixture_pairs(run: Run, name: str, events: int) -> None:

@@ -93,7 +93,7 @@ def _train(run: Run, name: str, data: Pairs, settings: dict[str, Any]) -> None:
     training: TrainingSettings = getattr(run.config, name).training
     rows = _prepare(module, name, data)
     posterior = PointEstimate()
-    checkpoint = run.cache(f"{name}.safetensors")
+    checkpoint = run.cache("train", f"{name}.safetensors")
     with run.progress(f"train {name}") as progress:
         history = posterior.fit(
             module,

@@ -1,0 +1,162 @@
+"""The command line: results on success; on bad input exit status 1 and one message that names what is wrong."""
+
+from __future__ import annotations
+
+import gzip
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import bmem
+from bmem import cli, keys
+from bmem.events import parquet
+
+EVENTS = Path(__file__).parent / "data" / "thj_alpha0_200.lhe.gz"
+SMALL = "[simulation]\nevents = 200\nvalidation_events = 100\n"
+
+
+class Call:
+    """Runs ``bmem ARGUMENTS`` in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.monkeypatch, self.capsys = monkeypatch, capsys
+
+    def __call__(self, *arguments: object) -> tuple[int, str, str]:
+        """Exit status, standard output and standard error."""
+        self.monkeypatch.setattr("sys.argv", ["bmem", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        captured = self.capsys.readouterr()
+        return int(caught.value.code or 0), captured.out, captured.err
+
+    def fails(self, kind: str, *arguments: object) -> str:
+        """The message of the expected error, without anything else on standard error."""
+        status, _, error = self(*arguments)
+        assert status == 1
+        assert error.startswith(f"bmem: {kind}: ")
+        assert "Traceback" not in error
+        return error
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    return Call(monkeypatch, capsys)
+
+
+def study(folder: Path, text: str) -> Path:
+    path = folder / "study.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def with_file(folder: Path, name: str) -> Path:
+    return study(folder, f"{SMALL}[[sample]]\nname = 'data'\nfile = '{name}'\n")
+
+
+def test_version(call: Call) -> None:
+    assert call("version") == (0, f"{bmem.__version__}\n", "")
+
+
+def test_keys_are_printed_as_they_are(call: Call) -> None:
+    status, out, _ = call("keys")
+    assert status == 0
+    assert out.strip() == keys.as_toml()
+    assert tomllib.loads(out)["fit"]["events"] == 100
+
+
+def test_import_keeps_the_events(call: Call, tmp_path: Path) -> None:
+    status, out, _ = call("import", EVENTS, "--out", tmp_path)
+    assert status == 0
+    assert "200 events, all checked" in out
+    hard = parquet.read_hard(tmp_path / "thj_alpha0_200.parquet")
+    assert len(hard) == 200
+    assert (hard.theta == 0).all()
+
+
+def test_import_of_a_foreign_file(call: Call, tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("pt,eta\n1,2\n")
+    assert f"{file}: not an event file that bmem reads" in call.fails("EventFileError", "import", file, "--out", tmp_path)
+
+
+def test_import_of_a_missing_file(call: Call, tmp_path: Path) -> None:
+    assert "nowhere.lhe: cannot be read" in call.fails("EventFileError", "import", tmp_path / "nowhere.lhe")
+
+
+def test_unknown_key(call: Call, tmp_path: Path) -> None:
+    path = study(tmp_path, "[simulation]\nevnts = 5\n")
+    message = call.fails("ConfigError", "run", path, "--out", tmp_path / "out")
+    assert str(path) in message
+    assert "simulation.evnts" in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_configuration(call: Call, tmp_path: Path) -> None:
+    assert "nowhere.toml: cannot be read" in call.fails("ConfigError", "run", tmp_path / "nowhere.toml")
+
+
+def test_truncated_sample(call: Call, tmp_path: Path) -> None:
+    """It is found before anything is simulated."""
+    (tmp_path / "cut.lhe").write_text(gzip.decompress(EVENTS.read_bytes()).decode()[:-1000])
+    message = call.fails("EventFileError", "run", with_file(tmp_path, "cut.lhe"), "--out", tmp_path / "out")
+    assert f"{tmp_path / 'cut.lhe'}: is truncated" in message
+    assert not (tmp_path / "out" / "events").exists()
+
+
+def test_foreign_sample(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "data.csv").write_text("pt,eta\n1,2\n")
+    message = call.fails("EventFileError", "simulate", with_file(tmp_path, "data.csv"), "--out", tmp_path / "out")
+    assert f"{tmp_path / 'data.csv'}: not an event file that bmem reads" in message
+
+
+def test_missing_sample(call: Call, tmp_path: Path) -> None:
+    message = call.fails("EventFileError", "simulate", with_file(tmp_path, "data.lhe"), "--out", tmp_path / "out")
+    assert f"{tmp_path / 'data.lhe'}: there is no such file" in message
+    assert "'data'" in message
+
+
+@pytest.mark.parametrize(
+    ("stage", "lacking"),
+    [
+        ("train", "events/training.parquet"),
+        ("integrate", "networks/transfer.safetensors"),
+        ("fit", "likelihood/a.nc"),
+        ("calibrate", "likelihood/a.nc"),
+        ("report", "networks/transfer.safetensors"),
+    ],
+)
+def test_stage_out_of_order(stage: str, lacking: str, call: Call, tmp_path: Path) -> None:
+    path = study(tmp_path, SMALL + "[[sample]]\nname = 'a'\nalpha = 10.0\nevents = 50\n")
+    message = call.fails("ArtifactError", stage, path, "--out", tmp_path / "out")
+    assert f"{tmp_path / 'out' / lacking}: there is no such file; run the stage that makes it" in message
+
+
+def test_no_resume_refuses_and_leaves_everything(call: Call, tmp_path: Path) -> None:
+    path, out = study(tmp_path, SMALL), tmp_path / "out"
+    assert call("simulate", path, "--out", out, "--no-resume")[0] == 0
+    before = {file: file.stat().st_mtime_ns for file in out.rglob("*") if file.is_file()}
+    study(tmp_path, "seed = 2\n" + SMALL)
+    for command in ("simulate", "run"):
+        message = call.fails("ArtifactError", command, path, "--out", out, "--no-resume")
+        assert str(out / "events") in message
+        assert "choose another --out" in message
+    assert {file: file.stat().st_mtime_ns for file in out.rglob("*") if file.is_file()} == before
+
+
+def test_no_resume_refuses_unfinished_pieces(call: Call, tmp_path: Path) -> None:
+    piece = tmp_path / "out" / "cache" / "train" / "transfer.safetensors"
+    piece.parent.mkdir(parents=True)
+    piece.touch()
+    assert str(piece) in call.fails("ArtifactError", "run", study(tmp_path, SMALL), "--out", tmp_path / "out", "--no-resume")
+
+
+def test_no_resume_goes_on_with_the_stages_before(call: Call, tmp_path: Path) -> None:
+    """Only what the stage itself would make is in the way."""
+    path, out = study(tmp_path, SMALL), tmp_path / "out"
+    assert call("simulate", path, "--out", out)[0] == 0
+    assert "training" in call("simulate", path, "--out", out, "--resume")[1]
+    text = SMALL + "".join(f"[{n}.training]\nepochs = 1\n" for n in ("transfer", "acceptance", "proposal"))
+    status, _, error = call("train", study(tmp_path, text), "--out", out, "--no-resume")
+    assert (status, error) == (0, "")
+    assert (out / "networks" / "proposal.safetensors").is_file()
