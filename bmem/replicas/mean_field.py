@@ -21,7 +21,7 @@ from torch.distributions import kl_divergence
 from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
 from bmem.replicas.trust import warn_if_not_flat, warn_if_wide
-from bmem.replicas.weights import Loss, random_weights, replicas
+from bmem.replicas.weights import Loss, call, random_weights, replicas
 from bmem.rng import generator
 from bmem.training.loop import Objective, Progress, fit
 from bmem.training.settings import History, TrainingSettings
@@ -171,8 +171,8 @@ class MeanField:
         prior_scale: standard deviation of the Gaussian prior of every weight; None: for each tensor the one that makes the
             ELBO largest (empirical Bayes).
         initial_scale: width of every weight at the beginning.
-        layers: names of the parts or parameters that are random; the others are trained as they are, without a prior.
-            Default: all that require gradients.
+        layers: names of the parts or parameters that are random, or patterns ("*last"); the others are trained as they
+            are, without a prior. Default: all that require gradients.
     """
 
     prior_scale: float | None = 1.0
@@ -216,7 +216,7 @@ class MeanField:
         rows = settings.training_rows(len(data[0]))
         network = MeanFieldLoss(Loss(module, objective), means, self, rows, seed)
         network.find_local_layers(tuple(tensor[: settings.batch_size] for tensor in data))
-        history = fit(network, _call, data, settings, seed, checkpoint=checkpoint, progress=progress, early_stopping=False)
+        history = fit(network, call, data, settings, seed, checkpoint=checkpoint, progress=progress, early_stopping=False)
         self.network = network
         warn_if_not_flat(history, rows, sum(value.numel() for value in means.values()))
         scales = {name: value.detach() for name, value in network.scales.items()}
@@ -234,7 +234,3 @@ class MeanField:
         means, scales = self.network.means, self.network.scales
         drawn = {name: _draw(mean.expand(n, *mean.shape), scales[name], rng) for name, mean in means.items()}
         return replicas(self.network.loss.module, drawn, n)
-
-
-def _call(network: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-    return network(batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
@@ -16,20 +17,23 @@ from bmem.training.loop import Objective
 def random_weights(module: nn.Module, layers: tuple[str, ...] | None = None) -> dict[str, nn.Parameter]:
     """The trainable parameters of the parts (or parameters) called ``layers``, by name; by default all there are.
 
+    The names may be patterns as of files: "*last" stands for the last layers of all networks in a flow.
+
     Raises:
         InputError: a name that no trainable parameter has, or nothing to train.
     """
     trainable = {name: value for name, value in module.named_parameters() if value.requires_grad}
-    chosen = {
-        name: value
-        for name, value in trainable.items()
-        if layers is None or any(name == layer or name.startswith(f"{layer}.") for layer in layers)
-    }
-    unknown = [layer for layer in layers or () if not any(f"{name}.".startswith(f"{layer}.") for name in chosen)]
-    if unknown or not chosen:
+    found = {layer: {name for name in trainable if _belongs(name, layer)} for layer in layers or ("*",)}
+    unknown = [layer for layer, names in found.items() if not names]
+    chosen = {name: value for name, value in trainable.items() if any(name in names for names in found.values())}
+    if unknown:
         name = type(module).__name__
-        raise InputError(f"no trainable weights called {unknown or layers} in a {name}; it has {[*trainable]}")
+        raise InputError(f"no trainable weights called {unknown} in a {name}; it has {[*trainable]}")
     return chosen
+
+
+def _belongs(name: str, layer: str) -> bool:
+    return fnmatchcase(name, layer) or fnmatchcase(name, f"{layer}.*")
 
 
 def flatten(weights: Mapping[str, Tensor]) -> Tensor:
@@ -65,6 +69,11 @@ class Loss(nn.Module):
     def at(self, weights: Mapping[str, Tensor], batch: tuple[Tensor, ...]) -> Tensor:
         """Mean loss with ``weights``, by their names in the module, in the place of its own."""
         return functional_call(self, {f"module.{name}": value for name, value in weights.items()}, (batch,))
+
+
+def call(module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+    """The objective of a module that computes its own loss."""
+    return module(batch)
 
 
 def replicas(module: nn.Module, drawn: Mapping[str, Tensor], n: int) -> Replicas:
