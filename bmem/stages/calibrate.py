@@ -64,16 +64,16 @@ def calibrate_all(run: Run) -> None:
         if not artifacts.exists(run.hard_coefficients(name)):
             run.say(f"  {name}: the truth is not known, no calibration")
             continue
+        settings = {"calibration": plain(run.config.calibration), "seed": run.config.seed}
+        parents = {"coefficients": run.coefficients(name), "yardstick": run.hard_coefficients(name)}
+        if run.done(run.calibration(name), KIND, settings, parents):
+            continue
         size = run.config.calibration.size
         if events < 3 * size:
             run.say(
                 f"  [yellow]{name}: no calibration: {events} accepted events do not make 3 subsamples of {size}; give more "
                 "events, or lower calibration.size[/]"
             )
-            continue
-        settings = {"calibration": plain(run.config.calibration), "seed": run.config.seed}
-        parents = {"coefficients": run.coefficients(name), "yardstick": run.hard_coefficients(name)}
-        if run.done(run.calibration(name), KIND, settings, parents):
             continue
         result = _calibrate(run, name)
         run.save_json(run.calibration(name), KIND, result.to_dict(), settings, parents)

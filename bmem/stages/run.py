@@ -114,6 +114,8 @@ class Run:
     def done(self, path: Path, kind: str, settings: Mapping[str, Any], parents: Mapping[str, Path] | None = None) -> bool:
         """Whether the artifact at ``path`` is there and was made with these settings from these parents.
 
+        What its header tells beyond these settings (the architecture of a network, say) follows from them.
+
         Raises:
             ArtifactError: it is damaged, or was made differently: it is never overwritten silently.
         """
@@ -121,7 +123,7 @@ class Run:
             return False
         header = artifacts.verify(path, kind)
         wanted = json.loads(json.dumps(dict(settings)))
-        changed = [key for key in {*wanted, *header.settings} if wanted.get(key) != header.settings.get(key)]
+        changed = [key for key in wanted if key not in header.settings or wanted[key] != header.settings[key]]
         changed += [n for n, p in (parents or {}).items() if header.parents.get(n) != artifacts.read_header(p).sha256]
         if changed:
             raise ArtifactError(
