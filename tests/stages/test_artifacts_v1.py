@@ -1,0 +1,56 @@
+"""Artifacts of format version 1, as bmem wrote them when that was current, are still read, number for number."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from bmem import artifacts
+from bmem.config import load
+from bmem.stages import Run
+
+FOLDER = Path(__file__).parent.parent / "data" / "artifacts_v1"
+EXPECTED = json.loads((FOLDER / "contents.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def make() -> ModuleType:
+    """The module that made them."""
+    spec = importlib.util.spec_from_file_location("make_artifacts", FOLDER / "make.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def run(make: ModuleType) -> Run:
+    return Run(load(make.STUDY), FOLDER, Console())
+
+
+def test_headers_are_read(make: ModuleType, run: Run) -> None:
+    kinds = set()
+    for path in make.kept(run):
+        header = artifacts.verify(path, artifacts.read_header(path).kind)
+        assert header.format_version == 1
+        assert {"python", "torch", "numpy", "bmem"} <= set(header.versions)
+        kinds.add(header.kind)
+    assert len(kinds) == 5
+
+
+def test_contents_are_read(make: ModuleType, run: Run) -> None:
+    """What is stored comes back exactly; what the networks compute from their weights, within rounding."""
+    found = make.contents(run)
+    assert set(found) == set(EXPECTED)
+    for name in ("hard", "accepted", "photons", "fiducial", "values"):
+        np.testing.assert_array_equal(np.array(found[name]), np.array(EXPECTED[name]), err_msg=name)
+    for name in ("probability", "drawn", "bootstrap"):
+        np.testing.assert_allclose(np.array(found[name]), np.array(EXPECTED[name]), rtol=1e-4, err_msg=name)
+    assert found["minima"] == EXPECTED["minima"]
