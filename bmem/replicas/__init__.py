@@ -3,7 +3,8 @@
 from bmem.replicas.contract import Replicas, WeightPosterior
 from bmem.replicas.ensemble import Ensemble
 from bmem.replicas.laplace import Laplace
+from bmem.replicas.low_rank import LowRank
 from bmem.replicas.mean_field import MeanField
 from bmem.replicas.point import PointEstimate
 
-__all__ = ["Ensemble", "Laplace", "MeanField", "PointEstimate", "Replicas", "WeightPosterior"]
+__all__ = ["Ensemble", "Laplace", "LowRank", "MeanField", "PointEstimate", "Replicas", "WeightPosterior"]

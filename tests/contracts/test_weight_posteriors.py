@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bmem.errors import InputError, TrainingError
 from bmem.networks.coupling import CouplingFlow, CouplingSettings
 from bmem.networks.layers import MLP, initialise
-from bmem.replicas import Ensemble, Laplace, MeanField, PointEstimate, Replicas, WeightPosterior
+from bmem.replicas import Ensemble, Laplace, LowRank, MeanField, PointEstimate, Replicas, WeightPosterior
 from bmem.training import History, Objective, TrainingSettings
 
 # Trainings are short here: that a posterior says so is tested with each of them.
@@ -23,6 +23,7 @@ POSTERIORS: dict[str, Callable[[], WeightPosterior]] = {
     "point": PointEstimate,
     "ensemble": partial(Ensemble, 3, initialise),
     "mean field": MeanField,
+    "low rank": partial(LowRank, 2),
     "laplace": partial(Laplace, prior_scale=0.1),
     "last layer": partial(Laplace, prior_scale=0.1, layers=("*last",), structure="full"),
 }
