@@ -1,0 +1,117 @@
+"""Fiducial cross sections against closed forms, their errors against the scatter over seeds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from exact_toy import GaussianAcceptance
+from scipy import stats
+
+from bmem.errors import ArtifactError
+from bmem.events.record import HardEvents
+from bmem.likelihood import cross_section
+from bmem.likelihood.cross_section import FiducialCrossSection, fiducial_cross_section, mixture_coefficients, mixture_grid
+from bmem.process.contract import Parameter
+from bmem.process.toy import LinearGaussian
+from bmem.replicas import Replicas
+
+FALSE_ALARM = 2e-5
+TOY = LinearGaussian()
+NETWORKS = (GaussianAcceptance(0.5, 1.5), GaussianAcceptance(0.9, 3.0))
+
+
+def fiducial(n: int = 20_000, resamples: int = 0, seed: int = 1) -> FiducialCrossSection:
+    return fiducial_cross_section(TOY, Replicas.of(*NETWORKS), n, torch.Generator().manual_seed(seed), resamples)
+
+
+def test_is_the_closed_form_for_every_replica() -> None:
+    """χ²(3) of all components with their covariance; false-alarm rate 2e-5 per replica."""
+    found = fiducial()
+    assert found.values.shape == (2, 3)
+    for values, covariance, network in zip(found.values, found.covariance, NETWORKS, strict=True):
+        difference = values - network.fiducial(TOY).numpy()
+        assert (np.sqrt(np.diag(covariance)) / values < 0.02).all()
+        assert stats.chi2(3).sf(difference @ np.linalg.solve(covariance, difference)) > FALSE_ALARM
+
+
+def test_errors_are_those_of_repetitions() -> None:
+    """χ² over 200 seeds with 300 events each is χ²(600): two-sided, false-alarm rate 2e-5."""
+    exact, total = NETWORKS[0].fiducial(TOY).numpy(), 0.0
+    for seed in range(200):
+        found = fiducial(300, seed=seed)
+        difference = found.values[0] - exact
+        total += float(difference @ np.linalg.solve(found.covariance[0], difference))
+    assert FALSE_ALARM / 2 < stats.chi2(600).cdf(total) < 1 - FALSE_ALARM / 2
+
+
+def test_resamples_scatter_by_the_error() -> None:
+    """1000 resamples know their standard deviation to 1/√2000 = 2.2 %: 4.3 times that is 2e-5 for each of 6 numbers."""
+    found = fiducial(2000, resamples=1000)
+    assert found.bootstrap is not None
+    assert found.bootstrap.shape == (2, 1000, 3)
+    error = np.sqrt(np.diagonal(found.covariance, axis1=1, axis2=2))
+    np.testing.assert_allclose(found.bootstrap.std(1), error, rtol=stats.norm.isf(FALSE_ALARM / 2) / math.sqrt(2000))
+
+
+def test_events_above_the_ceiling_keep_their_weight(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sampler that draws half of the events with weight 2 and drops the others gives the same on average."""
+    original = LinearGaussian.sample
+
+    def weighted(self: LinearGaussian, n: int, theta: torch.Tensor, rng: torch.Generator) -> HardEvents:
+        events = original(self, n, theta, rng)
+        return replace(events, weight=2 * (torch.rand(n, generator=rng, dtype=torch.float64) < 0.5).double())
+
+    monkeypatch.setattr(LinearGaussian, "sample", weighted)
+    found = fiducial()
+    difference = found.values[0] - NETWORKS[0].fiducial(TOY).numpy()
+    assert stats.chi2(3).sf(difference @ np.linalg.solve(found.covariance[0], difference)) > FALSE_ALARM
+
+
+def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = fiducial(1000, resamples=5)
+    monkeypatch.setattr(cross_section, "_CHUNK", 77)
+    for name, values in vars(fiducial(1000, resamples=5)).items():
+        np.testing.assert_allclose(values, getattr(whole, name), rtol=1e-12, err_msg=name)
+
+
+def test_mixture_is_a_normalised_density() -> None:
+    """∫ Σ_k c_k s_k dx = Σ_k c_k σ_k = 1, and it is the average of the densities at the points of the grid."""
+    c, x = mixture_coefficients(TOY), torch.randn(50, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    assert float(c @ TOY.strengths) == pytest.approx(1, abs=1e-12)
+    densities = [(TOY.components(x) @ TOY.basis(t)) / TOY.cross_section(t)[0] for t in mixture_grid(TOY)]
+    torch.testing.assert_close(TOY.components(x) @ c, torch.stack(densities).mean(0), rtol=1e-12, atol=0)
+
+
+def test_grid_covers_every_parameter_evenly_and_not_only_the_diagonal() -> None:
+    class Two(LinearGaussian):
+        parameters = (Parameter("a", (-1.0, 1.0)), Parameter("b", (0.0, 12.0)))
+
+    grid = mixture_grid(Two()).numpy()
+    for column, (low, high) in zip(grid.T, ((-1, 1), (0, 12)), strict=True):
+        np.testing.assert_allclose(np.sort(column), low + (high - low) * (np.arange(24) + 0.5) / 24, atol=1e-12)
+    assert abs(np.corrcoef(grid.T)[0, 1]) < 0.5
+
+
+@pytest.mark.parametrize("resamples", [0, 4])
+def test_files_give_back_what_was_saved(resamples: int, tmp_path: Path) -> None:
+    found = fiducial(100, resamples)
+    found.save(tmp_path / "fiducial.npz", {"events": 100}, {})
+    again = FiducialCrossSection.load(tmp_path / "fiducial.npz")
+    assert (again.bootstrap is None) == (resamples == 0)
+    for name, values in vars(found).items():
+        np.testing.assert_array_equal(getattr(again, name), values)
+
+
+def test_a_damaged_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "fiducial.npz"
+    fiducial(100).save(path, {}, {})
+    content = bytearray(path.read_bytes())
+    content[100] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"fiducial\.npz: its checksum differs"):
+        FiducialCrossSection.load(path)
