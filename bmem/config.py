@@ -6,7 +6,10 @@ Angles are in degrees here and in everything that is printed, in radians in the 
 
 from __future__ import annotations
 
+import json
+import math
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -21,6 +24,8 @@ from bmem.simulation.pythia import PythiaSettings
 from bmem.training.loop import TrainingSettings
 
 Positive = Annotated[int, Field(gt=0)]
+TRAINING, VALIDATION = "training", "validation"
+"""Events that every run simulates, beside its samples; no sample may have such a name."""
 
 
 class Section(BaseModel):
@@ -53,7 +58,7 @@ class SampleSection(Section):
 
     name: str = Field(pattern=r"^[A-Za-z0-9_.+-]+$", description="name of the sample in files and figures")
     alpha: float | None = Field(
-        None, ge=-180, le=180, description="true α in degrees; taken from an LHE header where there is one"
+        None, ge=-180, le=180, description="true α in degrees; of an LHE file, where its header does not tell or is wrong"
     )
     events: Positive | None = Field(None, description="hard events to generate, or to read at most from the file")
     file: Path | None = Field(
@@ -65,6 +70,8 @@ class SampleSection(Section):
     def _has_a_source(self) -> SampleSection:
         if self.file is None and (self.alpha is None or self.events is None):
             raise ValueError("a generated sample needs both 'alpha' and 'events'; a measured one needs 'file'")
+        if self.name in (TRAINING, VALIDATION) or self.name.endswith(".hard"):
+            raise ValueError(f"the name {self.name!r} is that of a file of bmem's own; choose another")
         return self
 
 
@@ -138,6 +145,16 @@ class Config(Section):
             raise ValueError(f"[[sample]] names must differ, got {names}")
         return self
 
+    @model_validator(mode="after")
+    def _settings_have_an_effect(self) -> Config:
+        idle = "pythia" if self.simulation.response == "parametric" else "parametric"
+        if getattr(self, idle) != type(getattr(self, idle))():
+            raise ValueError(
+                f"[{idle}] has no effect with simulation.response = {self.simulation.response!r}; take it out, or change "
+                "the response"
+            )
+        return self
+
 
 def load(path: Path) -> Config:
     """Read and check a configuration file.
@@ -147,7 +164,7 @@ def load(path: Path) -> Config:
     """
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -161,11 +178,24 @@ def parse(content: dict[str, Any], origin: str = "configuration") -> Config:
     Raises:
         ConfigError: as ``load``.
     """
+    problems = [f"{key}: is not a finite number" for key in _not_finite(content)]
     try:
-        return Config.model_validate(content)
+        # Strict: otherwise events = true would be one event. As JSON, because strict Python wants paths and tuples.
+        config = Config.model_validate_json(json.dumps(content, default=str), strict=True)
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, e['loc'])) or '(top level)'}: {e['msg']}" for e in error.errors()]
-        raise ConfigError(f"{origin}: {len(lines)} problem(s)\n" + "\n".join(lines) + "\nAll keys: bmem keys") from error
+        problems += [f"{'.'.join(map(str, e['loc'])) or '(top level)'}: {e['msg']}" for e in error.errors()]
+    if problems:
+        raise ConfigError("\n  ".join([f"{origin}: {len(problems)} problem(s)", *problems]) + "\nAll keys: bmem keys")
+    return config
+
+
+def _not_finite(value: Any, key: str = "") -> Iterator[str]:
+    """Dotted names of all numbers that are infinite or NaN."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield key
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list | tuple) else ()
+    for name, inner in items:
+        yield from _not_finite(inner, f"{key}.{name}".lstrip("."))
 
 
 def _resolved(config: Config, folder: Path) -> Config:

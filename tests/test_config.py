@@ -61,6 +61,24 @@ def test_printed_keys_with_the_sample_are_a_configuration() -> None:
         ("[selection]\nleading_photon_pt = 20.0\nphoton_pt = 30.0", ["selection", "leading_photon_pt"]),
         ("[selection]\nmin_btags = 5", ["min_btags"]),
         ("[transfer.training]\nvalidation_fraction = 1.0", ["validation_fraction"]),
+        ("[simulation]\nevents = true", ["simulation.events", "integer"]),
+        ("[selection]\njet_pt = '25'", ["selection.jet_pt", "number"]),
+        ("[pythia]\nmpi = 1", ["pythia.mpi", "boolean"]),
+        ("simulation = 5", ["simulation", "object"]),
+        ("[sample]\nname = 'a'", ["sample", "array"]),
+        ("[fit]\nluminosity = -1.0", ["fit.luminosity", "greater than 0"]),
+        ("[fit]\nluminosity = inf", ["fit.luminosity", "finite"]),
+        ("[integration]\nrelative_error = nan", ["integration.relative_error", "finite"]),
+        ("[process]\nsqrt_s = nan", ["process.sqrt_s", "finite"]),
+        ("[parametric.detector]\nbtag_efficiency = 1.5", ["parametric.detector", "btag_efficiency", "[0, 1]"]),
+        ("[pythia.detector]\njet_noise = -1.0", ["pythia.detector", "jet_noise"]),
+        ("[parametric.decays]\ncharm_fraction = 2", ["parametric.decays", "charm_fraction"]),
+        ("[parametric]\njet_mass = -0.1", ["parametric", "jet_mass"]),
+        ("[pythia]\nattempts = 0", ["pythia", "attempts"]),
+        ("[pythia]\nmpi = false", ["[pythia]", "no effect", "'parametric'"]),
+        ("[simulation]\nresponse = 'pythia'\n[parametric]\njet_mass = 0.1", ["[parametric]", "no effect", "'pythia'"]),
+        (SAMPLE.replace("'a'", "'training'"), ["sample.0", "'training'"]),
+        (SAMPLE.replace("'a'", "'a.hard'"), ["sample.0", "'a.hard'"]),
         (SAMPLE + SAMPLE, ["names must differ", "'a'"]),
         ("[[sample]]\nname = 'a'\nalpha = 10", ["sample.0", "'events'", "'file'"]),
         ("[[sample]]\nname = 'a b/c'\nalpha = 10\nevents = 5", ["sample.0.name"]),
@@ -73,6 +91,28 @@ def test_wrong_keys_are_named(text: str, named: list[str], tmp_path: Path) -> No
     with pytest.raises(ConfigError) as caught:
         load(path)
     assert [word for word in [str(path), *named] if word not in str(caught.value)] == []
+
+
+def test_angles_are_in_degrees() -> None:
+    """The code's own radians come first in the stage that generates events."""
+    assert parse(tomllib.loads(SAMPLE.replace("10", "-180.0"))).sample[0].alpha == -180.0
+    with pytest.raises(ConfigError, match=r"sample\.0\.alpha"):
+        parse(tomllib.loads(SAMPLE.replace("10", "180.5")))
+
+
+def test_a_whole_number_may_stand_for_a_real_one() -> None:
+    assert parse({"process": {"sqrt_s": 14_000}}).process.sqrt_s == 14_000.0
+
+
+def test_what_a_configuration_says_is_a_configuration() -> None:
+    """Every class and type survives the way there and back, paths and tuples too."""
+    text = (
+        SAMPLE
+        + "[[sample]]\nname = 'b'\nfile = 'b.lhe'\n[simulation]\nresponse = 'pythia'\n[pythia]\nextra = ['Tune:pp = 14']"
+    )
+    config = parse(tomllib.loads(text))
+    assert parse(config.model_dump()) == config
+    assert config.pythia.extra == ("Tune:pp = 14",)
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:

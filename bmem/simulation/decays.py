@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bmem.kinematics import boost, mass
+from bmem.simulation.checks import check_numbers
 
 LIGHT, CHARM, BOTTOM = 0, 4, 5
 """Flavours of partons and jets; LIGHT stands for gluons and u, d, s quarks."""
@@ -26,6 +27,9 @@ class DecaySettings:
     """Mass of the bottom quark in GeV."""
     charm_fraction: float = 0.5
     """Share of the hadronic W decays with a charm quark: W → cs̄ against W → ud̄."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, shares=("charm_fraction",))
 
 
 def decay(parent: Tensor, masses: tuple[Tensor | float, Tensor | float], rng: torch.Generator) -> tuple[Tensor, Tensor]:

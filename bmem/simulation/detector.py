@@ -14,7 +14,19 @@ from torch import Tensor
 
 from bmem import kinematics
 from bmem.events.record import JET_FEATURES, PHOTON_FEATURES, Objects, RecoEvents
+from bmem.simulation.checks import check_numbers
 from bmem.simulation.decays import BOTTOM, CHARM
+
+_SHARES = (
+    "photon_efficiency",
+    "isolation_fraction",
+    "isolation_efficiency",
+    "jet_efficiency",
+    "btag_efficiency",
+    "charm_mistag",
+    "light_mistag",
+)
+"""Settings that are probabilities or fractions."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,9 @@ class DetectorSettings:
     """with this one if they hold a charm quark,"""
     light_mistag: float = 0.01
     """and with this one otherwise."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self, _SHARES)
 
 
 def detect(truth: TruthEvents, settings: DetectorSettings, rng: torch.Generator) -> RecoEvents:

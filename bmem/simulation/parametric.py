@@ -10,6 +10,7 @@ from torch import Tensor
 from bmem import kinematics
 from bmem.events.record import HardEvents, RecoEvents
 from bmem.process.phase_space import PhaseSpace
+from bmem.simulation.checks import check_numbers
 from bmem.simulation.contract import THJ_PHASE_SPACE
 from bmem.simulation.decays import LIGHT, DecaySettings, higgs_decay, top_decay
 from bmem.simulation.detector import DetectorSettings, TruthEvents, detect, merge_close
@@ -23,6 +24,9 @@ class ParametricSettings:
     detector: DetectorSettings = field(default_factory=DetectorSettings)
     jet_mass: float = 0.15
     """Mean of m/pT of the jet that a parton makes, as Pythia has it; m is Rayleigh, on top of the parton's own mass."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
 
 
 @dataclass(frozen=True)

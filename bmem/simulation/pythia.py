@@ -21,6 +21,7 @@ from bmem.errors import ConfigError, InputError
 from bmem.events.lhe import LHERecord, write_lhe
 from bmem.events.record import HardEvents
 from bmem.process.phase_space import PhaseSpace
+from bmem.simulation.checks import check_numbers
 from bmem.simulation.contract import THJ_PHASE_SPACE, SimulatedEvents
 from bmem.simulation.detector import DetectorSettings, TruthEvents, detect
 from bmem.simulation.particles import truth_events
@@ -47,6 +48,11 @@ class PythiaSettings:
     """Width of the W boson."""
     extra: tuple[str, ...] = ()
     """Further Pythia settings, like "Tune:pp = 14"; they come last and so overrule the others."""
+
+    def __post_init__(self) -> None:
+        check_numbers(self)
+        if self.attempts < 1:
+            raise ConfigError(f"PythiaSettings: attempts = {self.attempts} must be at least 1")
 
     def lines(self, lhe: Path, seed: int) -> list[str]:
         """The settings in Pythia's own words; the masses of t and H are those of the LHE file."""
