@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,8 +34,18 @@ def _start(names: list[str], config: Path, out: Path, resume: bool) -> None:
     if not resume:
         for name in names:
             run.refuse_earlier(name)
+    _compare(run, names[-1])
     _remember(settings, out)
     _stages(run, names)
+
+
+def _compare(run: Run, last: str) -> None:
+    """Hold what the stages up to ``last`` have left against the configuration, before anything is computed or written."""
+    checking = replace(run, checking=True)
+    for name in takewhile(lambda name: name != "report", STAGES):
+        STAGES[name](checking)
+        if name == last:
+            break
 
 
 def _remember(config: Config, out: Path) -> None:

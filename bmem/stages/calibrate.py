@@ -12,7 +12,6 @@ import numpy as np
 from bmem import artifacts
 from bmem.calibration.score import ScoreSummary, information_kept, score_test
 from bmem.calibration.subsamples import SubsampleFits, disjoint_subsamples, fit_subsamples
-from bmem.errors import InputError
 from bmem.inference.objective import MarginalLikelihood, unusable_events
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
@@ -60,13 +59,15 @@ def calibrate_all(run: Run) -> None:
     """Calibrate every sample whose truth is known and that has no calibration yet."""
     for sample in run.config.sample:
         name = sample.name
-        events = Coefficients.load(run.coefficients(name)).n_events
-        if not artifacts.exists(run.hard_coefficients(name)):
-            run.say(f"  {name}: the truth is not known, no calibration")
-            continue
-        settings = {"calibration": plain(run.config.calibration), "seed": run.config.seed}
+        luminosity = run.config.fit.luminosity
+        settings = {"calibration": plain(run.config.calibration), "luminosity": luminosity, "seed": run.config.seed}
         parents = {"coefficients": run.coefficients(name), "yardstick": run.hard_coefficients(name)}
         if run.done(run.calibration(name), KIND, settings, parents):
+            continue
+        events = Coefficients.load(run.coefficients(name)).n_events
+        truth = true_alpha(run, name)
+        if truth is None:
+            run.say(f"  {name}: the truth is not known, no calibration")
             continue
         size = run.config.calibration.size
         if events < 3 * size:
@@ -75,15 +76,14 @@ def calibrate_all(run: Run) -> None:
                 "events, or lower calibration.size[/]"
             )
             continue
-        result = _calibrate(run, name)
+        result = _calibrate(run, name, truth)
         run.save_json(run.calibration(name), KIND, result.to_dict(), settings, parents)
         run.say(f"  {name}: {summary(result)}")
 
 
-def _calibrate(run: Run, name: str) -> SampleCalibration:
+def _calibrate(run: Run, name: str, truth: float) -> SampleCalibration:
     reco, hard = Coefficients.load(run.coefficients(name)), Coefficients.load(run.hard_coefficients(name))
-    basis, truth = MorphingBasis.of(run.process), true_alpha(run, name)
-    section = run.config.calibration
+    basis, section = MorphingBasis.of(run.process), run.config.calibration
     rows = disjoint_subsamples(reco.n_events, section.size, numpy_generator(run.config.seed, "subsamples", name))
     rows = rows[: section.subsamples]
 
@@ -99,11 +99,11 @@ def _calibrate(run: Run, name: str) -> SampleCalibration:
     )
 
 
-def true_alpha(run: Run, name: str) -> float:
-    """The α in radians at which the events of a sample were made."""
+def true_alpha(run: Run, name: str) -> float | None:
+    """The α in radians at which the events of a sample were made; None if it is not known or not the same for all."""
     _, hard = load_sample(run, name)
-    if hard is None:
-        raise InputError(f"sample {name!r}: its true α is not known")
+    if hard is None or len(hard) == 0 or (hard.theta != hard.theta[0]).any():
+        return None
     return float(hard.theta[0, 0])
 
 

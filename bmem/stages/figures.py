@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,10 @@ from bmem.plotting.style import new_figure, new_panels, save, style
 from bmem.plotting.training import draw_losses
 from bmem.plotting.transfer import draw_transfer
 from bmem.rng import generator
-from bmem.stages.calibrate import LEVELS, SampleCalibration
+from bmem.stages.calibrate import LEVELS, SampleCalibration, true_alpha
+from bmem.stages.fit import KIND as FIT
 from bmem.stages.run import Run
-from bmem.stages.train import NAMES, Networks, Pairs
-from bmem.training.settings import History
+from bmem.stages.train import NAMES, Networks, Pairs, load_history
 
 _SHOWN = {
     "pt_H": Quantity(r"p_{T}^{\gamma\gamma}", "GeV"),
@@ -44,9 +43,8 @@ class Figures:
 
     def likelihood(self, name: str) -> ReportFigure:
         """-2 Δ log L of a sample with its bands and intervals."""
-        fit = json.loads(self.run.fit(name).read_text())
+        fit = self.run.load_json(self.run.fit(name), FIT)
         minima = fit["budget"]["estimate"]["minima"]
-        alpha = self.run.sample(name).alpha
         curve = LikelihoodCurve(
             theta=np.array(fit["theta"]),
             delta=np.array(fit["delta"]),
@@ -54,7 +52,7 @@ class Figures:
             minima=np.array([m["theta"][0] for m in minima]),
             minimum_values=np.array([m["delta"] for m in minima]),
             intervals={region["level"]: region["intervals"] for region in fit["intervals"]},
-            truth=None if alpha is None else float(np.radians(alpha)),
+            truth=true_alpha(self.run, name),
         )
         with style():
             figure, axes = new_figure()
@@ -101,7 +99,7 @@ class Figures:
         with style():
             for name in NAMES:
                 figure, axes = new_figure()
-                draw_losses(axes, History(**json.loads(self.run.history(name).read_text())))
+                draw_losses(axes, load_history(self.run, name))
                 shown.append(self._saved(figure, f"training_{name}", f"Loss of the {name} during training."))
         return shown
 

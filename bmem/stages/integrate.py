@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,30 +26,50 @@ from bmem.stages.train import NAMES, Networks
 
 def integrate_all(run: Run) -> None:
     """Integrate every sample that has no coefficients yet."""
+    fiducial_done = run.done(run.fiducial, cross_section.KIND, *_fiducial_origin(run))
+    names = [sample.name for sample in run.config.sample]
+    missing = [n for n in names if not run.done(run.coefficients(n), coefficients.KIND, *_origin(run, n))]
+    if fiducial_done and not missing:
+        return
     networks = Networks.load(run)
-    fiducial = _fiducial(run, networks)
-    for sample in run.config.sample:
-        _sample(run, networks, fiducial, sample.name)
+    if not fiducial_done:
+        _integrate_fiducial(run, networks)
+    fiducial = FiducialCrossSection.load(run.fiducial)
+    for name in missing:
+        _integrate_sample(run, networks, fiducial, name)
 
 
-def _fiducial(run: Run, networks: Networks) -> FiducialCrossSection:
+Origin = tuple[dict[str, Any], dict[str, Path]]
+"""Settings and parents of an artifact."""
+
+
+def _fiducial_origin(run: Run) -> Origin:
     n, resamples = run.config.likelihood.fiducial_events, run.config.integration.resamples
     settings = {"events": n, "resamples": resamples, "process": plain(run.config.process), "seed": run.config.seed}
-    parents = {"acceptance": run.network("acceptance")}
-    if not run.done(run.fiducial, cross_section.KIND, settings, parents):
-        run.say(f"  σ_fid from {n} events")
-        rng = generator(run.config.seed, "fiducial")
-        fiducial_cross_section(run.process, networks.acceptance, n, rng, resamples).save(run.fiducial, settings, parents)
-    return FiducialCrossSection.load(run.fiducial)
+    return settings, {"acceptance": run.network("acceptance")}
 
 
-def _sample(run: Run, networks: Networks, fiducial: FiducialCrossSection, name: str) -> None:
-    config = run.config
-    wanted = max(config.fit.events, config.calibration.subsamples * config.calibration.size)
-    settings = {"integration": plain(config.integration), "events": wanted, "seed": config.seed}
-    parents = {"events": run.events(name), "fiducial": run.fiducial} | {n: run.network(n) for n in NAMES}
-    if run.done(run.coefficients(name), coefficients.KIND, settings, parents):
-        return
+def _origin(run: Run, name: str) -> Origin:
+    decisive = {k: v for k, v in plain(run.config.integration).items() if k not in ("points_per_chunk", "block")}
+    settings = {"integration": decisive, "events": _wanted(run), "seed": run.config.seed}
+    return settings, {"events": run.events(name), "fiducial": run.fiducial} | {n: run.network(n) for n in NAMES}
+
+
+def _wanted(run: Run) -> int:
+    """Events that the fit or the calibration need."""
+    return max(run.config.fit.events, run.config.calibration.subsamples * run.config.calibration.size)
+
+
+def _integrate_fiducial(run: Run, networks: Networks) -> None:
+    n, resamples = run.config.likelihood.fiducial_events, run.config.integration.resamples
+    run.say(f"  σ_fid from {n} events")
+    rng = generator(run.config.seed, "fiducial")
+    result = fiducial_cross_section(run.process, networks.acceptance, n, rng, resamples)
+    result.save(run.fiducial, *_fiducial_origin(run))
+
+
+def _integrate_sample(run: Run, networks: Networks, fiducial: FiducialCrossSection, name: str) -> None:
+    wanted, origin = _wanted(run), _origin(run, name)
     reco, hard = load_sample(run, name)
     if len(reco) == 0:
         raise InputError(f"sample {name!r}: no event passes the selection; give more events or loosen the selection")
@@ -70,8 +91,9 @@ def _sample(run: Run, networks: Networks, fiducial: FiducialCrossSection, name: 
         with torch.no_grad():
             efficiency = networks.acceptance("probability", x_hard)[0]
         known = yardstick(run.process, x_hard, efficiency, fiducial.values[0])
-        known.save(run.hard_coefficients(name), settings, parents)
-    result.save(run.coefficients(name), settings, parents)
+        known.save(run.hard_coefficients(name), *origin)
+    result.save(run.coefficients(name), *origin)
+    run.forget("integrate", name)
     _describe(run, name, result)
 
 

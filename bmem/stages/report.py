@@ -16,11 +16,11 @@ from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.networks.classifier import reliability
 from bmem.plotting.integration import worst_events
 from bmem.plotting.report import Headline, Report, Section, Table, write_report
-from bmem.stages.calibrate import SampleCalibration
+from bmem.stages.calibrate import SampleCalibration, true_alpha
 from bmem.stages.figures import Figures
+from bmem.stages.fit import KIND as FIT
 from bmem.stages.run import Run
-from bmem.stages.train import NAMES, Networks, Pairs
-from bmem.training.settings import History
+from bmem.stages.train import NAMES, Networks, Pairs, load_history
 
 _CALIBRATION = (
     "Disjoint subsamples of known α, fitted like data. The likelihood has minima near α and -α; estimates are folded "
@@ -58,7 +58,7 @@ def report(run: Run) -> None:
 
 
 def _headline(run: Run, name: str) -> Headline:
-    fit = json.loads(run.fit(name).read_text())
+    fit = run.load_json(run.fit(name), FIT)
     table = fit["budget"]
     best = np.degrees(table["estimate"]["minima"][0]["theta"][0])
     errors = {"statistical": table["statistical"][0], "integration": table["integration_linear"][0]}
@@ -68,8 +68,8 @@ def _headline(run: Run, name: str) -> Headline:
     budget.append(("network", "not evaluated" if table["network"] is None else _degrees(table["network"]["std"][0])))
     regions = zip(fit["intervals"], fit["printed_intervals"], strict=True)
     shown = tuple((f"{100 * region['level']:.1f} %", text) for region, text in regions)
-    alpha = run.sample(name).alpha
-    remark = f"{fit['events']} events" + ("" if alpha is None else f", generated at α = {alpha:g}°")
+    alpha = true_alpha(run, name)
+    remark = f"{fit['events']} events" + ("" if alpha is None else f", generated at α = {np.degrees(alpha):.4g}°")
     return Headline(f"α̂ of {name}", f"{best:.1f}°", shown, tuple(budget), remark)
 
 
@@ -132,7 +132,7 @@ def _worst_table(run: Run, name: str) -> Table:
 def _training_table(run: Run) -> Table:
     rows = []
     for name in NAMES:
-        history = History(**json.loads(run.history(name).read_text()))
+        history = load_history(run, name)
         rows.append((name, len(history.train_loss), history.best_epoch + 1, history.best_loss, sum(history.seconds)))
     return Table("Training", ("network", "epochs", "best epoch", "held-out loss", "seconds"), tuple(rows))
 
@@ -178,7 +178,7 @@ def _warnings(run: Run, name: str) -> list[str]:
     outside = int(coefficients.diagnostics["outside"].sum())
     if outside:
         found.append(f"{name}: {outside} of {n} events lie outside the range of the training events.")
-    fit = json.loads(run.fit(name).read_text())
+    fit = run.load_json(run.fit(name), FIT)
     if fit["excluded"]:
         found.append(f"{name}: events {fit['excluded']} have no usable density and were left out of the fit.")
     return found

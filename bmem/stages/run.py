@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
@@ -28,11 +29,16 @@ FOLDERS = {"simulate": "events", "train": "networks", "integrate": "likelihood",
 
 @dataclass(frozen=True)
 class Run:
-    """A configuration and the folder ``out`` of its artifacts."""
+    """A configuration and the folder ``out`` of its artifacts.
+
+    A run that is ``checking`` takes every artifact for done and computes nothing: stages only compare what there is with the
+    configuration.
+    """
 
     config: Config
     out: Path
     console: Console
+    checking: bool = False
 
     @cached_property
     def process(self) -> THJ:
@@ -91,9 +97,18 @@ class Run:
         text = json.dumps(content, indent=1) + "\n"
 
         def writer(temporary: Path) -> None:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")
 
         artifacts.write(path, kind, writer, settings, parents)
+
+    def load_json(self, path: Path, kind: str) -> dict[str, Any]:
+        """Read what ``save_json`` wrote.
+
+        Raises:
+            ArtifactError: it is missing, foreign, damaged or of a newer format.
+        """
+        artifacts.verify(path, kind)
+        return json.loads(path.read_text(encoding="utf-8"))
 
     def refuse_earlier(self, stage: str) -> None:
         """Make sure that nothing is there of an earlier run of a stage.
@@ -108,30 +123,56 @@ class Run:
                 "out --no-resume to go on from it"
             )
 
+    def forget(self, *names: str) -> None:
+        """Delete the unfinished pieces of what is now finished."""
+        shutil.rmtree(self.cache(*names), ignore_errors=True)
+
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False)
 
     def done(self, path: Path, kind: str, settings: Mapping[str, Any], parents: Mapping[str, Path] | None = None) -> bool:
         """Whether the artifact at ``path`` is there and was made with these settings from these parents.
 
-        What its header tells beyond these settings (the architecture of a network, say) follows from them.
+        What its header tells beyond these settings (the architecture of a network, say) follows from them; parents that are
+        no longer there are not missed.
 
         Raises:
             ArtifactError: it is damaged, or was made differently: it is never overwritten silently.
         """
         if not artifacts.exists(path):
-            return False
+            return self.checking
         header = artifacts.verify(path, kind)
         wanted = json.loads(json.dumps(dict(settings)))
-        changed = [key for key in wanted if key not in header.settings or wanted[key] != header.settings[key]]
-        changed += [n for n, p in (parents or {}).items() if header.parents.get(n) != artifacts.read_header(p).sha256]
+        changed = sorted(line for key in wanted for line in _differences(key, header.settings.get(key), wanted[key]))
         if changed:
             raise ArtifactError(
-                f"{path}: was made with other settings ({', '.join(sorted(changed))}); choose another --out, or delete this "
+                f"{path}: was made with other settings ({'; '.join(changed)}); choose another --out, or delete this "
                 "file and those that follow from it to compute them anew"
             )
-        self.say(f"  {path.relative_to(self.out)} is there")
+        there = {name: parent for name, parent in (parents or {}).items() if artifacts.exists(parent)}
+        replaced = [name for name, p in there.items() if header.parents.get(name) != artifacts.read_header(p).sha256]
+        if replaced:
+            raise ArtifactError(
+                f"{path}: was made from other artifacts ({', '.join(sorted(replaced))}), which have been computed anew "
+                "since; delete this file and those that follow from it"
+            )
+        if not self.checking:
+            self.say(f"  {path.relative_to(self.out)} is there")
         return True
+
+
+def _differences(key: str, there: Any, here: Any) -> Iterator[str]:
+    """One line for each value of the nested dictionary ``here``, under the dotted ``key``, that is another one ``there``."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for name, value in here.items():
+            yield from _differences(f"{key}.{name}", there.get(name), value)
+    elif there != here:
+        yield f"{key}: {_short(there)} there, {_short(here)} here"
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def plain(section: Any) -> Any:

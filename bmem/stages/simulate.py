@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 
 from bmem import artifacts
-from bmem.config import SampleSection
+from bmem.config import TRAINING, VALIDATION, SampleSection
 from bmem.errors import ConfigError, EventFileError, InputError
 from bmem.events import lhe, parquet
 from bmem.events.importing import read_events
@@ -25,8 +26,8 @@ def simulate_all(run: Run) -> None:
     """Make every sample of the configuration (first, so that a wrong file shows at once), then training and validation."""
     for sample in run.config.sample:
         sample_events(run, sample)
-    mixture_pairs(run, "training", run.config.simulation.events)
-    mixture_pairs(run, "validation", run.config.simulation.validation_events)
+    mixture_pairs(run, TRAINING, run.config.simulation.events)
+    mixture_pairs(run, VALIDATION, run.config.simulation.validation_events)
 
 
 def mixture_pairs(run: Run, name: str, events: int) -> None:
@@ -40,16 +41,14 @@ def mixture_pairs(run: Run, name: str, events: int) -> None:
     theta = 2 * math.pi * angles - math.pi
     hard, report = run.process.generate(events, theta, generator(run.config.seed, name, "hard"))
     run.say(f"  {name}: {report}")
-    pairs = _respond(run, hard.repeat(section.repeats), name)
-    parquet.write_pairs(path, pairs, settings)
+    _respond(run, hard.repeat(section.repeats), name, settings)
 
 
 def sample_events(run: Run, sample: SampleSection) -> None:
     """One sample: generated, showered from an LHE file, or observed."""
-    source = {} if sample.file is None else {"file": sample.file.name, "sha256": _checksum(sample)}
-    own = plain(sample) | {"file": source}
-    settings = _response_settings(run) | {"sample": own, "seed": run.config.seed}
     path = run.events(sample.name)
+    own = plain(sample) | {"file": _source(run, sample)}
+    settings = _response_settings(run) | {"sample": own, "seed": run.config.seed}
     if run.done(path, parquet.KIND, settings):
         return
     events = _hard_events(run, sample)
@@ -59,8 +58,7 @@ def sample_events(run: Run, sample: SampleSection) -> None:
         run.say(f"  {sample.name}: {len(observed)} of {len(events)} observed events pass the selection")
         parquet.write_reco(path, observed, settings)
         return
-    pairs = _respond(run, events.repeat(sample.repeats), sample.name)
-    parquet.write_pairs(path, pairs, settings)
+    _respond(run, events.repeat(sample.repeats), sample.name, settings)
 
 
 def load_sample(run: Run, name: str) -> tuple[RecoEvents, HardEvents | None]:
@@ -83,22 +81,46 @@ def _hard_events(run: Run, sample: SampleSection) -> HardEvents | RecoEvents:
         content = run.process.to_hard(content)
     if isinstance(content, PairedEvents):
         raise ConfigError(f"[[sample]] {sample.name}: {sample.file} holds simulated pairs; give hard or observed events")
+    if isinstance(content, RecoEvents) and sample.repeats > 1:
+        raise ConfigError(f"[[sample]] {sample.name}: repeats = {sample.repeats}, but {sample.file} holds observed events")
+    if isinstance(content, HardEvents):
+        _check_hard(sample, content)
     return content if sample.events is None else content[: sample.events]
 
 
-def _checksum(sample: SampleSection) -> str:
-    """Of the file of a sample, so that another file under the same name is noticed.
+def _check_hard(sample: SampleSection, hard: HardEvents) -> None:
+    """A fit takes every event once, so weights would be lost; rare ones above 1 are what unweighting leaves.
+
+    Raises:
+        EventFileError: the events are weighted.
+    """
+    effective = float(hard.weight.sum() ** 2 / hard.weight.square().sum()) / len(hard)
+    if (hard.weight <= 0).any() or effective < 0.99:
+        raise EventFileError(
+            f"{sample.file}: its events are weighted (effectively {100 * effective:.0f} % of them, smallest weight "
+            f"{float(hard.weight.min()):.3g} of the mean); give unweighted events"
+        )
+
+
+def _source(run: Run, sample: SampleSection) -> dict[str, str | None]:
+    """Name and checksum of the file of a sample, so that another file under the same name is noticed.
+
+    The file is no longer needed once its events have been read.
 
     Raises:
         EventFileError: there is no such file.
     """
-    if sample.file is None or not sample.file.is_file():
+    if sample.file is None:
+        return {"file": None, "sha256": None}
+    if sample.file.is_file():
+        return {"file": sample.file.name, "sha256": artifacts.checksum(sample.file)}
+    if not artifacts.exists(run.events(sample.name)):
         raise EventFileError(f"{sample.file}: there is no such file; correct 'file' of [[sample]] {sample.name!r}")
-    return artifacts.checksum(sample.file)
+    return {"file": sample.file.name}
 
 
-def _respond(run: Run, hard: HardEvents, name: str) -> PairedEvents:
-    """Responses in blocks; those of Pythia are kept until all are there, so that a killed run goes on."""
+def _respond(run: Run, hard: HardEvents, name: str, settings: Mapping[str, object]) -> None:
+    """Write the responses; those of Pythia are kept in blocks until all are there, so that a killed run goes on."""
     response, schedule = _response(run), Schedule()
     if run.config.simulation.response == "pythia":
         schedule = Schedule(workers=run.config.simulation.workers, cache=run.cache("simulate", name))
@@ -107,7 +129,8 @@ def _respond(run: Run, hard: HardEvents, name: str) -> PairedEvents:
         pairs = simulate(hard, response, selection, run.seed("response", name), schedule=schedule, progress=progress)
     accepted = int(pairs.accepted.sum())
     run.say(f"  {name}: {accepted} of {len(pairs)} events accepted ({100 * accepted / len(pairs):.1f} %)")
-    return pairs
+    parquet.write_pairs(run.events(name), pairs, settings)
+    run.forget("simulate", name)
 
 
 def _response(run: Run) -> Response:

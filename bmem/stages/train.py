@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
 from bmem.artifacts import write_json
+from bmem.errors import ArtifactError
 from bmem.events import parquet
 from bmem.events.reconstruction import Reconstruction
 from bmem.likelihood.acceptance import AcceptanceNetwork
@@ -18,7 +20,7 @@ from bmem.replicas import PointEstimate, Replicas
 from bmem.replicas.storage import KIND
 from bmem.rng import generator
 from bmem.stages.run import Run, plain
-from bmem.training.settings import TrainingSettings
+from bmem.training.settings import History, TrainingSettings
 
 NAMES = ("transfer", "acceptance", "proposal")
 
@@ -74,6 +76,19 @@ def build(run: Run, name: str) -> Any:
         return ResidualDensity(ThjHard(), config.proposal.network, config.proposal.defensive)
     section = config.acceptance
     return AcceptanceNetwork(reco, MLPClassifier(reco.n_features, section.hidden, section.layers))
+
+
+def load_history(run: Run, name: str) -> History:
+    """How the training of a network went.
+
+    Raises:
+        ArtifactError: the file is missing or damaged.
+    """
+    path = run.history(name)
+    try:
+        return History(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise ArtifactError(f"{path}: no readable history ({error}); delete {run.network(name)} and train again") from error
 
 
 def train_all(run: Run) -> None:

@@ -2,70 +2,23 @@
 
 from __future__ import annotations
 
-import io
-import tomllib
-from collections.abc import Mapping
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from rich.console import Console
+from tiny_runs import EARLY, LHE, quiet, said, settings
 
 from bmem import artifacts
-from bmem.config import Config, parse
-from bmem.errors import ArtifactError, EventFileError
+from bmem.config import parse
+from bmem.errors import ArtifactError
 from bmem.events import parquet
-from bmem.process import THJ
-from bmem.rng import generator
-from bmem.simulation.parametric import ParametricResponse
+from bmem.replicas import Replicas
 from bmem.stages import STAGES, Run
 from bmem.stages.calibrate import SampleCalibration, calibrate_all, true_alpha
-
-HERE = Path(__file__).parent
-LHE = HERE.parent / "data" / "thj_alpha0_200.lhe.gz"
-EARLY = [name for name in STAGES if name != "report"]
-
-
-def settings(folder: Path, **changes: Mapping[str, Any]) -> Config:
-    """The tiny configuration with the two samples; ``changes`` are merged into its sections."""
-    content = tomllib.loads((HERE / "tiny.toml").read_text(encoding="utf-8"))
-    content["sample"] = [
-        {"name": "lhe", "file": str(LHE), "repeats": 3},
-        {"name": "observed", "file": str(folder / "observed.parquet")},
-    ]
-    for section, values in changes.items():
-        content[section] = {**content.get(section, {}), **values}
-    return parse(content)
-
-
-def quiet(config: Config, out: Path) -> Run:
-    return Run(config, out, Console(file=io.StringIO(), soft_wrap=True))
-
-
-def said(run: Run) -> str:
-    assert isinstance(run.console.file, io.StringIO)
-    return run.console.file.getvalue()
-
-
-def write_observed(path: Path) -> None:
-    """300 reconstructed events of α = 0 without their truth, before any selection."""
-    hard = THJ().sample(300, torch.zeros(1, dtype=torch.float64), generator(5, "hard"))
-    parquet.write_reco(path, ParametricResponse()(hard, generator(5, "response")))
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """A run through all stages; figures only in the format that the page shows, to save time."""
-    folder = tmp_path_factory.mktemp("run")
-    write_observed(folder / "observed.parquet")
-    run = quiet(settings(folder), folder / "out")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bmem.plotting.style.FORMATS", ("png",))
-        for stage in STAGES.values():
-            stage(run)
-    return run
+from bmem.stages.train import build
 
 
 def test_every_artifact_is_there(finished: Run) -> None:
@@ -95,13 +48,25 @@ def test_a_second_call_computes_nothing(finished: Run) -> None:
 @pytest.mark.parametrize(
     ("stage", "changes", "named"),
     [
-        ("simulate", {"selection": {"jet_pt": 30.0}}, "selection"),
-        ("simulate", {"simulation": {"events": 2400}}, r"training\.parquet.*events"),
-        ("train", {"proposal": {"defensive": 0.1}}, r"proposal\.safetensors.*\(proposal\)"),
-        ("integrate", {"integration": {"pilot": 32}}, r"\.nc.*\(integration\)"),
-        ("integrate", {"likelihood": {"fiducial_events": 2100}}, r"fiducial\.npz.*\(events\)"),
-        ("fit", {"fit": {"luminosity": 1.0}}, r"fit/lhe\.json.*\(fit\)"),
-        ("calibrate", {"calibration": {"size": 16}}, r"calibration/lhe\.json.*\(calibration\)"),
+        ("simulate", {"selection": {"jet_pt": 30.0}}, r"selection\.jet_pt: 25\.0 there, 30\.0 here"),
+        (
+            "simulate",
+            {"parametric": {"detector": {"jet_angle": 0.1}}},
+            r"detector\.jet_angle: 0\.03 there, 0\.1 here",
+        ),
+        ("simulate", {"simulation": {"response": "pythia"}}, r"pythia: nothing there, \{.* here"),
+        ("simulate", {"simulation": {"events": 2400}}, r"training\.parquet.*events: 2500 there, 2400 here"),
+        (
+            "train",
+            {"proposal": {"defensive": 0.1}},
+            r"proposal\.safetensors.*proposal\.defensive: 0\.02 there",
+        ),
+        ("train", {"transfer": {"training": {"epochs": 3}}}, r"transfer\.safetensors.*transfer\.training\.epochs: 2 there"),
+        ("integrate", {"integration": {"pilot": 32}}, r"\.nc.*\(integration\.pilot: 16 there, 32 here\)"),
+        ("integrate", {"likelihood": {"fiducial_events": 2100}}, r"fiducial\.npz.*\(events: 2000 there, 2100 here\)"),
+        ("fit", {"fit": {"luminosity": 1.0}}, r"fit/lhe\.json.*\(fit\.luminosity: nothing there, 1\.0 here\)"),
+        ("calibrate", {"fit": {"luminosity": 1.0}}, r"calibration/lhe\.json.*\(luminosity: nothing there, 1\.0 here\)"),
+        ("calibrate", {"calibration": {"size": 16}}, r"calibration/lhe\.json.*\(calibration\.size: 15 there, 16 here\)"),
     ],
 )
 def test_changed_settings_are_refused(stage: str, changes: dict[str, Any], named: str, finished: Run) -> None:
@@ -113,7 +78,7 @@ def test_changed_settings_are_refused(stage: str, changes: dict[str, Any], named
 def test_another_seed_is_refused(finished: Run) -> None:
     changed = finished.config.model_copy(update={"seed": 7})
     for name in ("simulate", "train", "integrate"):
-        with pytest.raises(ArtifactError, match=r"other settings \(.*seed\)"):
+        with pytest.raises(ArtifactError, match=r"other settings \(.*seed: 1 there, 7 here"):
             STAGES[name](quiet(changed, finished.out))
 
 
@@ -140,7 +105,8 @@ def test_observed_events_are_measured_but_not_calibrated(finished: Run) -> None:
 def test_too_few_events_for_a_calibration_are_told(finished: Run, tmp_path: Path) -> None:
     """45 events are integrated; the run goes on without the calibration."""
     few = quiet(settings(finished.out.parent, calibration={"size": 16}), tmp_path)
-    (tmp_path / "likelihood").symlink_to(finished.out / "likelihood")
+    for folder in ("events", "likelihood"):
+        (tmp_path / folder).symlink_to(finished.out / folder)
     calibrate_all(few)
     assert "lhe: no calibration: 45 accepted events do not make 3 subsamples of 16" in said(few)
     assert not few.calibration("lhe").exists()
@@ -153,11 +119,55 @@ def test_another_file_under_the_same_name_is_noticed(finished: Run, tmp_path: Pa
     same["sample"][0]["file"] = copy
     STAGES["simulate"](quiet(parse(same), finished.out))
     copy.write_bytes(LHE.read_bytes()[:-1])
-    with pytest.raises(ArtifactError, match=r"lhe\.parquet: was made with other settings \(sample\)"):
+    with pytest.raises(ArtifactError, match=r"lhe\.parquet: was made with other settings \(sample\.file\.sha256: "):
         STAGES["simulate"](quiet(parse(same), finished.out))
 
 
-def test_a_sample_file_that_is_gone_is_named(finished: Run, tmp_path: Path) -> None:
-    content = settings(tmp_path).model_dump()
-    with pytest.raises(EventFileError, match=r"observed\.parquet: there is no such file; correct 'file'.*'observed'"):
-        STAGES["simulate"](quiet(parse(content), finished.out))
+def test_a_sample_file_is_no_longer_needed_once_it_was_read(finished: Run, tmp_path: Path) -> None:
+    gone = settings(tmp_path)
+    assert gone.sample[1].file is not None
+    assert not gone.sample[1].file.exists()
+    before = {path: path.stat().st_mtime_ns for path in finished.out.rglob("*") if path.is_file()}
+    STAGES["simulate"](quiet(gone, finished.out))
+    assert {path: path.stat().st_mtime_ns for path in finished.out.rglob("*") if path.is_file()} == before
+
+
+def test_the_truth_of_the_header_is_in_the_report(finished: Run) -> None:
+    """It used to be shown only where the configuration gave it."""
+    page = (finished.out / "report.html").read_text(encoding="utf-8")
+    assert page.count("generated at α = 0°") == 1
+
+
+def test_nothing_unfinished_is_left(finished: Run) -> None:
+    assert not [path for path in finished.cache().rglob("*") if path.is_file()]
+
+
+def test_memory_settings_may_change(finished: Run) -> None:
+    """They do not change results, and whoever ran out of memory must be able to go on."""
+    run = quiet(settings(finished.out.parent, integration={"points_per_chunk": 64, "block": 10}), finished.out)
+    STAGES["integrate"](run)
+    assert said(run).count("is there") == 3
+
+
+def test_artifacts_made_from_others_are_refused(finished: Run, tmp_path: Path) -> None:
+    """A network is replaced by another: the coefficients that were made with the first one are not taken."""
+    shutil.copytree(finished.out, tmp_path / "out")
+    run = replace(finished, out=tmp_path / "out", console=quiet(finished.config, tmp_path).console)
+    weights = Replicas.load(run.network("transfer"), build(run, "transfer"))
+    header = artifacts.read_header(run.network("transfer"))
+    other = Replicas(weights.module, {name: value + 0 for name, value in weights.weights.items()})
+    next(iter(other.weights.values())).add_(1.0)
+    other.save(run.network("transfer"), header.settings, {"training": run.events("training")})
+    STAGES["train"](run)
+    with pytest.raises(ArtifactError, match=r"\.nc: was made from other artifacts \(transfer\).*delete this file"):
+        STAGES["integrate"](run)
+
+
+def test_checking_compares_and_computes_nothing(finished: Run, tmp_path: Path) -> None:
+    nothing = replace(quiet(finished.config, tmp_path / "out"), checking=True)
+    for name in EARLY:
+        STAGES[name](nothing)
+    assert not (tmp_path / "out").exists()
+    changed = replace(quiet(settings(finished.out.parent, fit={"events": 19}), finished.out), checking=True)
+    with pytest.raises(ArtifactError, match=r"fit/lhe\.json.*fit\.events: 20 there, 19 here"):
+        STAGES["fit"](changed)
