@@ -99,7 +99,7 @@ class Bank:
         return float(1 / np.square(self.weights(theta)).sum())
 
     def draw(self, theta: ArrayLike, shape: tuple[int, ...], rng: np.random.Generator, minimum: float = 0.0) -> IntArray:
-        """Indices [*shape] of events drawn at ``theta`` [P].
+        """Indices, of the given ``shape``, of events drawn at ``theta`` [P].
 
         Raises:
             RangeError: the bank is worth fewer than ``minimum`` events there.
