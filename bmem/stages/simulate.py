@@ -78,7 +78,10 @@ def _hard_events(run: Run, sample: SampleSection) -> HardEvents | RecoEvents:
         return run.process.sample(sample.events or 0, theta, generator(run.config.seed, "sample", sample.name))
     content = read_events(sample.file, alpha=alpha)
     if isinstance(content, lhe.LHERecord):
-        content = run.process.to_hard(content)
+        try:
+            content = run.process.to_hard(content)
+        except InputError as error:
+            raise EventFileError(f"{sample.file}: {error}") from error
     if isinstance(content, PairedEvents):
         raise ConfigError(f"[[sample]] {sample.name}: {sample.file} holds simulated pairs; give hard or observed events")
     if isinstance(content, RecoEvents) and sample.repeats > 1:
