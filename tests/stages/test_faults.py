@@ -275,6 +275,8 @@ def test_full_disk(case: str, finished: Run, call: Call, tmp_path: Path) -> None
     kept = {file: file.read_bytes() for file in before if file.name != "config.json"}
     assert kept == {file: content for file, content in before.items() if file.name != "config.json"}
     assert not [file for file in out.rglob(".*") if file.is_file()]
+    if stage == "report":
+        return  # it is always drawn anew
     assert call(stage, path, "--out", out)[0] == 0
     for name in ("lhe.nc", "lhe.hard.nc", "observed.nc"):
         one, other = (Coefficients.load(folder / "likelihood" / name) for folder in (finished.out, out))

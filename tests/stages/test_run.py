@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from tiny_runs import EARLY, LHE, quiet, said, settings
 
 from bmem import artifacts
 from bmem.config import parse
 from bmem.errors import ArtifactError
 from bmem.events import parquet
+from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.replicas import Replicas
 from bmem.stages import STAGES, Run
 from bmem.stages.calibrate import SampleCalibration, calibrate_all, true_alpha
+from bmem.stages.fit import KIND as FIT
 from bmem.stages.train import build
 
 
@@ -171,3 +174,19 @@ def test_checking_compares_and_computes_nothing(finished: Run, tmp_path: Path) -
     changed = replace(quiet(settings(finished.out.parent, fit={"events": 19}), finished.out), checking=True)
     with pytest.raises(ArtifactError, match=r"fit/lhe\.json.*fit\.events: 20 there, 19 here"):
         STAGES["fit"](changed)
+
+
+def test_luminosity_adds_the_poisson_term_of_the_rate(finished: Run, tmp_path: Path) -> None:
+    """-2 log L with the rate less that without is 2 (L σ_fid(α) - n log σ_fid(α)) up to a constant."""
+    shutil.copytree(finished.out / "likelihood", tmp_path / "likelihood")
+    luminosity = 5000.0
+    run = quiet(settings(finished.out.parent, fit={"luminosity": luminosity}), tmp_path)
+    STAGES["fit"](run)
+    extended, shape = (r.load_json(r.fit("lhe"), FIT) for r in (run, finished))
+    assert extended["theta"] == shape["theta"]
+    theta = torch.tensor(shape["theta"], dtype=torch.float64)[:, None]
+    sigma = run.process.basis(theta).numpy() @ FiducialCrossSection.load(run.fiducial).values[0]
+    expected = 2 * (luminosity * sigma - shape["events"] * np.log(sigma))
+    difference = np.array(extended["delta"]) - np.array(shape["delta"]) - expected
+    np.testing.assert_allclose(difference, difference[0], rtol=0, atol=1e-8)
+    assert np.ptp(expected) > 1
