@@ -57,7 +57,8 @@ def fiducial_cross_section(
     mixture = mixture_coefficients(process)
     with torch.no_grad():
         weights = torch.cat([_weights(process, acceptance, x, mixture) for x in hard.x.split(_CHUNK)], dim=1)
-    weights = weights * hard.weight[:, None]
+    # events above the ceiling of the unweighting carry a weight, which says how often they should have come
+    weights = weights * (hard.weight / hard.weight.mean())[:, None]
     values, covariance = mean_with_covariance(weights[:, None])
     bootstrap = bootstrap_means(weights, resamples, rng).numpy() if resamples else None
     return FiducialCrossSection(values[:, 0].numpy(), covariance[:, 0].numpy(), bootstrap)

@@ -59,17 +59,20 @@ def test_resamples_scatter_by_the_error() -> None:
 
 
 def test_events_above_the_ceiling_keep_their_weight(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sampler that draws half of the events with weight 2 and drops the others gives the same on average."""
+    """A generator that keeps only a third of the events at x_0 > 0, with weight 3: χ²(3), false-alarm rate 2e-5."""
     original = LinearGaussian.sample
 
-    def weighted(self: LinearGaussian, n: int, theta: torch.Tensor, rng: torch.Generator) -> HardEvents:
-        events = original(self, n, theta, rng)
-        return replace(events, weight=2 * (torch.rand(n, generator=rng, dtype=torch.float64) < 0.5).double())
+    def thinned(self: LinearGaussian, n: int, theta: torch.Tensor, rng: torch.Generator) -> HardEvents:
+        events = original(self, 3 * n, theta.repeat(3, 1), rng)
+        right = events.x[:, 0] > 0
+        kept = ~right | (torch.rand(3 * n, generator=rng, dtype=torch.float64) < 1 / 3)
+        return replace(events, weight=1 + 2 * right.double())[kept][:n]
 
-    monkeypatch.setattr(LinearGaussian, "sample", weighted)
+    monkeypatch.setattr(LinearGaussian, "sample", thinned)
     found = fiducial()
-    difference = found.values[0] - NETWORKS[0].fiducial(TOY).numpy()
-    assert stats.chi2(3).sf(difference @ np.linalg.solve(found.covariance[0], difference)) > FALSE_ALARM
+    for values, covariance, network in zip(found.values, found.covariance, NETWORKS, strict=True):
+        difference = values - network.fiducial(TOY).numpy()
+        assert stats.chi2(3).sf(difference @ np.linalg.solve(covariance, difference)) > FALSE_ALARM
 
 
 def test_chunks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
