@@ -1,4 +1,4 @@
-"""Closure on oracles: python run.py [toy] [integrals] [fits] [--out OUT] [--quick].
+"""Closure on oracles: python run.py [toy] [fine] [coarse] [fits_fine] [fits_coarse] [--out OUT] [--quick].
 
 Prints tables and writes them and figures to OUT; see README.md.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -31,8 +33,10 @@ FITTED = IntegrationSettings(pilot=128, min_points=128, max_points=2048, relativ
 POINTS = 4096
 TOY_ANGLES = torch.deg2rad(torch.tensor([[60.0], [120.0]], dtype=torch.float64))
 THJ_ANGLES = torch.deg2rad(torch.tensor([[0.0], [90.0]], dtype=torch.float64))
+RESOLUTIONS = {"fine": FINE, "coarse": COARSE}
 ALIVE = [0, 1, 2, 3, 5]
-TRUTH = 120
+TRUTH = 60
+ELSEWHERE = 120
 DEGREES = math.degrees(1)
 INTEGRALS = (
     "| integrals | number | points | effective | error | mean pull of each I_k | width | log ratio: mean | width | sums |\n"
@@ -133,8 +137,8 @@ def toy(report: Report) -> None:
     report.fits("closed form, the same events", known)
     for size in (100, 1000):
         report.fits("closed form, more events", FitClosure.of(study.process, study.known(x_reco), theta, size, SEED))
-    elsewhere = study.known(study.pairs(len(x_reco), angle(60), "fits elsewhere")[0])
-    report.fits("closed form, at 60°", FitClosure.of(study.process, elsewhere, math.radians(60), 100, SEED))
+    elsewhere = study.known(study.pairs(len(x_reco), angle(ELSEWHERE), "fits elsewhere")[0])
+    report.fits(f"closed form, at {ELSEWHERE}°", FitClosure.of(study.process, elsewhere, math.radians(ELSEWHERE), 100, SEED))
     report.fit_figures("toy_fits", integrated, Quantity(r"\theta", "deg", DEGREES))
     step = (integrated.fits.estimates - known.fits.estimates) / known.fits.errors
     report.say(f"\nθ̂(integrated) - θ̂(closed form) in σ: mean {step.mean():+.4f}, rms {np.sqrt((step**2).mean()):.4f}")
@@ -161,32 +165,29 @@ def _toy_network_error(report: Report, study: ToyStudy, theta: float) -> None:
     report.fits("closed form", FitClosure.of(study.process, study.known(x_reco), theta, 100, SEED))
 
 
-def thj_integrals(report: Report) -> None:
-    """Integrals of tHj against vegas."""
-    report.say("\n### tHj: integrals against vegas (I_k of W², WS, WP, S², P²)\n\n" + INTEGRALS)
-    for label, resolutions in (("fine", FINE), ("coarse", COARSE)):
-        study = ThjStudy(SEED, resolutions=resolutions)
-        x_reco, _ = study.pairs(100 // report.scale, angle(45), "integrals")
-        exact = study.brute_force(x_reco)
-        learned = study.learned(60_000 // report.scale, epochs=12)
-        cases = {
-            "Gaussian": (study.transfer, fixed(POINTS // 8)),
-            "heavy tails": (study.heavy_tailed(20_000), fixed(POINTS)),
-            "learned": (learned, fixed(POINTS)),
-            "learned, adaptive": (learned, ADAPTIVE),
-        }
-        for name, (proposal, settings) in cases.items():
-            integrand = study.integrand(x_reco, proposal)
-            closed = IntegralClosure.of(integrand, settings, exact, THJ_ANGLES, report.runs(16))
-            report.integrals(f"{label}, {name}", closed)
-        report.ratio_figure(f"thj_{label}", closed)
-        sigma = np.sqrt(np.diagonal(exact.covariance, axis1=1, axis2=2))
-        error = np.median(sigma[:, ALIVE] / np.abs(exact.values[:, ALIVE]), 0)
-        ours, theirs = (_estimate(study, v) for v in (study.measured(integrand, ADAPTIVE).values[0], exact.values))
-        report.say(
-            f"| {label}, vegas itself | {len(sigma)} | 200000 | | {_each(100 * error)} % | α̂ of these events: {theirs} "
-            f"(bmem, adaptive: {ours}) | | | | |"
-        )
+def thj_integrals(report: Report, label: str) -> None:
+    """Integrals of tHj against vegas, with the resolutions called ``label``."""
+    report.say(f"\n### tHj, {label} resolution: integrals against vegas (I_k of W², WS, WP, S², P²)\n\n{INTEGRALS}")
+    study = ThjStudy(SEED, resolutions=RESOLUTIONS[label])
+    x_reco, _ = study.pairs(100 // report.scale, angle(45), "integrals")
+    exact = study.brute_force(x_reco)
+    learned = study.learned(60_000 // report.scale, epochs=12)
+    cases = {
+        "Gaussian": (study.transfer, fixed(POINTS // 8)),
+        "heavy tails": (study.heavy_tailed(20_000), fixed(POINTS)),
+        "learned": (learned, fixed(POINTS)),
+        "learned, adaptive": (learned, ADAPTIVE),
+    }
+    for name, (proposal, settings) in cases.items():
+        integrand = study.integrand(x_reco, proposal)
+        closed = IntegralClosure.of(integrand, settings, exact, THJ_ANGLES, report.runs(16))
+        report.integrals(f"{label}, {name}", closed)
+    report.ratio_figure(f"thj_{label}", closed)
+    sigma = np.sqrt(np.diagonal(exact.covariance, axis1=1, axis2=2))
+    error = np.median(sigma[:, ALIVE] / np.abs(exact.values[:, ALIVE]), 0)
+    ours, theirs = (_estimate(study, v) for v in (study.measured(integrand, ADAPTIVE).values[0], exact.values))
+    report.say(f"\nvegas itself, 200 000 evaluations per event: errors of the I_k {_each(100 * error)} % (medians).")
+    report.say(f"α̂ of these {len(sigma)} events: by vegas {theirs}, by bmem (learned, adaptive) {ours}")
 
 
 def _estimate(study: ThjStudy, values: Array) -> str:
@@ -196,32 +197,38 @@ def _estimate(study: ThjStudy, values: Array) -> str:
     return f"{DEGREES * best.theta[0]:.3f} ± {DEGREES * best.error[0]:.2f}°"
 
 
-def thj_fits(report: Report) -> None:
-    """α̂ of subsamples of tHj, beside the yardstick on the same events."""
-    report.say("\n### tHj: α̂ from the integrals, and with x_hard known\n\n" + FITS)
-    for label, study in (("fine", ThjStudy(SEED)), ("coarse, threshold", ThjStudy(SEED, True, COARSE))):
-        proposal = study.learned(60_000 // report.scale, epochs=12) if study.threshold else study.transfer
-        for degrees in (45, 90):
-            x_reco, x_hard = study.pairs(100_000 // report.scale, angle(degrees), f"fits {degrees}")
-            found = {
-                "integrated": study.measured(study.integrand(x_reco, proposal), FITTED),
-                "x_hard known": study.known(x_hard),
-            }
-            for events, size in ((10_000, 100), (len(x_reco), 100), (len(x_reco), 1000)):
-                for name, coefficients in found.items():
-                    part = FitClosure.of(study.process, coefficients.select(slice(events)), degrees / DEGREES, size, SEED)
-                    report.fits(f"{label}, {degrees}°, {name}", part)
-                    if name == "integrated" and events == 10_000:
-                        report.fit_figures(f"thj_{label.split(',')[0]}_{degrees}", part)
+def thj_fits(report: Report, label: str) -> None:
+    """α̂ of subsamples of tHj, beside the yardstick on the same events; the coarse ones pass a soft threshold, too."""
+    report.say(f"\n### tHj, {label} resolution: α̂ from the integrals, and with x_hard known\n\n{FITS}")
+    study = ThjStudy(SEED, label == "coarse", RESOLUTIONS[label])
+    proposal = study.learned(60_000 // report.scale, epochs=12) if study.threshold else study.transfer
+    for degrees in (45, 90):
+        x_reco, x_hard = study.pairs(100_000 // report.scale, angle(degrees), f"fits {degrees}")
+        found = {
+            "integrated": study.measured(study.integrand(x_reco, proposal), FITTED),
+            "x_hard known": study.known(x_hard),
+        }
+        for events, size in ((10_000, 100), (len(x_reco), 100), (len(x_reco), 1000)):
+            for name, coefficients in found.items():
+                part = FitClosure.of(study.process, coefficients.select(slice(events)), degrees / DEGREES, size, SEED)
+                report.fits(f"{degrees}°, {name}", part)
+                if name == "integrated" and events == 10_000:
+                    report.fit_figures(f"thj_{label}_{degrees}", part)
 
 
-PARTS = {"toy": toy, "integrals": thj_integrals, "fits": thj_fits}
+PARTS: dict[str, Callable[[Report], None]] = {
+    "toy": toy,
+    "fine": partial(thj_integrals, label="fine"),
+    "coarse": partial(thj_integrals, label="coarse"),
+    "fits_fine": partial(thj_fits, label="fine"),
+    "fits_coarse": partial(thj_fits, label="coarse"),
+}
 
 
 def main() -> None:
     """Run the parts that are asked for, all by default."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help="toy, integrals or fits (both of tHj); default: all")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"any of {', '.join(PARTS)}; default: all")
     parser.add_argument("--out", type=Path, default=Path("out/closure"))
     parser.add_argument("--quick", action="store_true", help="a tenth of the work")
     arguments = parser.parse_args()

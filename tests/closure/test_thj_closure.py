@@ -4,6 +4,7 @@ Seeded; a mean or width is rejected beyond ``LIMIT`` standard errors, with a pro
 """
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -15,10 +16,11 @@ from scipy import stats
 from thj_closure import ThjStudy, angle
 
 from bmem.calibration.pulls import moments
+from bmem.calibration.score import score_test
 from bmem.integration.importance import IntegrationSettings
+from bmem.likelihood.basis import MorphingBasis
 from bmem.networks.contract import ConditionalDensity
 
-pytest.importorskip("vegas")
 FALSE_ALARM = 2e-5
 LIMIT = stats.norm.isf(FALSE_ALARM / 2)
 THETAS = torch.deg2rad(torch.tensor([[0.0], [90.0]], dtype=torch.float64))
@@ -65,7 +67,7 @@ def test_response_is_normalised_and_sampled_as_it_is_evaluated(resolution: str) 
 
 @pytest.mark.parametrize("name", ["Gaussian", "heavy"])
 def test_a_few_integrals_against_vegas(name: str) -> None:
-    """15 events, 4 integrations each: χ² of all 60 x 5 correlated differences and the pulls of log ratios (3 FALSE_ALARM)."""
+    """15 events, 4 integrations each: χ² of the 60 x 5 correlated differences, pulls of log ratios (3 FALSE_ALARM)."""
     x_reco, exact = by_vegas("coarse", 15, 3_000)
     integrand = study("coarse").integrand(x_reco, proposal("coarse", name))
     found = IntegralClosure.of(integrand, fixed(2048), exact, THETAS, range(4))
@@ -96,22 +98,36 @@ def test_integrals_against_vegas(resolution: str, name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("degrees", [45, 90])
-@pytest.mark.parametrize("threshold", [False, True])
-def test_fits_close(degrees: int, threshold: bool) -> None:
-    """α̂ of subsamples of 100, with 400 of them (a third where a threshold loses events): the mean score of all events is 0
-    (FALSE_ALARM), pull width and coverage agree with those of the same fit with x_hard known.
+def test_fits_close(degrees: int) -> None:
+    """α̂ of 1000 subsamples of 100: pull width 1 within 0.1, whose error is 0.023 (2e-5); mean score 0; coverage not
+    blamed (1 %).
 
-    At 90° the pulls of 100 events are skewed (mean -0.17 with x_hard known, too: the curvature grows towards 180°... 45°),
-    so that neither their mean nor a bias of less than σ/10 is held against the integration; the score is.
+    At 90° the pulls are skewed: the information falls with α, so that an α̂ that came out high has a large error. Their mean
+    is then not 0, and neither is that of the fit with x_hard known; the two agree within LIMIT errors of one of them (which
+    is conservative, they share their events), and the bias of α̂ is below LIMIT errors + σ/10.
     """
-    s = ThjStudy(1, threshold, COARSE if threshold else FINE)
-    x_reco, x_hard = s.pairs(40_000, angle(degrees), f"fits {degrees}")
-    settings = IntegrationSettings(pilot=128, min_points=128, max_points=2048, relative_error=0.05, points_per_chunk=1 << 15)
-    truth = math.radians(degrees)
-    measured = s.measured(s.integrand(x_reco, s.transfer), settings)
+    s, truth = study("fine"), math.radians(degrees)
+    x_reco, x_hard = s.pairs(100_000, angle(degrees), f"fits {degrees}")
+    measured = s.measured(s.integrand(x_reco, s.transfer), fixed(128))
     ours, known = (FitClosure.of(s.process, c, truth, 100, seed=1) for c in (measured, s.known(x_hard)))
     assert min(ours.score.p_value, known.score.p_value) > FALSE_ALARM
     assert ours.fits.coverage().passed
-    assert abs(ours.pulls.bias) < max(LIMIT * ours.pulls.bias_error, 0.1 * ours.pulls.spread)
-    assert abs(ours.pulls.width - 1) < 0.1 + 2 * ours.pulls.width_error
-    assert ours.score.information[0, 0] < known.score.information[0, 0] * 1.05
+    assert abs(ours.pulls.width - 1) < 0.1
+    assert abs(ours.pulls.mean - known.pulls.mean) < LIMIT * ours.pulls.mean_error
+    assert abs(ours.pulls.bias) < LIMIT * ours.pulls.bias_error + 0.1 * ours.pulls.spread
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("degrees", [45, 90])
+def test_fits_close_behind_an_acceptance(degrees: int) -> None:
+    """The same with coarse resolution and an acceptance that loses two events in three: the mean score of 14 000 events is 0
+    (2 FALSE_ALARM) if ε stands where it should in integrand and σ_fid, and without ε it is not."""
+    s = ThjStudy(1, threshold=True, resolutions=COARSE)
+    x_reco, x_hard = s.pairs(40_000, angle(degrees), f"fits {degrees}")
+    settings = IntegrationSettings(pilot=128, min_points=128, max_points=2048, relative_error=0.05, points_per_chunk=1 << 15)
+    measured = s.measured(s.integrand(x_reco, s.transfer), settings)
+    ours, known = (FitClosure.of(s.process, c, math.radians(degrees), 100, seed=1) for c in (measured, s.known(x_hard)))
+    assert min(ours.score.p_value, known.score.p_value) > FALSE_ALARM
+    assert ours.fits.coverage().passed
+    blind = replace(measured, fiducial=study("coarse").fiducial.values)
+    assert score_test(blind, MorphingBasis.of(s.process), [math.radians(degrees)]).p_value < FALSE_ALARM
