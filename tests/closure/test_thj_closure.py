@@ -24,6 +24,7 @@ from bmem.networks.contract import ConditionalDensity
 FALSE_ALARM = 2e-5
 LIMIT = stats.norm.isf(FALSE_ALARM / 2)
 THETAS = torch.deg2rad(torch.tensor([[0.0], [90.0]], dtype=torch.float64))
+FITTED = IntegrationSettings(pilot=128, min_points=128, max_points=2048, relative_error=0.05, points_per_chunk=1 << 15)
 ALIVE = [0, 1, 2, 3, 5]
 RESOLUTIONS = {"fine": FINE, "coarse": COARSE}
 
@@ -43,7 +44,7 @@ def proposal(resolution: str, name: str) -> ConditionalDensity:
     s = study(resolution)
     if name == "Gaussian":
         return s.transfer
-    return s.heavy_tailed(5_000) if name == "heavy" else s.learned(60_000, epochs=6)
+    return s.heavy_tailed(20_000) if name == "heavy" else s.learned(60_000, epochs=12)
 
 
 def assert_standard(pulls: np.ndarray) -> None:
@@ -83,9 +84,13 @@ def test_a_few_integrals_against_vegas(name: str) -> None:
 def test_integrals_against_vegas(resolution: str, name: str) -> None:
     """100 events, 16 integrations each, at 0.5 to 3 % accuracy against vegas at 0.1 %: pulls of I_k and of log-likelihood
     ratios have mean 0 and width 1 within 0.1. Their errors are 0.025 and 0.018: 0.1 is a false alarm with 6e-5 for a mean,
-    3e-8 for a width, for each of six numbers (the I_k of an event are strongly correlated)."""
+    3e-8 for a width, for each of six numbers (the I_k of an event are strongly correlated).
+
+    The mean pull of M points with skewness γ is -γ/(2√M): the Gaussian proposal has γ = 6 for P² at coarse resolution, so
+    that 512 points are too few for 0.1 there (measured: -0.14).
+    """
     x_reco, exact = by_vegas(resolution, 100, 20_000)
-    points = 512 if name == "Gaussian" else 4096
+    points = 512 if (resolution, name) == ("fine", "Gaussian") else 4096
     integrand = study(resolution).integrand(x_reco, proposal(resolution, name))
     found = IntegralClosure.of(integrand, fixed(points), exact, THETAS, range(16))
     assert np.abs(found.closure.mean[ALIVE]).max() < 0.1
@@ -108,7 +113,7 @@ def test_fits_close(degrees: int) -> None:
     """
     s, truth = study("fine"), math.radians(degrees)
     x_reco, x_hard = s.pairs(100_000, angle(degrees), f"fits {degrees}")
-    measured = s.measured(s.integrand(x_reco, s.transfer), fixed(128))
+    measured = s.measured(s.integrand(x_reco, s.transfer), FITTED)
     ours, known = (FitClosure.of(s.process, c, truth, 100, seed=1) for c in (measured, s.known(x_hard)))
     assert min(ours.score.p_value, known.score.p_value) > FALSE_ALARM
     assert ours.fits.coverage().passed
@@ -120,14 +125,16 @@ def test_fits_close(degrees: int) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("degrees", [45, 90])
 def test_fits_close_behind_an_acceptance(degrees: int) -> None:
-    """The same with coarse resolution and an acceptance that loses two events in three: the mean score of 14 000 events is 0
-    (2 FALSE_ALARM) if ε stands where it should in integrand and σ_fid, and without ε it is not."""
+    """The same with coarse resolution and an acceptance that loses a third of the events: the mean score of 27 000 events is
+    0 (2 FALSE_ALARM) if ε stands where it should in integrand and σ_fid. At 90° that has power: without ε in σ_fid the
+    p-value is 5e-12 with x_hard known (at 45° it would be 0.05)."""
     s = ThjStudy(1, threshold=True, resolutions=COARSE)
     x_reco, x_hard = s.pairs(40_000, angle(degrees), f"fits {degrees}")
-    settings = IntegrationSettings(pilot=128, min_points=128, max_points=2048, relative_error=0.05, points_per_chunk=1 << 15)
-    measured = s.measured(s.integrand(x_reco, s.transfer), settings)
+    measured = s.measured(s.integrand(x_reco, s.transfer), FITTED)
     ours, known = (FitClosure.of(s.process, c, math.radians(degrees), 100, seed=1) for c in (measured, s.known(x_hard)))
     assert min(ours.score.p_value, known.score.p_value) > FALSE_ALARM
     assert ours.fits.coverage().passed
+    if degrees == 45:
+        return
     blind = replace(measured, fiducial=study("coarse").fiducial.values)
     assert score_test(blind, MorphingBasis.of(s.process), [math.radians(degrees)]).p_value < FALSE_ALARM
