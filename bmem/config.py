@@ -24,8 +24,10 @@ from bmem.simulation.pythia import PythiaSettings
 from bmem.training.loop import TrainingSettings
 
 Positive = Annotated[int, Field(gt=0)]
-TRAINING, VALIDATION = "training", "validation"
-"""Events that every run simulates, beside its samples; no sample may have such a name."""
+TRAINING, VALIDATION, BANK = "training", "validation", "bank"
+"""Events that a run simulates beside its samples; no sample may have such a name."""
+PERIOD = "period"
+"""The calibration over the whole range of α; no sample may have this name either."""
 
 
 class Section(BaseModel):
@@ -70,7 +72,7 @@ class SampleSection(Section):
     def _has_a_source(self) -> SampleSection:
         if self.file is None and (self.alpha is None or self.events is None):
             raise ValueError("a generated sample needs both 'alpha' and 'events'; a measured one needs 'file'")
-        if self.name in (TRAINING, VALIDATION) or self.name.endswith(".hard"):
+        if self.name in (TRAINING, VALIDATION, BANK, PERIOD) or self.name.endswith(".hard"):
             raise ValueError(f"the name {self.name!r} is that of a file of bmem's own; choose another")
         return self
 
@@ -113,11 +115,31 @@ class FitSection(Section):
     )
 
 
+class BeltSection(Section):
+    """The bank of integrated events, the confidence belt (Feldman and Cousins) and how it treats uncertainties."""
+
+    bank_events: int = Field(
+        0, ge=0, description="hard events, uniform in α, whose accepted ones make the bank of the toys (0: no belt)"
+    )
+    toys: Positive = Field(10_000, description="toys at each true α of the belt")
+    points: int = Field(37, ge=2, description="true α over the closed period, before refinement")
+    replicas: Literal["marginal", "drawn"] = Field(
+        "marginal", description="a toy's likelihood: the mean over the replicas of the networks, or one replica drawn for it"
+    )
+    resample: bool = Field(
+        False, description="give every toy another realisation of the integration errors (needs integration.resamples)"
+    )
+
+
 class CalibrationSection(Section):
-    """Repeated measurements of disjoint subsamples of known α."""
+    """Repeated measurements of known α: disjoint subsamples of the samples, and toys from the bank over the period."""
 
     subsamples: int = Field(20, ge=3, description="number of subsamples, at most")
     size: Positive = Field(100, description="events in each")
+    toys: int = Field(4000, ge=100, description="toys from the bank at each α of the period, where there is a bank")
+    angles: tuple[Annotated[float, Field(ge=0, le=180)], ...] = Field(
+        tuple(range(0, 181, 15)), min_length=1, description="|α| of the period in degrees; half of the toys are made at -α"
+    )
 
 
 class Config(Section):
@@ -136,6 +158,7 @@ class Config(Section):
     integration: IntegrationSettings = IntegrationSettings()
     likelihood: LikelihoodSection = LikelihoodSection()
     fit: FitSection = FitSection()
+    belt: BeltSection = BeltSection()
     calibration: CalibrationSection = CalibrationSection()
 
     @model_validator(mode="after")
@@ -143,6 +166,16 @@ class Config(Section):
         names = [sample.name for sample in self.sample]
         if len(set(names)) < len(names):
             raise ValueError(f"[[sample]] names must differ, got {names}")
+        return self
+
+    @model_validator(mode="after")
+    def _belt_fits_the_likelihood(self) -> Config:
+        if self.belt.bank_events and self.fit.luminosity is not None:
+            raise ValueError(
+                "a belt is of the shape alone, for a fixed number of events: take out fit.luminosity or belt.bank_events"
+            )
+        if self.belt.resample and not self.integration.resamples:
+            raise ValueError("belt.resample needs resamples of the integrals: set integration.resamples, to 20 say")
         return self
 
     @model_validator(mode="after")

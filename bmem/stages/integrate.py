@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ from torch import Tensor
 
 from bmem import artifacts
 from bmem.calibration.yardstick import yardstick
+from bmem.config import BANK
 from bmem.errors import InputError
 from bmem.events.reconstruction import Reconstruction
-from bmem.integration.importance import Checkpoint, EventIntegrals, integrate
+from bmem.integration.importance import Checkpoint, EventIntegrals, IntegrationSettings, integrate
 from bmem.likelihood import coefficients, cross_section
-from bmem.likelihood.coefficients import Coefficients
+from bmem.likelihood.coefficients import Array, Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection, fiducial_cross_section, mixture_coefficients
 from bmem.likelihood.integrand import Integrand
 from bmem.rng import generator
@@ -23,11 +25,14 @@ from bmem.stages.run import Run, plain
 from bmem.stages.simulate import load_sample
 from bmem.stages.train import NAMES, Networks
 
+BANK_RESAMPLES = 20
+"""Resamples of the bank's integrals that are kept at most."""
+
 
 def integrate_all(run: Run) -> None:
     """Integrate every sample that has no coefficients yet."""
     fiducial_done = run.done(run.fiducial, cross_section.KIND, *_fiducial_origin(run))
-    names = [sample.name for sample in run.config.sample]
+    names = [sample.name for sample in run.config.sample] + [BANK] * bool(run.config.belt.bank_events)
     missing = [n for n in names if not run.done(run.coefficients(n), coefficients.KIND, *_origin(run, n))]
     if fiducial_done and not missing:
         return
@@ -50,13 +55,21 @@ def _fiducial_origin(run: Run) -> Origin:
 
 
 def _origin(run: Run, name: str) -> Origin:
-    decisive = {k: v for k, v in plain(run.config.integration).items() if k not in ("points_per_chunk", "block")}
-    settings = {"integration": decisive, "events": _wanted(run), "seed": run.config.seed}
+    decisive = {k: v for k, v in plain(_settings(run, name)).items() if k not in ("points_per_chunk", "block")}
+    settings = {"integration": decisive, "events": _wanted(run, name), "seed": run.config.seed}
     return settings, {"events": run.events(name), "fiducial": run.fiducial} | {n: run.network(n) for n in NAMES}
 
 
-def _wanted(run: Run) -> int:
-    """Events that the fit or the calibration need."""
+def _settings(run: Run, name: str) -> IntegrationSettings:
+    """Those of the configuration; the bank, which is large, keeps few resamples."""
+    settings = run.config.integration
+    return settings if name != BANK else replace(settings, resamples=min(settings.resamples, BANK_RESAMPLES))
+
+
+def _wanted(run: Run, name: str) -> int:
+    """Events that the fit or the calibration need; of the bank all of them."""
+    if name == BANK:
+        return run.config.belt.bank_events
     return max(run.config.fit.events, run.config.calibration.subsamples * run.config.calibration.size)
 
 
@@ -69,7 +82,7 @@ def _integrate_fiducial(run: Run, networks: Networks) -> None:
 
 
 def _integrate_sample(run: Run, networks: Networks, fiducial: FiducialCrossSection, name: str) -> None:
-    wanted, origin = _wanted(run), _origin(run, name)
+    wanted, origin = _wanted(run, name), _origin(run, name)
     reco, hard = load_sample(run, name)
     if len(reco) == 0:
         raise InputError(f"sample {name!r}: no event passes the selection; give more events or loosen the selection")
@@ -84,7 +97,7 @@ def _integrate_sample(run: Run, networks: Networks, fiducial: FiducialCrossSecti
         fiducial_covariance=fiducial.covariance,
         diagnostics=diagnostics,
         bootstrap=integrals.bootstrap,
-        fiducial_bootstrap=None if integrals.bootstrap is None else fiducial.bootstrap,
+        fiducial_bootstrap=_first_resamples(fiducial, integrals),
     )
     if hard is not None:
         x_hard = hard.x[:wanted]
@@ -97,6 +110,13 @@ def _integrate_sample(run: Run, networks: Networks, fiducial: FiducialCrossSecti
     _describe(run, name, result)
 
 
+def _first_resamples(fiducial: FiducialCrossSection, integrals: EventIntegrals) -> Array | None:
+    """As many resamples of σ_k [R, B, K] as there are of the integrals."""
+    if integrals.bootstrap is None or fiducial.bootstrap is None:
+        return None
+    return fiducial.bootstrap[:, : integrals.bootstrap.shape[1]]
+
+
 def _integrate(run: Run, networks: Networks, x_reco: Tensor, name: str) -> EventIntegrals:
     process = run.process
     integrand = Integrand(process, networks.transfer, networks.acceptance, networks.proposal, x_reco)
@@ -107,7 +127,7 @@ def _integrate(run: Run, networks: Networks, x_reco: Tensor, name: str) -> Event
             integrand,
             len(x_reco),
             mixture_coefficients(process),
-            run.config.integration,
+            _settings(run, name),
             run.seed("integrate", name),
             checkpoint=Checkpoint(run.cache("integrate", name), identity),
             progress=progress,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 
 from bmem import artifacts
-from bmem.config import TRAINING, VALIDATION, SampleSection
+from bmem.config import BANK, TRAINING, VALIDATION, SampleSection
 from bmem.errors import ConfigError, EventFileError, InputError
 from bmem.events import lhe, parquet
 from bmem.events.importing import read_events
@@ -23,17 +23,19 @@ from bmem.stages.run import Run, plain
 
 
 def simulate_all(run: Run) -> None:
-    """Make every sample of the configuration (first, so that a wrong file shows at once), then training and validation."""
+    """Make every sample of the configuration (first, so that a wrong file shows at once), then the mixtures."""
     for sample in run.config.sample:
         sample_events(run, sample)
-    mixture_pairs(run, TRAINING, run.config.simulation.events)
-    mixture_pairs(run, VALIDATION, run.config.simulation.validation_events)
+    repeats = run.config.simulation.repeats
+    mixture_pairs(run, TRAINING, run.config.simulation.events, repeats)
+    mixture_pairs(run, VALIDATION, run.config.simulation.validation_events, repeats)
+    if run.config.belt.bank_events:
+        mixture_pairs(run, BANK, run.config.belt.bank_events)
 
 
-def mixture_pairs(run: Run, name: str, events: int) -> None:
-    """Pairs from a mixture uniform in α: to train on, and to validate with."""
-    section = run.config.simulation
-    settings = _response_settings(run) | {"events": events, "repeats": section.repeats, "seed": run.config.seed}
+def mixture_pairs(run: Run, name: str, events: int, repeats: int = 1) -> None:
+    """Pairs from a mixture uniform in α: to train on, to validate with, and to draw toys from."""
+    settings = _response_settings(run) | {"events": events, "repeats": repeats, "seed": run.config.seed}
     path = run.events(name)
     if run.done(path, parquet.KIND, settings):
         return
@@ -41,7 +43,7 @@ def mixture_pairs(run: Run, name: str, events: int) -> None:
     theta = 2 * math.pi * angles - math.pi
     hard, report = run.process.generate(events, theta, generator(run.config.seed, name, "hard"))
     run.say(f"  {name}: {report}")
-    _respond(run, hard.repeat(section.repeats), name, settings)
+    _respond(run, hard.repeat(repeats), name, settings)
 
 
 def sample_events(run: Run, sample: SampleSection) -> None:
