@@ -18,13 +18,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.sparse import csr_array
-from scipy.special import logsumexp
 
 from bmem import artifacts
 from bmem.calibration.bank import Bank
 from bmem.calibration.pulls import short_way
-from bmem.calibration.record import Array, IntArray, JsonRecord
+from bmem.calibration.record import Array, JsonRecord
+from bmem.calibration.toys import AS_INTEGRATED, ToyScan, Treatment, quantile, true_values
 from bmem.errors import ArtifactError, InputError, RangeError
 from bmem.inference.fit import FitResult, fit
 from bmem.inference.intervals import Curve, IntervalSet, regions
@@ -33,8 +32,9 @@ from bmem.process.contract import Parameter
 from bmem.rng import numpy_generator
 
 KIND = "belt"
-_BLOCK = 2000
 _SAME = 1e-6
+_BENT = 4.0
+"""Errors that a critical value must lie off the line through its neighbours for new true values between them."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,9 @@ class BeltSettings:
 
     ``points`` true values over the closed range, the two ends of an angle counted both though they are one; ``toys`` at
     each; confidence ``levels``; ``grid`` points of the scan that finds the minimum of a toy, refined by a parabola;
-    ``reserve`` times n events the bank must be worth at every true value.
+    ``reserve`` times n events the bank must be worth at every true value; the ``treatment`` of replicas and integration
+    errors. Where critical values do not lie on a line with their neighbours, the distance of the true values is halved
+    up to ``halvings`` times.
     """
 
     points: int = 37
@@ -51,10 +53,12 @@ class BeltSettings:
     levels: tuple[float, ...] = (0.683, 0.954)
     grid: int = 180
     reserve: float = 10.0
+    halvings: int = 2
+    treatment: Treatment = AS_INTEGRATED
 
     def __post_init__(self) -> None:
-        if self.points < 2 or self.grid < 8 or self.reserve < 0:
-            raise InputError("belt: at least 2 points, a grid of 8 and a reserve that is not negative are needed")
+        if self.points < 2 or self.grid < 8 or min(self.reserve, self.halvings) < 0:
+            raise InputError("belt: at least 2 points, a grid of 8, and reserve and halvings >= 0 are needed")
         if not self.levels or not all(0 < level < 1 for level in self.levels):
             raise InputError(f"confidence levels lie between 0 and 1, not {self.levels}")
         needed = 10 / (1 - max(self.levels))
@@ -67,7 +71,8 @@ class Belt(JsonRecord):
     """Critical values of t for samples of ``events`` events.
 
     ``critical`` [L, A] at the ``levels`` [L] and true ``values`` [A], with statistical errors ``error`` [L, A] from the
-    ``toys`` at each value; ``effective`` [A] what the bank was worth there. ``name``, ``bounds`` and ``period`` are those of
+    ``toys`` at each value; ``effective`` [A] what the bank was worth there; ``replicas`` and ``resampled`` are the treatment
+    of the toys (see ``bmem.calibration.toys``). ``name``, ``bounds`` and ``period`` are those of
     the parameter, ``basis`` [A, K] and ``fiducial`` [R, K] (pb) those of the process and its networks: a measurement with
     others is refused.
     """
@@ -84,6 +89,8 @@ class Belt(JsonRecord):
     effective: Array
     basis: Array
     fiducial: Array
+    replicas: str
+    resampled: bool
 
     @property
     def parameter(self) -> Parameter:
@@ -161,9 +168,20 @@ class Belt(JsonRecord):
             raise InputError(f"the belt is for {self.events} events, the measurement has {kept}; make a belt for {kept}")
         basis = replicas[0].basis.value(self.values[:, None])
         fiducial = np.stack([replica.fiducial for replica in replicas])
-        for what, own, other in (("basis", self.basis, basis), ("σ_k", self.fiducial, fiducial)):
+        for what, own, other in (("basis", self.basis, basis), ("σ_k", self._own(fiducial), fiducial)):
             if own.shape != other.shape or not np.allclose(own, other, rtol=_SAME, atol=_SAME * np.abs(own).max()):
                 raise InputError(f"the belt was made for another process or other networks: the {what} differ; make it anew")
+
+    def _own(self, fiducial: Array) -> Array:
+        """The σ_k that a measurement with ``fiducial`` [R, K] should have: those of all replicas, or of the nearest one."""
+        if self.replicas == "marginal" or fiducial.shape[1:] != self.fiducial.shape[1:]:
+            return self.fiducial
+        if len(fiducial) > 1:
+            raise InputError(
+                f"in the toys of this belt one replica is drawn, this likelihood is the mean over {len(fiducial)}; give one "
+                "of its replicas, or make a belt with replicas = 'marginal'"
+            )
+        return self.fiducial[[np.abs(self.fiducial - fiducial).sum(axis=1).argmin()]]
 
     def save(
         self, path: Path, settings: Mapping[str, Any] | None = None, parents: Mapping[str, Path] | None = None
@@ -203,14 +221,14 @@ def make_belt(bank: Bank, events: int, seed: int, settings: BeltSettings | None 
     if len(bank.basis.parameters) != 1 or events < 1:
         raise InputError(f"a belt is of one parameter and at least one event, not {bank.basis.parameters} and {events}")
     parameter = bank.basis.parameters[0]
+    column = _Column(ToyScan(bank, settings.grid, settings.treatment), events, seed, settings)
     values = true_values(parameter, settings.points)
-    scan = ToyScan(bank, settings.grid)
-    columns = []
-    for value in values:
-        rng = numpy_generator(seed, "belt", repr(float(value)))
-        t = scan.statistics(float(value), (settings.toys, events), rng, settings.reserve * events)
-        columns.append([quantile(t, level) for level in settings.levels])
-    table = np.array(columns).transpose(2, 1, 0)
+    columns = {float(value): column(float(value)) for value in values}
+    for _ in range(settings.halvings):
+        for value in _between_bends(columns, parameter.period):
+            columns[value] = column(value)
+    values = np.array(sorted(columns))
+    critical, error = np.array([columns[value] for value in values]).transpose(2, 1, 0)
     return Belt(
         name=parameter.name,
         bounds=parameter.bounds,
@@ -219,73 +237,49 @@ def make_belt(bank: Bank, events: int, seed: int, settings: BeltSettings | None 
         toys=settings.toys,
         levels=np.array(settings.levels),
         values=values,
-        critical=table[0],
-        error=table[1],
+        critical=critical,
+        error=error,
         effective=np.array([bank.effective_events([value]) for value in values]),
         basis=bank.basis.value(values[:, None]),
         fiducial=bank.fiducial,
+        replicas=settings.treatment.replicas,
+        resampled=settings.treatment.resampled,
     )
 
 
-def true_values(parameter: Parameter, points: int) -> Array:
-    """``points`` values over the closed range [A]; of an angle without the last one, which is the first."""
-    values = np.linspace(*parameter.bounds, points)
-    return values if parameter.period is None else values[:-1]
+@dataclass(frozen=True)
+class _Column:
+    """The critical values and their errors [L][2] at one true value."""
+
+    scan: ToyScan
+    events: int
+    seed: int
+    settings: BeltSettings
+
+    def __call__(self, value: float) -> list[tuple[float, float]]:
+        rng = numpy_generator(self.seed, "belt", repr(value))
+        shape = (self.settings.toys, self.events)
+        t = self.scan.statistics(value, shape, rng, self.settings.reserve * self.events)
+        return [quantile(t, level) for level in self.settings.levels]
 
 
-class ToyScan:
-    """t of many toys at once: log densities of the bank on a grid, summed over each toy's events by a sparse product."""
-
-    def __init__(self, bank: Bank, grid: int) -> None:
-        self.bank = bank
-        parameter = bank.basis.parameters[0]
-        self.periodic = parameter.period is not None
-        self._log_densities = self._on(true_values(parameter, grid + self.periodic))
-
-    def _on(self, values: Array) -> Array:
-        """[R, N, G]."""
-        replicas = range(len(self.bank.fiducial))
-        return np.stack([self.bank.log_densities(values[:, None], r) for r in replicas])
-
-    def statistics(self, truth: float, shape: tuple[int, int], rng: np.random.Generator, minimum: float = 0.0) -> Array:
-        """t = -2 log L(truth)/L(α̂) of ``shape`` = (toys, events) drawn at ``truth``, [toys].
-
-        Raises:
-            RangeError: the bank is worth fewer than ``minimum`` events at ``truth``.
-        """
-        toys, events = shape
-        logs = np.concatenate([self._log_densities, self._on(np.array([truth]))], axis=2)
-        blocks = [min(_BLOCK, toys - start) for start in range(0, toys, _BLOCK)]
-        drawn = (self.bank.draw([truth], (block, events), rng, minimum) for block in blocks)
-        return np.concatenate([self._statistic(rows, logs) for rows in drawn])
-
-    def _statistic(self, rows: IntArray, logs: Array) -> Array:
-        toys, events = rows.shape
-        starts = np.arange(0, rows.size + 1, events)
-        counts = csr_array((np.ones(rows.size), rows.ravel(), starts), shape=(toys, self.bank.n_events))
-        summed = np.stack([counts @ replica for replica in logs])
-        curves = -2 * (summed[0] if len(summed) == 1 else logsumexp(summed, axis=0) - np.log(len(summed)))
-        return np.maximum(curves[:, -1] - lowest(curves[:, :-1], self.periodic), 0.0)
-
-
-def lowest(curves: Array, periodic: bool) -> Array:
-    """Minimum of every row of ``curves`` [T, G] on an even grid, by the parabola through the lowest point's neighbours."""
-    index = curves.argmin(axis=1)
-    rows, last = np.arange(len(curves)), curves.shape[1] - 1
-    centre = index if periodic else np.clip(index, 1, last - 1)
-    left, middle, right = (curves[rows, (centre + step) % (last + 1)] for step in (-1, 0, 1))
-    curvature = left + right - 2 * middle
-    with np.errstate(divide="ignore", invalid="ignore"):
-        drop = np.where(curvature > 0, np.square(right - left) / (8 * curvature), 0.0)
-    return np.where(centre == index, middle - drop, curves[rows, index])
-
-
-def quantile(t: Array, level: float) -> tuple[float, float]:
-    """The quantile of the toys ``t`` [T] and its error, half the distance of the order statistics one binomial σ away."""
-    ordered, n = np.sort(t), len(t)
-    width = np.sqrt(n * level * (1 - level))
-    low, high = np.clip([int(n * level - width), int(np.ceil(n * level + width))], 0, n - 1)
-    return float(np.quantile(ordered, level)), float(ordered[high] - ordered[low]) / 2
+def _between_bends(columns: Mapping[float, list[tuple[float, float]]], period: float | None) -> list[float]:
+    """The middles of the intervals on both sides of every true value at which the critical values bend significantly."""
+    x = np.array(sorted(columns))
+    table = np.array([columns[value] for value in x])
+    if period is not None:
+        x, table = np.concatenate([x[-1:] - period, x, x[:1] + period]), np.concatenate([table[-1:], table, table[:1]])
+    share = ((x[1:-1] - x[:-2]) / (x[2:] - x[:-2]))[:, None]
+    critical, error = table[..., 0], table[..., 1]
+    bend = critical[1:-1] - share * critical[2:] - (1 - share) * critical[:-2]
+    spread = np.sqrt(error[1:-1] ** 2 + (share * error[2:]) ** 2 + ((1 - share) * error[:-2]) ** 2)
+    bent = np.flatnonzero((np.abs(bend) > _BENT * spread).any(axis=1)) + 1
+    sides = np.unique(np.concatenate([bent - 1, bent]))
+    middles = (x[sides] + x[sides + 1]) / 2
+    if period is not None:
+        low = min(columns)
+        middles = low + np.mod(middles - low, period)
+    return sorted({float(middle) for middle in middles} - set(columns))
 
 
 def _replicas(objective: Objective) -> tuple[NegativeTwoLogLikelihood, ...]:

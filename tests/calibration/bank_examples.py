@@ -12,9 +12,7 @@ from bmem.rng import generator
 
 def exact_coefficients(values: torch.Tensor, process: LinearGaussian) -> Coefficients:
     n, k = values.shape
-    return Coefficients(
-        values.numpy()[None], np.zeros((1, n, k, k)), process.fiducial().numpy()[None], np.zeros((1, k, k))
-    )
+    return Coefficients(values.numpy()[None], np.zeros((1, n, k, k)), process.fiducial().numpy()[None], np.zeros((1, k, k)))
 
 
 def toy_events(process: LinearGaussian, n: int, theta: float, seed: int) -> BankSample:

@@ -9,7 +9,8 @@ from scipy import stats
 
 from bmem.calibration.bank import Bank
 from bmem.calibration.mirror import fold_pieces
-from bmem.calibration.neyman import Belt, BeltSettings, ToyScan, lowest, make_belt, quantile, true_values
+from bmem.calibration.neyman import Belt, BeltSettings, make_belt
+from bmem.calibration.toys import ToyScan, minima, quantile, true_values
 from bmem.errors import ArtifactError, InputError, RangeError
 from bmem.inference.fit import fit
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood
@@ -36,7 +37,7 @@ def fresh_statistics(process: LinearGaussian, angle: float) -> np.ndarray:
     sample = toy_events(process, EVENTS * TRIALS, angle, seed=2)
     curves = Bank.of([sample], MorphingBasis.of(process)).log_densities(np.append(scan(), angle)[:, None])
     curves = -2 * curves.reshape(TRIALS, EVENTS, -1).sum(axis=1)
-    return curves[:, -1] - lowest(curves[:, :-1], periodic=True)
+    return curves[:, -1] - minima(curves[:, :-1], scan(), periodic=True).value
 
 
 def scan() -> np.ndarray:
@@ -98,7 +99,7 @@ def test_critical_values_are_those_of_chi2_for_many_events() -> None:
 
 def test_toys_do_not_depend_on_the_other_values(belt: Belt) -> None:
     bank = toy_bank(TOY, 500, QUARTERS, seed=4)
-    few, many = (make_belt(bank, 10, 5, BeltSettings(points=p, toys=300)) for p in (5, 9))
+    few, many = (make_belt(bank, 10, 5, BeltSettings(points=p, toys=300, halvings=0)) for p in (5, 9))
     np.testing.assert_array_equal(few.critical, many.critical[:, ::2])
 
 
@@ -118,9 +119,15 @@ def test_marginal_likelihood_of_equal_replicas_is_that_of_one() -> None:
 def test_minimum_between_grid_points_is_exact_for_a_parabola() -> None:
     x = np.linspace(0, 1, 11)
     curves = np.stack([3 * (x - 0.432) ** 2 + 1, (x + 0.3) ** 2, np.ones(11)])
-    np.testing.assert_allclose(lowest(curves, periodic=False), [1, 0.09, 1])
+    found = minima(curves, x, periodic=False)
+    np.testing.assert_allclose(found.value, [1, 0.09, 1])
+    np.testing.assert_allclose(found.place, [0.432, 0, 0])
+    np.testing.assert_allclose(found.error, [1 / np.sqrt(3), np.nan, np.nan])
     angle = 2 * np.pi * np.arange(360) / 360
-    np.testing.assert_allclose(lowest(-np.cos(angle[None] - 6.281), periodic=True), -1, atol=1e-8)
+    turned = minima(-np.cos(angle[None] - 6.281), angle, periodic=True)
+    np.testing.assert_allclose(turned.value, -1, atol=1e-8)
+    np.testing.assert_allclose(turned.place, 6.281 - 2 * np.pi, atol=1e-6)
+    np.testing.assert_allclose(turned.error, np.sqrt(2), rtol=1e-4)
 
 
 def test_quantile_error_is_the_spread_of_quantiles() -> None:
