@@ -35,6 +35,11 @@ class Spread:
     std: tuple[float, ...]
     switched: float
 
+    @property
+    def relative_error(self) -> float:
+        """How well ``n`` estimates know their ``std``, relatively, if they scatter like a Gaussian: 1/√(2(n - 1))."""
+        return float((2 * (self.n - 1)) ** -0.5)
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -43,7 +48,8 @@ class Budget:
     ``estimate`` is the fit of the marginal likelihood, whose own curvature error mixes statistics and networks; the sources
     alone are: ``statistical`` from the curvature in each replica, averaged in quadrature (NaN where there is none: use
     intervals); ``integration_linear`` from the Monte Carlo covariance of the integrals and of σ_k by linear propagation,
-    averaged likewise; ``integration`` the spread over bootstrap resamples, None if none were kept; ``network`` the spread
+    averaged likewise; ``integration`` the spread over bootstrap resamples of which each is used in one replica, None if none
+    were kept; ``network`` the spread
     over replicas, None with a single one (not evaluated).
     """
 
@@ -111,10 +117,16 @@ def budget(
     )
 
 
-def spread(fits: Sequence[FitResult], centre: Array) -> Spread:
-    """The spread of at least two fits around ``centre`` [P], each by its minimum nearest to it."""
-    followed = [result.nearest(centre) for result in fits]
-    deviations = difference(np.array([m.theta for m in followed]), centre, fits[0].parameters)
+def estimates_needed(accuracy: float) -> int:
+    """Replicas, or resamples, from which on a ``Spread`` knows its standard deviation to a relative ``accuracy``."""
+    return int(np.ceil(1 + 1 / (2 * accuracy**2)))
+
+
+def spread(fits: Sequence[FitResult], centres: ArrayLike) -> Spread:
+    """The spread of n >= 2 fits around ``centres`` [P] or [n, P], each by its minimum nearest to its centre."""
+    around = np.broadcast_to(np.asarray(centres, np.float64), (len(fits), len(fits[0].parameters)))
+    followed = [result.nearest(centre) for result, centre in zip(fits, around, strict=True)]
+    deviations = difference(np.array([m.theta for m in followed]), around, fits[0].parameters)
     return Spread(
         n=len(fits),
         mean=tuple(float(d) for d in deviations.mean(0)),
@@ -142,22 +154,23 @@ def linear_covariance(
     return inverse @ of_score @ inverse
 
 
+def resampled(objective: MarginalLikelihood, coefficients: Coefficients, b: int) -> tuple[int, NegativeTwoLogLikelihood]:
+    """The likelihood with resample ``b`` of all integrals, in the replica whose turn it is; and which replica that is.
+
+    Raises:
+        InputError: no resamples were kept.
+    """
+    r = b % len(objective.replicas)
+    sample = coefficients.resample(b)
+    return r, objective.replicas[r].with_integrals(sample.values[r], sample.fiducial[r])
+
+
 def _integration(coefficients: Coefficients, objective: MarginalLikelihood, centres: Sequence[Array]) -> Spread | None:
-    """Spread over resamples, within each replica around its own estimate, averaged over replicas (std in quadrature)."""
-    if coefficients.bootstrap is None or coefficients.fiducial_bootstrap is None:
+    """Spread over resamples, the replicas taking turns, each fit around the estimate of its own replica."""
+    if coefficients.bootstrap is None:
         return None
-    resamples = range(coefficients.bootstrap.shape[1])
-    samples = [coefficients.resample(b) for b in resamples]
-    spreads = [
-        spread([fit(replica.with_integrals(s.values[r], s.fiducial[r])) for s in samples], centres[r])
-        for r, replica in enumerate(objective.replicas)
-    ]
-    return Spread(
-        n=sum(s.n for s in spreads),
-        mean=tuple(float(m) for m in np.mean([s.mean for s in spreads], axis=0)),
-        std=_quadratic_mean([s.std for s in spreads]),
-        switched=float(np.mean([s.switched for s in spreads])),
-    )
+    turns = [resampled(objective, coefficients, b) for b in range(coefficients.bootstrap.shape[1])]
+    return spread([fit(likelihood) for _, likelihood in turns], np.array([centres[r] for r, _ in turns]))
 
 
 def _quadratic_mean(errors: ArrayLike) -> tuple[float, ...]:

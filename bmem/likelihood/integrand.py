@@ -11,6 +11,9 @@ from bmem.networks.contract import ConditionalDensity
 from bmem.process.contract import Process
 from bmem.replicas.contract import Replicas
 
+_SLICE = 4096
+"""Points for which the replicas are evaluated at once: what their networks compute stays in the processor's cache."""
+
 
 @dataclass(frozen=True)
 class Integrand:
@@ -36,9 +39,13 @@ class Integrand:
             x, log_q = self.proposal.from_noise(noise.flatten(0, 1), x_reco)
             s = self.process.components(torch.nan_to_num(x, nan=torch.inf))
             inside = s.abs().sum(-1) > 0
-            kept = x[inside]
-            log_p = self.transfer("log_prob", x_reco[inside], kept)
-            weights = self.acceptance("probability", kept) * torch.exp(log_p - log_q[inside])
-            result = weights.new_zeros(len(weights), *s.shape)
-            result[:, inside] = weights[..., None] * s[inside]
+            slices = zip(*(tensor[inside].split(_SLICE) for tensor in (x_reco, x, log_q)), strict=True)
+            ratio = torch.cat([self._ratio(*rows) for rows in slices], dim=1)
+            result = ratio.new_zeros(len(ratio), *s.shape)
+            result[:, inside] = ratio[..., None] * s[inside]
         return result.unflatten(1, (len(events), points))
+
+    def _ratio(self, x_reco: Tensor, x_hard: Tensor, log_q: Tensor) -> Tensor:
+        """ε(x_hard) p(x_reco | x_hard) / q in all replicas, [R, ...]."""
+        log_p = self.transfer("log_prob", x_reco, x_hard)
+        return self.acceptance("probability", x_hard) * torch.exp(log_p - log_q)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bmem.inference.combine import budget
+from bmem.inference.combine import budget, resampled
 from bmem.inference.intervals import profile_intervals
 from bmem.inference.objective import MarginalLikelihood, scan_grid, unusable_events
 from bmem.likelihood.basis import MorphingBasis
@@ -56,14 +56,13 @@ def _measure(run: Run, coefficients: Coefficients) -> dict[str, Any]:
 
 
 def _curves(coefficients: Coefficients, objective: MarginalLikelihood, grid: np.ndarray) -> np.ndarray:
-    """-2Δ log L of bootstrap resamples (all replicas in turn) on the grid, [B, G]; empty without resamples."""
+    """-2Δ log L of bootstrap resamples (the replicas taking turns) on the grid, [B, G]; empty without resamples."""
     if coefficients.bootstrap is None:
         return np.empty((0, len(grid)))
     curves = []
     for b in range(min(_BAND_CURVES, coefficients.bootstrap.shape[1])):
-        sample = coefficients.resample(b)
-        r = b % len(objective.replicas)
-        values = objective.replicas[r].with_integrals(sample.values[r], sample.fiducial[r]).value(grid)
+        _, likelihood = resampled(objective, coefficients, b)
+        values = likelihood.value(grid)
         curves.append(values - values.min())
     return np.array(curves)
 
@@ -77,4 +76,6 @@ def headline(result: Mapping[str, Any]) -> str:
     errors = f"± {np.degrees(integration):.1f}° (integration)"
     if statistical is not None and np.isfinite(statistical):
         errors = f"± {np.degrees(statistical):.1f}° (statistical) " + errors
+    if table["network"] is not None:
+        errors += f" ± {np.degrees(table['network']['std'][0]):.1f}° (network)"
     return f"α̂ = {estimate:.1f}° {errors}, 68.3 %: {result['printed_intervals'][0]} ({result['events']} events)"

@@ -7,7 +7,7 @@ import pytest
 from likelihood_examples import ANGLE, FALSE_ALARM, RESOLVED, YUKAWA, toy_sample
 from scipy import stats
 
-from bmem.inference.combine import budget, linear_covariance, spread
+from bmem.inference.combine import Spread, budget, estimates_needed, linear_covariance, spread
 from bmem.inference.fit import FitResult, Minimum, fit
 from bmem.inference.objective import NegativeTwoLogLikelihood
 from bmem.likelihood.basis import MorphingBasis
@@ -139,6 +139,24 @@ def test_an_ambiguity_is_no_width():
     assert result.integration.std[0] < 2 * result.integration_linear[0] < 0.1
 
 
+def test_each_resample_is_used_in_one_replica_around_the_estimate_of_that_replica():
+    """Replicas far apart leave the integration error as it is: χ² with 99 degrees of freedom at false-alarm rate 4e-5."""
+    _, result = budget(measured(replicas=4, network=0.3, resamples=100, relative=0.04), BASIS)
+    assert result.integration.n == 100
+    assert result.network.std[0] > 3 * result.integration.std[0]
+    ratio = (result.integration.std[0] / result.integration_linear[0]) ** 2
+    assert stats.chi2.sf(99 * ratio / 1.03**2, 99) > FALSE_ALARM
+    assert stats.chi2.cdf(99 * ratio * 1.03**2, 99) > FALSE_ALARM
+
+
+def test_how_many_estimates_an_error_bar_needs():
+    rng = np.random.default_rng(3)
+    n = estimates_needed(0.1)
+    assert Spread(n, (0.0,), (1.0,), 0.0).relative_error <= 0.1 < Spread(n - 1, (0.0,), (1.0,), 0.0).relative_error
+    stds = rng.normal(size=(20_000, n)).std(axis=1, ddof=1)
+    assert stds.std() == pytest.approx(0.1, rel=0.03)
+
+
 def fits_at(*angles: float) -> list[FitResult]:
     return [FitResult((ANGLE,), (Minimum((a,), 0.0, 0.0, (0.1,), True, False),), 1) for a in angles]
 
@@ -172,4 +190,4 @@ def test_the_budget_is_json():
     content = json.loads(json.dumps(result.to_dict(), allow_nan=False))
     assert FitResult.from_dict(content["estimate"]) == result.estimate
     assert content["network"]["n"] == 2
-    assert content["integration"]["n"] == 6
+    assert content["integration"]["n"] == 3
