@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bmem.calibration.balance import balanced
 from bmem.calibration.record import Array, IntArray
 from bmem.errors import InputError, RangeError
 from bmem.inference.objective import Basis, unusable_events
@@ -39,7 +40,8 @@ class BankSample:
 class Bank:
     """N usable events: ``integrals`` [R, N, K] with ``fiducial`` [R, K], and ``exact`` densities.
 
-    ``exact`` [N, K] are the components s_k(x_hard) divided by q(x_hard), ``exact_fiducial`` [K] their σ_k; ``excluded``
+    ``exact`` [N, K] are the components s_k(x_hard) divided by q(x_hard), ``exact_fiducial`` [K] their σ_k, which should be
+    those of the simulation that made the events, not learned ones, whose error would move the toys along; ``excluded``
     counts the events left out because their density is not positive everywhere. ``bootstrap`` [R, B, N, K] and
     ``fiducial_bootstrap`` [R, B, K] are resamples of the integration points, or None.
     """
@@ -111,10 +113,20 @@ class Bank:
         return len(self.exact)
 
     def weights(self, theta: ArrayLike) -> Array:
-        """Weights [N] that make the bank a sample of ``theta`` [P]; their sum is 1."""
+        """Weights [N] that make the bank a sample of ``theta`` [P]; their sum is 1.
+
+        They are ratios of densities, balanced so that the means of s_k/p are σ_k/σ (see ``bmem.calibration.balance``).
+
+        Raises:
+            RangeError: the bank is too small for that.
+        """
         b = self.basis.value(theta)
-        weights = np.maximum(self.exact @ b, 0.0)
-        return weights / weights.sum()
+        density = self.exact @ b
+        inside = density > 0
+        features, means = self.exact[inside] / density[inside, None], self.exact_fiducial / (b @ self.exact_fiducial)
+        weights = np.zeros(self.n_events)
+        weights[inside] = balanced(density[inside], features, means)
+        return weights
 
     def normalisation(self, theta: ArrayLike) -> tuple[float, float]:
         """Mean of p(x | θ)/q(x) over the bank with its standard error: 1 if the σ_k are right and the bank reaches θ."""

@@ -75,9 +75,23 @@ class PeriodPoint(JsonRecord):
     covered_magnitude: Array
     length: Array
 
-    def mean_error(self, spread: Array) -> float:
-        """Standard error of a mean over all toys of something with this ``spread`` [H], common fluctuation included."""
-        return float(np.mean(spread) * np.sqrt(1 / self.toys + self.events / self.effective.sum()))
+    def bias_error(self) -> float:
+        """Standard error of the mean bias.
+
+        The bank is balanced (see ``bmem.calibration.balance``): its events fluctuate together only as far as the estimates
+        differ from those with x_hard known.
+        """
+        toys, common = np.mean(self.spread) ** 2 / self.toys, np.mean(self.difference) ** 2 * self._share
+        return float(np.sqrt(toys + common))
+
+    def excess_error(self) -> float:
+        """Standard error of the mean bias less that of the yardstick on the same toys."""
+        return float(np.mean(self.difference) * np.sqrt(1 / self.toys + self._share))
+
+    @property
+    def _share(self) -> float:
+        """Events of a toy over effective events of the bank."""
+        return float(self.events / self.effective.sum())
 
 
 class PeriodScan:

@@ -104,11 +104,11 @@ class PeriodCalibration:
 
     def bias(self) -> tuple[Array, Array]:
         """Mean of α̂ - α (away from zero) and its error, [A]."""
-        return self._mean("bias"), np.array([p.mean_error(p.spread) for p in self.points])
+        return self._mean("bias"), np.array([point.bias_error() for point in self.points])
 
     def excess_bias(self) -> tuple[Array, Array]:
         """The bias less that of the yardstick on the same toys, and its error [A]: most of the fluctuation cancels."""
-        error = np.array([p.mean_error(p.difference) for p in self.points])
+        error = np.array([point.excess_error() for point in self.points])
         return self._mean("bias") - self._mean("known_bias"), error
 
     def spread(self, known: bool = False) -> Array:

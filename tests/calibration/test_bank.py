@@ -37,10 +37,17 @@ def test_weights_are_normalised_by_the_cross_section(bank: Bank) -> None:
         assert abs(mean - 1) < stats.norm.isf(FALSE_ALARM / 8) * error
 
 
-def test_a_sample_at_its_own_theta_has_equal_weights() -> None:
-    bank = toy_bank(TOY, 100, (0.7,), seed=3)
-    np.testing.assert_allclose(bank.weights([0.7]), 1 / 100)
-    assert bank.effective_events([0.7]) == pytest.approx(100)
+def test_a_sample_at_its_own_theta_has_nearly_equal_weights() -> None:
+    """They only balance its fluctuation: in two directions by some standard deviations of a mean of 1000 events."""
+    bank = toy_bank(TOY, 1000, (0.7,), seed=3)
+    assert bank.effective_events([0.7]) == pytest.approx(1000, rel=2 * 9 / 1000)
+
+
+def test_weights_reproduce_the_components_cross_sections(bank: Bank) -> None:
+    b = bank.basis.value([2.0])
+    fractions = bank.exact / (bank.exact @ b)[:, None]
+    expected = bank.exact_fiducial / (b @ bank.exact_fiducial)
+    np.testing.assert_allclose(bank.weights([2.0]) @ fractions, expected, rtol=1e-8)
 
 
 def test_draws_follow_the_weights(bank: Bank) -> None:
