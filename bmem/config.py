@@ -19,6 +19,7 @@ from bmem.errors import ConfigError
 from bmem.events.selection import SelectionSettings
 from bmem.integration.importance import IntegrationSettings
 from bmem.networks.coupling import CouplingSettings
+from bmem.replicas import PosteriorSettings
 from bmem.simulation.parametric import ParametricSettings
 from bmem.simulation.pythia import PythiaSettings
 from bmem.training.loop import TrainingSettings
@@ -154,6 +155,7 @@ class Config(Section):
     sample: tuple[SampleSection, ...] = Field((), description="the event samples to measure: one [[sample]] each")
     transfer: DensitySection = DensitySection()
     acceptance: AcceptanceSection = AcceptanceSection()
+    posterior: PosteriorSettings = PosteriorSettings()
     proposal: ProposalSection = ProposalSection()
     integration: IntegrationSettings = IntegrationSettings()
     likelihood: LikelihoodSection = LikelihoodSection()

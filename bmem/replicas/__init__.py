@@ -6,5 +6,15 @@ from bmem.replicas.laplace import Laplace
 from bmem.replicas.low_rank import LowRank
 from bmem.replicas.mean_field import MeanField
 from bmem.replicas.point import PointEstimate
+from bmem.replicas.settings import PosteriorSettings
 
-__all__ = ["Ensemble", "Laplace", "LowRank", "MeanField", "PointEstimate", "Replicas", "WeightPosterior"]
+__all__ = [
+    "Ensemble",
+    "Laplace",
+    "LowRank",
+    "MeanField",
+    "PointEstimate",
+    "PosteriorSettings",
+    "Replicas",
+    "WeightPosterior",
+]

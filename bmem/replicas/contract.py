@@ -18,6 +18,10 @@ from bmem.training.loop import Objective, Progress
 from bmem.training.settings import History, TrainingSettings
 
 
+_ROWS_AT_ONCE = 4096
+"""Rows times replicas evaluated at once: more of them do not fit into the processor's cache, fewer waste calls."""
+
+
 class _Method(nn.Module):
     """Gives any method of a module the name ``forward``, which is what ``functional_call`` calls."""
 
@@ -75,10 +79,11 @@ class Replicas:
             return functional_call(network, named, args, tie_weights=False)
 
         weights = {name: self.weights[name] for name in _own_names(self.module) if name in self.weights}
-        if len(self) == 1:
-            result = single({name: value[0] for name, value in weights.items()})
-            return pytree.tree_map(lambda value: value.unsqueeze(0), result)
-        return vmap(single)(weights)
+        at_once = _ROWS_AT_ONCE // max(1, *(argument.shape[:-1].numel() for argument in args))
+        if len(self) > 1 and at_once > 1:
+            return vmap(single, chunk_size=at_once)(weights)
+        results = [single({name: value[r] for name, value in weights.items()}) for r in range(len(self))]
+        return pytree.tree_map(lambda *values: torch.stack(values), *results)
 
     def save(self, path: Path, settings: Mapping[str, Any] | None = None, parents: Mapping[str, Path] | None = None) -> None:
         """Write the weights as an artifact (safetensors and header) with its provenance.

@@ -102,8 +102,8 @@ def _integrate_sample(run: Run, networks: Networks, fiducial: FiducialCrossSecti
     if hard is not None:
         x_hard = hard.x[:wanted]
         with torch.no_grad():
-            efficiency = networks.acceptance("probability", x_hard)[0]
-        known = yardstick(run.process, x_hard, efficiency, fiducial.values[0])
+            efficiency = networks.acceptance("probability", x_hard).mean(0)
+        known = yardstick(run.process, x_hard, efficiency, fiducial.values.mean(0))
         known.save(run.hard_coefficients(name), *origin)
     result.save(run.coefficients(name), *origin)
     run.forget("integrate", name)

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+import warnings
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from bmem.artifacts import write_json
-from bmem.errors import ArtifactError
+from bmem.errors import ArtifactError, TrustWarning
 from bmem.events import parquet
 from bmem.events.reconstruction import Reconstruction
 from bmem.likelihood.acceptance import AcceptanceNetwork
 from bmem.likelihood.coordinates import ThjHard, ThjReco
 from bmem.likelihood.density import ResidualDensity
 from bmem.networks.classifier import MLPClassifier
-from bmem.replicas import PointEstimate, Replicas
+from bmem.networks.layers import initialise
+from bmem.replicas import PointEstimate, Replicas, WeightPosterior
 from bmem.replicas.storage import KIND
 from bmem.rng import generator
 from bmem.stages.run import Run, plain
 from bmem.training.settings import History, TrainingSettings
 
 NAMES = ("transfer", "acceptance", "proposal")
+BAYESIAN = ("transfer", "acceptance")
+"""Networks with a posterior over their weights; of the proposal no result depends."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ def build(run: Run, name: str) -> Any:
 
 
 def load_history(run: Run, name: str) -> History:
-    """How the training of a network went.
+    """How the training of a network went; ``name`` may be that of a posterior (``posterior_of``).
 
     Raises:
         ArtifactError: the file is missing or damaged.
@@ -91,40 +95,72 @@ def load_history(run: Run, name: str) -> History:
         raise ArtifactError(f"{path}: no readable history ({error}); delete {run.network(name)} and train again") from error
 
 
+def posterior_of(name: str) -> str:
+    """What the posterior over the weights of a network is called."""
+    return f"{name}.posterior"
+
+
 def train_all(run: Run) -> None:
     """Train the networks that are not there yet."""
     data: Pairs | None = None
     for name in NAMES:
         settings = {name: plain(getattr(run.config, name)), "seed": run.config.seed}
-        parents = {"training": run.events("training")}
-        if run.done(run.network(name), KIND, settings, parents):
+        if name in BAYESIAN:
+            settings["posterior"] = plain(run.config.posterior)
+        if run.done(run.network(name), KIND, settings, {"training": run.events("training")}):
             continue
         data = data or Pairs.load(run, "training")
         _train(run, name, data, settings)
 
 
+@dataclass(frozen=True)
+class _Trainee:
+    """A network, how it is trained, and the ``rows`` to train it on."""
+
+    name: str
+    module: Any
+    training: TrainingSettings
+    rows: tuple[Tensor, ...]
+
+
 def _train(run: Run, name: str, data: Pairs, settings: dict[str, Any]) -> None:
-    module = build(run, name)
-    training: TrainingSettings = getattr(run.config, name).training
-    rows = _prepare(module, name, data)
-    posterior = PointEstimate()
-    checkpoint = run.cache("train", f"{name}.safetensors")
-    with run.progress(f"train {name}") as progress:
+    module, section = build(run, name), run.config.posterior
+    trainee = _Trainee(name, module, getattr(run.config, name).training, _prepare(module, name, data))
+    posterior: WeightPosterior = PointEstimate()
+    bayesian = name in BAYESIAN and section.method != "point"
+    suspicions: list[str] = []
+    if section.warm or not bayesian:
+        _fit(run, trainee, posterior, name)
+    if bayesian:
+        posterior = section.make(initialise)
+        trainee = replace(trainee, training=section.training(trainee.training))
+        suspicions = _fit(run, trainee, posterior, posterior_of(name))
+    replicas = posterior.sample(section.drawn if bayesian else 1, generator(run.config.seed, "replicas", name))
+    replicas.save(run.network(name), settings | {"suspicions": suspicions}, {"training": run.events("training")})
+    run.forget("train", name)
+
+
+def _fit(run: Run, trainee: _Trainee, posterior: WeightPosterior, title: str) -> list[str]:
+    """Fit with a progress bar, checkpoints and a history; return what makes the result doubtful, which is also said."""
+    training = trainee.training
+    with run.progress(f"train {title}") as progress, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TrustWarning)
         history = posterior.fit(
-            module,
-            _classify if name == "acceptance" else _maximise_likelihood,
-            rows,
+            trainee.module,
+            _classify if trainee.name == "acceptance" else _maximise_likelihood,
+            trainee.rows,
             training,
-            run.seed("train", name),
-            checkpoint=checkpoint,
+            run.seed("train", title),
+            checkpoint=run.cache("train", trainee.name, f"{title}.safetensors"),
             progress=lambda h: progress(len(h.train_loss), training.epochs),
         )
     epochs = len(history.train_loss)
-    run.say(f"  {name}: best held-out loss {history.best_loss:.4f} in epoch {history.best_epoch + 1} of {epochs}")
-    write_json(run.history(name), asdict(history))
-    replicas = posterior.sample(1, generator(run.config.seed, "replicas", name))
-    replicas.save(run.network(name), settings, {"training": run.events("training")})
-    checkpoint.unlink(missing_ok=True)
+    run.say(f"  {title}: best held-out loss {history.best_loss:.4f} in epoch {history.best_epoch + 1} of {epochs}")
+    write_json(run.history(title), asdict(history))
+    suspicions = [str(warning.message) for warning in caught if issubclass(warning.category, TrustWarning)]
+    for suspicion in suspicions:
+        run.say(f"  [yellow]{title}: {suspicion}[/]")
+    return suspicions
 
 
 def _prepare(module: Any, name: str, data: Pairs) -> tuple[Tensor, ...]:
