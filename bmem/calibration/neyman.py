@@ -11,7 +11,7 @@ t_c too large by n / N_eff on average, relatively; ``BeltSettings.reserve`` boun
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from bmem.process.contract import Parameter
 from bmem.rng import numpy_generator
 
 KIND = "belt"
+Progress = Callable[[int, int], None]
 _SAME = 1e-6
 _BENT = 4.0
 """Errors that a critical value must lie off the line through its neighbours for new true values between them."""
@@ -208,8 +209,10 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def make_belt(bank: Bank, events: int, seed: int, settings: BeltSettings | None = None) -> Belt:
-    """The belt for measurements of ``events`` events; the likelihood of a toy is the mean over the bank's replicas.
+def make_belt(
+    bank: Bank, events: int, seed: int, settings: BeltSettings | None = None, progress: Progress | None = None
+) -> Belt:
+    """The belt for measurements of ``events`` events; ``progress(done, total)`` is called after each true value.
 
     The generator of each true value is its own: a belt with more values keeps the toys of those that it shares.
 
@@ -222,11 +225,14 @@ def make_belt(bank: Bank, events: int, seed: int, settings: BeltSettings | None 
         raise InputError(f"a belt is of one parameter and at least one event, not {bank.basis.parameters} and {events}")
     parameter = bank.basis.parameters[0]
     column = _Column(ToyScan(bank, settings.grid, settings.treatment), events, seed, settings)
-    values = true_values(parameter, settings.points)
-    columns = {float(value): column(float(value)) for value in values}
-    for _ in range(settings.halvings):
-        for value in _between_bends(columns, parameter.period):
+    columns: dict[float, list[tuple[float, float]]] = {}
+    for halving in range(settings.halvings + 1):
+        even = true_values(parameter, settings.points).tolist()
+        new = _between_bends(columns, parameter.period) if halving else even
+        for value in new:
             columns[value] = column(value)
+            if progress is not None:
+                progress(len(columns), len(columns) + len(new) - new.index(value) - 1)
     values = np.array(sorted(columns))
     critical, error = np.array([columns[value] for value in values]).transpose(2, 1, 0)
     return Belt(

@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from bmem.config import BANK
 from bmem.inference.combine import budget, resampled
 from bmem.inference.intervals import profile_intervals
 from bmem.inference.objective import MarginalLikelihood, scan_grid, unusable_events
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
+from bmem.stages.belt import LEVELS, measured_with_belt
 from bmem.stages.run import Run, plain
 
 KIND = "fit"
-LEVELS = (0.683, 0.954)
 _BAND_CURVES = 100
 
 
@@ -24,6 +25,9 @@ def fit_all(run: Run) -> None:
     for sample in run.config.sample:
         settings = {"fit": plain(run.config.fit)}
         parents = {"coefficients": run.coefficients(sample.name)}
+        if run.config.belt.bank_events:
+            settings |= {"belt": plain(run.config.belt)}
+            parents |= {"bank": run.coefficients(BANK)}
         path = run.fit(sample.name)
         if run.done(path, KIND, settings, parents):
             continue
@@ -49,6 +53,7 @@ def _measure(run: Run, coefficients: Coefficients) -> dict[str, Any]:
         "budget": table.to_dict(),
         "intervals": [region.to_dict() for region in regions],
         "printed_intervals": [str(region) for region in regions],
+        "belt": measured_with_belt(run, objective, table.estimate),
         "theta": grid[:, 0].tolist(),
         "delta": (curve - table.estimate.best.value).tolist(),
         "curves": _curves(coefficients, objective, grid).tolist(),
@@ -78,4 +83,6 @@ def headline(result: Mapping[str, Any]) -> str:
         errors = f"± {np.degrees(statistical):.1f}° (statistical) " + errors
     if table["network"] is not None:
         errors += f" ± {np.degrees(table['network']['std'][0]):.1f}° (network)"
-    return f"α̂ = {estimate:.1f}° {errors}, 68.3 %: {result['printed_intervals'][0]} ({result['events']} events)"
+    line = f"α̂ = {estimate:.1f}° {errors}, 68.3 %: {result['printed_intervals'][0]} ({result['events']} events)"
+    belt = result.get("belt") or {}
+    return f"{line}, Feldman-Cousins: {belt['printed_intervals'][0]}" if "intervals" in belt else line

@@ -71,6 +71,10 @@ class Run:
     def fit(self, name: str) -> Path:
         return self.out / "fit" / f"{name}.json"
 
+    def belt(self, events: int) -> Path:
+        """The confidence belt for measurements of ``events`` events."""
+        return self.out / "fit" / "belts" / f"{events}_events.json"
+
     def calibration(self, name: str) -> Path:
         return self.out / "calibration" / f"{name}.json"
 

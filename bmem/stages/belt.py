@@ -1,0 +1,113 @@
+"""The bank of a run and its confidence belts, each made once for a number of events and then used for all data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bmem import artifacts
+from bmem.calibration import neyman
+from bmem.calibration.bank import Bank
+from bmem.calibration.neyman import Belt, BeltSettings, make_belt
+from bmem.calibration.toys import Treatment
+from bmem.calibration.yardstick import simulated_cross_section
+from bmem.config import BANK, TRAINING
+from bmem.errors import RangeError
+from bmem.events import parquet
+from bmem.inference.fit import FitResult, fit
+from bmem.inference.objective import MarginalLikelihood
+from bmem.likelihood.basis import MorphingBasis
+from bmem.likelihood.coefficients import Coefficients
+from bmem.likelihood.cross_section import mixture_coefficients
+from bmem.stages.run import Report, Run, plain
+
+LEVELS = (0.683, 0.954)
+
+
+def load_bank(run: Run) -> Bank:
+    """The integrated events of the bank, with the σ_k that the simulation of the training events counts.
+
+    Raises:
+        ArtifactError: the bank is not there; run the stages simulate and integrate.
+    """
+    observed, exact = Coefficients.load(run.coefficients(BANK)), Coefficients.load(run.hard_coefficients(BANK))
+    sigma, covariance = simulated_cross_section(run.process, parquet.read_pairs(run.events(TRAINING)))
+    exact = replace(exact, fiducial=sigma[None], fiducial_covariance=covariance[None])
+    return Bank.of_mixture(observed, exact, mixture_coefficients(run.process).numpy(), MorphingBasis.of(run.process))
+
+
+def parents(run: Run) -> dict[str, Path]:
+    """The artifacts that a belt follows from."""
+    return {"bank": run.coefficients(BANK), "hard": run.hard_coefficients(BANK), "training": run.events(TRAINING)}
+
+
+def treatment(run: Run) -> Treatment:
+    """How the toys of the run are analysed."""
+    return Treatment(run.config.belt.replicas, run.config.belt.resample)
+
+
+def belt_settings(run: Run, levels: tuple[float, ...]) -> BeltSettings:
+    """Those of the configuration, for these confidence levels."""
+    section = run.config.belt
+    return BeltSettings(section.points, section.toys, levels, treatment=treatment(run))
+
+
+def belt_of(run: Run, events: int) -> Belt:
+    """The belt for ``events`` events: that of the run, or made and kept now.
+
+    Raises:
+        RangeError: the bank is worth too few events for it.
+        ArtifactError: there is one that was made differently.
+    """
+    path = run.belt(events)
+    settings = {"belt": plain(run.config.belt), "events": events, "seed": run.config.seed}
+    if artifacts.exists(path) and run.done(path, neyman.KIND, settings, parents(run)):
+        return Belt.load(path)
+    with run.progress(f"belt for {events} events") as progress:
+        belt = make_belt(load_bank(run), events, run.seed("belt"), belt_settings(run, LEVELS), progress)
+    belt.save(path, settings, parents(run))
+    return belt
+
+
+def measured_with_belt(run: Run, likelihood: MarginalLikelihood, estimate: FitResult) -> dict[str, Any] | None:
+    """The Feldman-Cousins intervals of a measurement as plain values; None without a bank, the reason if it is too small.
+
+    With ``replicas = "drawn"`` the measurement is made with the first replica, which is as good as any.
+    """
+    if not run.config.belt.bank_events:
+        return None
+    try:
+        belt = belt_of(run, likelihood.n_events - len(likelihood.excluded))
+    except RangeError as error:
+        run.say(f"  [yellow]no Feldman-Cousins interval: {error}[/]")
+        return {"refused": str(error)}
+    one = run.config.belt.replicas == "drawn" and len(likelihood.replicas) > 1
+    objective = likelihood.replicas[0] if one else likelihood
+    result = fit(objective) if one else estimate
+    regions = [belt.interval(objective, level, result) for level in LEVELS]
+    return {
+        "intervals": [region.to_dict() for region in regions],
+        "printed_intervals": [str(region) for region in regions],
+        "effective_events": float(np.min(belt.effective)),
+    }
+
+
+def kept_belt(run: Run, path: Path, belt_for: tuple[Bank, int, str], levels: tuple[float, ...], progress: Report) -> Belt:
+    """The belt at ``path`` if it is that of this bank, number of events and purpose, else made and written."""
+    bank, events, purpose = belt_for
+    header = {name: artifacts.read_header(parent).sha256 for name, parent in parents(run).items()}
+    wanted = {
+        "belt": plain(run.config.belt),
+        "events": events,
+        "seed": run.config.seed,
+        "levels": list(levels),
+        "of": header,
+    }
+    if artifacts.exists(path) and artifacts.read_header(path).settings == wanted:
+        return Belt.load(path)
+    belt = make_belt(bank, events, run.seed("belt", purpose), belt_settings(run, levels), progress)
+    belt.save(path, wanted)
+    return belt
