@@ -17,7 +17,6 @@ from bmem.replicas.storage import load_weights, save_weights
 from bmem.training.loop import Objective, Progress
 from bmem.training.settings import History, TrainingSettings
 
-
 _ROWS_AT_ONCE = 4096
 """Rows times replicas evaluated at once: more of them do not fit into the processor's cache, fewer waste calls."""
 
