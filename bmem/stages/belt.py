@@ -22,7 +22,7 @@ from bmem.inference.objective import MarginalLikelihood
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import mixture_coefficients
-from bmem.stages.run import Report, Run, plain
+from bmem.stages.run import Run, plain
 
 LEVELS = (0.683, 0.954)
 
@@ -93,21 +93,3 @@ def measured_with_belt(run: Run, likelihood: MarginalLikelihood, estimate: FitRe
         "printed_intervals": [str(region) for region in regions],
         "effective_events": float(np.min(belt.effective)),
     }
-
-
-def kept_belt(run: Run, path: Path, belt_for: tuple[Bank, int, str], levels: tuple[float, ...], progress: Report) -> Belt:
-    """The belt at ``path`` if it is that of this bank, number of events and purpose, else made and written."""
-    bank, events, purpose = belt_for
-    header = {name: artifacts.read_header(parent).sha256 for name, parent in parents(run).items()}
-    wanted = {
-        "belt": plain(run.config.belt),
-        "events": events,
-        "seed": run.config.seed,
-        "levels": list(levels),
-        "of": header,
-    }
-    if artifacts.exists(path) and artifacts.read_header(path).settings == wanted:
-        return Belt.load(path)
-    belt = make_belt(bank, events, run.seed("belt", purpose), belt_settings(run, levels), progress)
-    belt.save(path, wanted)
-    return belt

@@ -1,4 +1,4 @@
-"""Stage 5: bias, pulls and coverage over subsamples of known α, beside the yardstick with x_hard known."""
+"""Stage 5: bias, pulls and coverage over subsamples of known α, beside the yardstick with x_hard known; then the period."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from bmem.inference.objective import MarginalLikelihood, unusable_events
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.rng import numpy_generator
+from bmem.stages.period import calibrate_period
 from bmem.stages.run import Run, plain
 from bmem.stages.simulate import load_sample
 
@@ -56,11 +57,18 @@ class SampleCalibration:
 
 
 def calibrate_all(run: Run) -> None:
+    """Calibrate every sample whose truth is known and that has no calibration yet, then the period of α."""
+    calibrate_samples(run)
+    calibrate_period(run)
+
+
+def calibrate_samples(run: Run) -> None:
     """Calibrate every sample whose truth is known and that has no calibration yet."""
     for sample in run.config.sample:
         name = sample.name
         luminosity = run.config.fit.luminosity
-        settings = {"calibration": plain(run.config.calibration), "luminosity": luminosity, "seed": run.config.seed}
+        own = {key: plain(run.config.calibration)[key] for key in ("subsamples", "size")}
+        settings = {"calibration": own, "luminosity": luminosity, "seed": run.config.seed}
         parents = {"coefficients": run.coefficients(name), "yardstick": run.hard_coefficients(name)}
         if run.done(run.calibration(name), KIND, settings, parents):
             continue
