@@ -8,10 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
+from bmem import artifacts
+from bmem.calibration.neyman import Belt
 from bmem.events.reconstruction import OBSERVABLES
 from bmem.likelihood.coefficients import Coefficients
 from bmem.plotting.acceptance import Predictions, draw_acceptance, draw_reliability
+from bmem.plotting.belt import draw_belt
 from bmem.plotting.calibration import draw_coverage, draw_estimates, draw_pulls
+from bmem.plotting.coverage import draw_bias_and_spread, draw_levels, draw_methods_along
 from bmem.plotting.integration import draw_effective_fraction, draw_pareto_k, draw_relative_error
 from bmem.plotting.likelihood import LikelihoodCurve, draw_likelihood
 from bmem.plotting.quantity import Quantity
@@ -22,6 +26,7 @@ from bmem.plotting.transfer import draw_transfer
 from bmem.rng import generator
 from bmem.stages.calibrate import LEVELS, SampleCalibration, true_alpha
 from bmem.stages.fit import KIND as FIT
+from bmem.stages.period import RECOMMENDED, load_period
 from bmem.stages.run import Run
 from bmem.stages.train import NAMES, Networks, Pairs, load_history
 
@@ -74,6 +79,45 @@ class Figures:
             figure, axes = new_figure()
             draw_coverage(axes, result.fits.coverage(LEVELS))
             shown.append(self._saved(figure, f"coverage_{name}", f"{name}: coverage of the profile intervals."))
+        return shown
+
+    def period(self) -> list[ReportFigure]:
+        """Coverage of all methods along α and along the level, bias and spread."""
+        result = load_period(self.run)
+        with style():
+            figure, panels = new_panels(height=3.8, ratio=1)
+            draw_methods_along(panels, result)
+            caption = "Coverage of α by the intervals of every method; the bands are the targets."
+            shown = [self._saved(figure, "period_coverage", caption)]
+            figure, panels = new_panels(height=3.8, ratio=1)
+            draw_methods_along(panels, result, magnitude=True)
+            shown.append(
+                self._saved(figure, "period_coverage_magnitude", "The same for |α|, by the images of the intervals.")
+            )
+            figure, axes = new_figure()
+            draw_levels(axes, result, RECOMMENDED)
+            caption = f"Coverage of the {RECOMMENDED} interval less the level, one line for each α."
+            shown.append(self._saved(figure, "period_levels", caption))
+            figure, panels = new_panels()
+            draw_bias_and_spread(panels, result)
+            shown.append(self._saved(figure, "period_bias", "Bias and spread of α̂ against those with x_hard known."))
+        return shown
+
+    def belts(self) -> list[ReportFigure]:
+        """Every belt of the run, with the curve of the first sample measured with it."""
+        measured: dict[int, tuple[str, LikelihoodCurve]] = {}
+        for sample in self.run.config.sample:
+            fit = self.run.load_json(self.run.fit(sample.name), FIT)
+            events = fit["events"] - len(fit["excluded"])
+            if artifacts.exists(self.run.belt(events)) and "intervals" in (fit.get("belt") or {}):
+                measured.setdefault(events, (sample.name, LikelihoodCurve(np.array(fit["theta"]), np.array(fit["delta"]))))
+        shown = []
+        with style():
+            for events, (name, curve) in measured.items():
+                figure, axes = new_figure()
+                draw_belt(axes, Belt.load(self.run.belt(events)), curve)
+                caption = f"Belt for {events} events, and {name}: an interval is where the curve lies below t_c."
+                shown.append(self._saved(figure, f"belt_{events}", caption))
         return shown
 
     def integration(self, name: str) -> list[ReportFigure]:

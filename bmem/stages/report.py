@@ -10,6 +10,7 @@ import torch
 
 from bmem import artifacts
 from bmem.calibration.subsamples import SubsampleFits
+from bmem.config import PERIOD
 from bmem.integration.diagnostics import Flag
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection
@@ -19,6 +20,7 @@ from bmem.plotting.report import Headline, Report, Section, Table, write_report
 from bmem.stages.calibrate import SampleCalibration, true_alpha
 from bmem.stages.figures import Figures
 from bmem.stages.fit import KIND as FIT
+from bmem.stages.period_report import belt_intervals, period_section, period_warnings
 from bmem.stages.run import Run
 from bmem.stages.train import NAMES, Networks, Pairs, load_history
 
@@ -34,10 +36,13 @@ def report(run: Run) -> None:
     figures, names = Figures(run), [sample.name for sample in run.config.sample]
     networks, data = Networks.load(run), Pairs.load(run, "validation")
     calibrated = [name for name in names if artifacts.exists(run.calibration(name))]
-    sections = [Section("Measurement", figures=tuple(figures.likelihood(name) for name in names))]
+    shown = [figures.likelihood(name) for name in names] + figures.belts()
+    sections = [Section("Measurement", figures=tuple(shown))]
     if calibrated:
         shown = [figure for name in calibrated for figure in figures.calibration(name)]
         sections.append(Section("Calibration", _CALIBRATION, (_calibration_table(run, calibrated),), tuple(shown)))
+    if artifacts.exists(run.calibration(PERIOD)):
+        sections.append(period_section(run, tuple(figures.period())))
     shown = [figure for name in names for figure in figures.integration(name)]
     tables = tuple(_worst_table(run, name) for name in names)
     sections.append(Section("Integration", figures=tuple(shown), tables=tables))
@@ -48,7 +53,7 @@ def report(run: Run) -> None:
         title="Measurement of the CP phase α of the top Yukawa coupling",
         subtitle=f"pp → tHj at {run.config.process.sqrt_s / 1000:g} TeV, {run.config.simulation.response} response",
         headlines=tuple(_headline(run, name) for name in names),
-        warnings=tuple(w for name in names for w in _warnings(run, name)),
+        warnings=tuple(w for name in names for w in _warnings(run, name)) + period_warnings(run),
         sections=tuple(sections),
         configuration=json.dumps(json.loads(run.config.model_dump_json(exclude_defaults=False)), indent=1),
         provenance=_provenance(run, names),
@@ -67,7 +72,7 @@ def _headline(run: Run, name: str) -> Headline:
     budget = [(source, _degrees(error)) for source, error in errors.items()]
     budget.append(("network", "not evaluated" if table["network"] is None else _degrees(table["network"]["std"][0])))
     regions = zip(fit["intervals"], fit["printed_intervals"], strict=True)
-    shown = tuple((f"{100 * region['level']:.1f} %", text) for region, text in regions)
+    shown = tuple((f"{100 * region['level']:.1f} %", text) for region, text in regions) + belt_intervals(fit)
     alpha = true_alpha(run, name)
     remark = f"{fit['events']} events" + ("" if alpha is None else f", generated at α = {np.degrees(alpha):.4g}°")
     return Headline(f"α̂ of {name}", f"{best:.1f}°", shown, tuple(budget), remark)
@@ -179,6 +184,8 @@ def _warnings(run: Run, name: str) -> list[str]:
     if outside:
         found.append(f"{name}: {outside} of {n} events lie outside the range of the training events.")
     fit = run.load_json(run.fit(name), FIT)
+    if "refused" in (fit.get("belt") or {}):
+        found.append(f"{name}: no Feldman-Cousins interval: {fit['belt']['refused']}.")
     if fit["excluded"]:
         found.append(f"{name}: events {fit['excluded']} have no usable density and were left out of the fit.")
     return found
