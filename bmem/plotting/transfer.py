@@ -15,16 +15,18 @@ Array = NDArray[np.float64]
 
 
 def draw_transfer(panels: Panels, simulated: Array, learned: Array, edges: Array, quantity: Quantity) -> dict[str, Any]:
-    """Draw samples of one observable, ``simulated`` [N] and ``learned`` [M], binned between ``edges`` [B + 1].
+    """Draw samples of one observable, ``simulated`` [N] and ``learned`` [R, M] by R networks, in bins of ``edges`` [B + 1].
 
-    ``edges`` and the samples are in the stored unit of ``quantity``. The lower panel is learned over simulated: points
-    carry the error of the learned sample, the band that of the simulated one. Returns "simulated", "simulated_errors",
-    "learned", "ratio" and "ratio_band".
+    ``edges`` and the samples are in the stored unit of ``quantity``; the networks share their noise, so that the spread of
+    their histograms is theirs. The lower panel is the mean of the networks over the simulation: points carry the error of
+    the learned sample, the grey band that of the simulated one, the coloured band is one standard deviation of the networks.
+    Returns "simulated", "simulated_errors", "learned", "ratio", "ratio_band" and, if R > 1, "network_band".
     """
     main, lower = panels
     edges = edges * quantity.scale
     known, known_error = density(simulated * quantity.scale, edges)
-    model, model_error = density(learned * quantity.scale, edges)
+    models, errors = map(np.array, zip(*(density(sample * quantity.scale, edges) for sample in learned), strict=True))
+    model, model_error = models.mean(0), errors.mean(0)
     x = centres(edges)
     artists: dict[str, Any] = {}
     artists["simulated"] = main.stairs(known, edges, color=REFERENCE, alpha=0.15, fill=True, lw=0)
@@ -34,7 +36,11 @@ def draw_transfer(panels: Panels, simulated: Array, learned: Array, edges: Array
         x, model, model_error, np.diff(edges) / 2, fmt="o", ms=2.5, color=LEARNED, lw=0.9, label="learned transfer"
     )
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio, ratio_error, band = model / known, model_error / known, known_error / known
+        ratio, ratio_error, band = (y / known for y in (model, model_error, known_error))
+    if len(learned) > 1:
+        spread = models.std(0, ddof=1) * np.divide(1, known, out=np.zeros_like(known), where=known > 0)
+        sides = {"baseline": ratio - spread, "fill": True, "color": LEARNED, "alpha": 0.25, "lw": 0}
+        artists["network_band"] = lower.stairs(ratio + spread, edges, **sides)
     artists["ratio"] = draw_ratio(lower, edges, ratio, ratio_error, half_range=0.5)
     band = np.where(known > 0, band, 0.0)
     artists["ratio_band"] = lower.stairs(1 + band, edges, baseline=1 - band, fill=True, color=REFERENCE, alpha=0.15, lw=0)

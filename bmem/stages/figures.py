@@ -28,7 +28,7 @@ from bmem.stages.calibrate import LEVELS, SampleCalibration, true_alpha
 from bmem.stages.fit import KIND as FIT
 from bmem.stages.period import RECOMMENDED, load_period
 from bmem.stages.run import Run
-from bmem.stages.train import NAMES, Networks, Pairs, load_history
+from bmem.stages.train import Networks, Pairs, load_history, trainings
 
 _SHOWN = {
     "pt_H": Quantity(r"p_{T}^{\gamma\gamma}", "GeV"),
@@ -62,7 +62,8 @@ class Figures:
         with style():
             figure, axes = new_figure()
             draw_likelihood(axes, curve, top=float(np.clip(1.3 * curve.minimum_values.max(), 12, 25)))
-            caption = f"{name}: -2 Δ log L of {fit['events']} events; the bands are resamples of the integration points."
+            bands = "resamples of the integration points" + ", the replicas taking turns" * (fit["replicas"] > 1)
+            caption = f"{name}: -2 Δ log L of {fit['events']} events; the bands are {bands}."
             return self._saved(figure, f"likelihood_{name}", caption)
 
     def calibration(self, name: str) -> list[ReportFigure]:
@@ -141,7 +142,7 @@ class Figures:
         """Learning curves."""
         shown = []
         with style():
-            for name in NAMES:
+            for name in trainings(self.run):
                 figure, axes = new_figure()
                 draw_losses(axes, load_history(self.run, name))
                 shown.append(self._saved(figure, f"training_{name}", f"Loss of the {name} during training."))
@@ -153,7 +154,7 @@ class Figures:
         rng = generator(self.run.config.seed, "figures", "transfer")
         noise = torch.rand(len(x_hard), x_reco.shape[1], generator=rng, dtype=torch.float64)
         with torch.no_grad():
-            learned = networks.transfer("from_noise", noise, x_hard)[0][0].numpy()
+            learned = networks.transfer("from_noise", noise, x_hard)[0].numpy()
         simulated = x_reco.numpy()
         shown = []
         with style():
@@ -162,15 +163,16 @@ class Figures:
                 low, high = np.quantile(simulated[:, column], [0.002, 0.98])
                 edges = np.linspace(low, high, 31)
                 figure, panels = new_panels()
-                draw_transfer(panels, simulated[:, column], learned[:, column], edges, quantity)
-                caption = f"Learned transfer density against {len(x_hard)} validation events: {name}."
+                draw_transfer(panels, simulated[:, column], learned[..., column], edges, quantity)
+                what = f"Learned transfer density ({len(learned)} replicas) against {len(x_hard)} validation events"
+                caption = f"{what}: {name}."
                 shown.append(self._saved(figure, f"transfer_{name}", caption))
         return shown
 
     def acceptance(self, networks: Networks, data: Pairs) -> list[ReportFigure]:
         """Reliability of the acceptance, and the acceptance along the Higgs boson's transverse momentum."""
         with torch.no_grad():
-            predicted = networks.acceptance("probability", data.x_hard)[0].numpy()
+            predicted = networks.acceptance("probability", data.x_hard).mean(0).numpy()
         predictions = Predictions(predicted, data.accepted.numpy())
         pt = data.x_hard[:, 0].numpy()
         with style():

@@ -11,6 +11,7 @@ import torch
 from bmem import artifacts
 from bmem.calibration.subsamples import SubsampleFits
 from bmem.config import PERIOD
+from bmem.inference.combine import Spread, estimates_needed
 from bmem.integration.diagnostics import Flag
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection
@@ -22,7 +23,7 @@ from bmem.stages.figures import Figures
 from bmem.stages.fit import KIND as FIT
 from bmem.stages.period_report import belt_intervals, period_section, period_warnings
 from bmem.stages.run import Run
-from bmem.stages.train import NAMES, Networks, Pairs, load_history
+from bmem.stages.train import NAMES, Networks, Pairs, load_history, trainings
 
 _CALIBRATION = (
     "Disjoint subsamples of known α, fitted like data. The likelihood has minima near α and -α; estimates are folded "
@@ -37,7 +38,7 @@ def report(run: Run) -> None:
     networks, data = Networks.load(run), Pairs.load(run, "validation")
     calibrated = [name for name in names if artifacts.exists(run.calibration(name))]
     shown = [figures.likelihood(name) for name in names] + figures.belts()
-    sections = [Section("Measurement", figures=tuple(shown))]
+    sections = [Section("Measurement", tables=(_budget_table(run, names),), figures=tuple(shown))]
     if calibrated:
         shown = [figure for name in calibrated for figure in figures.calibration(name)]
         sections.append(Section("Calibration", _CALIBRATION, (_calibration_table(run, calibrated),), tuple(shown)))
@@ -53,7 +54,7 @@ def report(run: Run) -> None:
         title="Measurement of the CP phase α of the top Yukawa coupling",
         subtitle=f"pp → tHj at {run.config.process.sqrt_s / 1000:g} TeV, {run.config.simulation.response} response",
         headlines=tuple(_headline(run, name) for name in names),
-        warnings=tuple(w for name in names for w in _warnings(run, name)) + period_warnings(run),
+        warnings=tuple(_network_warnings(run) + [w for name in names for w in _warnings(run, name)]) + period_warnings(run),
         sections=tuple(sections),
         configuration=json.dumps(json.loads(run.config.model_dump_json(exclude_defaults=False)), indent=1),
         provenance=_provenance(run, names),
@@ -69,13 +70,34 @@ def _headline(run: Run, name: str) -> Headline:
     errors = {"statistical": table["statistical"][0], "integration": table["integration_linear"][0]}
     if table["integration"] is not None:
         errors["integration"] = table["integration"]["std"][0]
+    if table["network"] is not None:
+        errors |= {"network": table["network"]["std"][0], "total": table["total"][0]}
     budget = [(source, _degrees(error)) for source, error in errors.items()]
-    budget.append(("network", "not evaluated" if table["network"] is None else _degrees(table["network"]["std"][0])))
+    budget += [("network", "not evaluated")] * (table["network"] is None)
     regions = zip(fit["intervals"], fit["printed_intervals"], strict=True)
     shown = tuple((f"{100 * region['level']:.1f} %", text) for region, text in regions) + belt_intervals(fit)
     alpha = true_alpha(run, name)
     remark = f"{fit['events']} events" + ("" if alpha is None else f", generated at α = {np.degrees(alpha):.4g}°")
     return Headline(f"α̂ of {name}", f"{best:.1f}°", shown, tuple(budget), remark)
+
+
+def _budget_table(run: Run, names: list[str]) -> Table:
+    """The uncertainty of α̂ by source, and how well each is known from so many estimates."""
+    rows = []
+    for name in names:
+        budget = run.load_json(run.fit(name), FIT)["budget"]
+        rows.append((name, "statistical", _degrees(budget["statistical"][0]), "curvature of -2 log L", "", ""))
+        for source, what in (("integration", "resamples"), ("network", "replicas")):
+            if budget[source] is not None:
+                found = Spread(**budget[source])
+                known = f"{100 * found.relative_error:.0f} %"
+                share = f"{100 * found.switched:.0f} %"
+                rows.append((name, source, _degrees(found.std[0]), f"{found.n} {what}", known, share))
+    note = (
+        f"An error bar known to 20 % takes {estimates_needed(0.2)} replicas or resamples, to 10 % {estimates_needed(0.1)}. "
+        "Switched: estimates whose best minimum is another than that of α̂; the spread follows the one of α̂."
+    )
+    return Table("Uncertainty budget", ("sample", "source", "σ(α̂)", "from", "known to", "switched"), tuple(rows), note)
 
 
 def _degrees(radians: float | None) -> str:
@@ -136,7 +158,7 @@ def _worst_table(run: Run, name: str) -> Table:
 
 def _training_table(run: Run) -> Table:
     rows = []
-    for name in NAMES:
+    for name in trainings(run):
         history = load_history(run, name)
         rows.append((name, len(history.train_loss), history.best_epoch + 1, history.best_loss, sum(history.seconds)))
     return Table("Training", ("network", "epochs", "best epoch", "held-out loss", "seconds"), tuple(rows))
@@ -148,12 +170,14 @@ def _cross_section_table(run: Run) -> Table:
     for degrees in (0, 45, 90, 135, 180):
         theta = torch.deg2rad(torch.tensor([degrees], dtype=torch.float64))
         b = run.process.basis(theta).numpy()
-        sigma, total = float(fiducial.values[0] @ b), run.process.cross_section(theta)[0]
-        error = float(np.sqrt(b @ fiducial.covariance[0] @ b))
-        rows.append((degrees, 1000 * total, 1000 * sigma, 1000 * error, sigma / total))
+        values = fiducial.values @ b
+        sigma, total = float(values.mean()), run.process.cross_section(theta)[0]
+        error = float(np.sqrt(b @ fiducial.covariance.mean(0) @ b))
+        network = f"{1000 * values.std(ddof=1):.2g}" if len(values) > 1 else "not evaluated"
+        rows.append((degrees, 1000 * total, 1000 * sigma, 1000 * error, network, sigma / total))
     return Table(
         "Cross sections",
-        ("α [°]", "σ [fb]", "σ_fid [fb]", "its error [fb]", "acceptance"),
+        ("α [°]", "σ [fb]", "σ_fid [fb]", "integration error [fb]", "network error [fb]", "acceptance"),
         tuple(rows),
         "σ_fid from the learned acceptance; no branching ratios.",
     )
@@ -162,13 +186,19 @@ def _cross_section_table(run: Run) -> Table:
 def _acceptance_table(networks: Networks, data: Pairs) -> Table:
     """Is the learned acceptance calibrated on events that it has not seen?"""
     with torch.no_grad():
-        predicted = networks.acceptance("probability", data.x_hard)[0].numpy()
+        predicted = networks.acceptance("probability", data.x_hard).mean(0).numpy()
     observed = data.accepted.numpy()
     test = reliability(predicted, observed, bins=12)
     error = float(observed.std() / np.sqrt(len(observed)))
     row = (len(observed), float(observed.mean()), error, float(predicted.mean()), test.chi2, len(test.count), test.p_value)
     columns = ("validation events", "accepted fraction", "its error", "mean prediction", "χ² of reliability", "bins", "p")
     return Table("Acceptance", columns, (row,))
+
+
+def _network_warnings(run: Run) -> list[str]:
+    """What was found doubtful about the posteriors over weights when they were fitted."""
+    suspicions = {name: artifacts.read_header(run.network(name)).settings.get("suspicions", []) for name in NAMES}
+    return [f"Posterior of the {name}: {suspicion}." for name, found in suspicions.items() for suspicion in found]
 
 
 def _warnings(run: Run, name: str) -> list[str]:

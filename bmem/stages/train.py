@@ -100,6 +100,19 @@ def posterior_of(name: str) -> str:
     return f"{name}.posterior"
 
 
+def trainings(run: Run) -> list[str]:
+    """What was trained, in this order: the networks, and the posteriors over their weights."""
+    found = []
+    for name in NAMES:
+        bayesian = _is_bayesian(run, name)
+        found += [name] * (run.config.posterior.warm or not bayesian) + [posterior_of(name)] * bayesian
+    return found
+
+
+def _is_bayesian(run: Run, name: str) -> bool:
+    return name in BAYESIAN and run.config.posterior.method != "point"
+
+
 def train_all(run: Run) -> None:
     """Train the networks that are not there yet."""
     data: Pairs | None = None
@@ -127,7 +140,7 @@ def _train(run: Run, name: str, data: Pairs, settings: dict[str, Any]) -> None:
     module, section = build(run, name), run.config.posterior
     trainee = _Trainee(name, module, getattr(run.config, name).training, _prepare(module, name, data))
     posterior: WeightPosterior = PointEstimate()
-    bayesian = name in BAYESIAN and section.method != "point"
+    bayesian = _is_bayesian(run, name)
     suspicions: list[str] = []
     if section.warm or not bayesian:
         _fit(run, trainee, posterior, name)

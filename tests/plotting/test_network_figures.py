@@ -16,7 +16,8 @@ EDGES = np.linspace(0, 200, 11)
 
 def test_transfer(panels, rng, error_bars, legend_hides_nothing):
     simulated, learned = rng.exponential(50, 5000), rng.exponential(55, 8000)
-    artists = draw_transfer(panels, simulated, learned, EDGES, PT)
+    artists = draw_transfer(panels, simulated, learned[None], EDGES, PT)
+    assert "network_band" not in artists
     known, model = np.histogram(simulated, EDGES)[0], np.histogram(learned, EDGES)[0]
     np.testing.assert_allclose(artists["simulated"].get_data().values, known / (5000 * 20))
     x, y, low, high = error_bars(artists["learned"])
@@ -34,9 +35,21 @@ def test_transfer(panels, rng, error_bars, legend_hides_nothing):
     legend_hides_nothing(panels[0])
 
 
+def test_networks_that_disagree_make_a_band(panels, rng, error_bars):
+    simulated, learned = rng.exponential(50, 5000), rng.exponential([[45], [50], [55]], (3, 8000))
+    artists = draw_transfer(panels, simulated, learned, EDGES, PT)
+    known, models = np.histogram(simulated, EDGES)[0], np.array([np.histogram(sample, EDGES)[0] for sample in learned])
+    ratios = models / 8000 / (known / 5000)
+    _, ratio, _, _ = error_bars(artists["ratio"])
+    np.testing.assert_allclose(ratio, ratios.mean(0))
+    band = artists["network_band"].get_data()
+    np.testing.assert_allclose(band.values - ratio, ratios.std(0, ddof=1))
+    np.testing.assert_allclose(ratio - band.baseline, ratios.std(0, ddof=1))
+
+
 def test_transfer_of_an_angle_is_drawn_in_degrees(panels, error_bars):
     samples = np.array([0.1, 0.2, 1.0])
-    artists = draw_transfer(panels, samples, samples, np.array([0.0, 0.5, 1.5]), ALPHA)
+    artists = draw_transfer(panels, samples, samples[None], np.array([0.0, 0.5, 1.5]), ALPHA)
     x, y, _, _ = error_bars(artists["learned"])
     np.testing.assert_allclose(x, np.degrees([0.25, 1.0]))
     np.testing.assert_allclose(y, [2 / 3 / np.degrees(0.5), 1 / 3 / np.degrees(1.0)])
@@ -45,7 +58,7 @@ def test_transfer_of_an_angle_is_drawn_in_degrees(panels, error_bars):
 def test_a_ratio_outside_the_panel_is_pointed_at(panels):
     simulated = np.repeat([0.5, 1.5, 2.5, 3.5], 10)
     learned = np.concatenate([np.repeat([0.5, 3.5], 10), np.repeat(1.5, 18), np.repeat(2.5, 2)])
-    draw_transfer(panels, simulated, learned, np.arange(5.0), PT)
+    draw_transfer(panels, simulated, learned[None], np.arange(5.0), PT)
     arrows = {line.get_marker(): line.get_xdata().tolist() for line in panels[1].lines if line.get_marker() in "^v"}
     assert arrows == {"^": [1.5], "v": [2.5]}
 

@@ -10,18 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_runs import EARLY, LHE, quiet, said, settings
+from tiny_runs import EARLY, LHE, quiet, said, settings, write_observed
 
 from bmem import artifacts
 from bmem.config import parse
 from bmem.errors import ArtifactError
 from bmem.events import parquet
+from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.replicas import Replicas
 from bmem.stages import STAGES, Run
 from bmem.stages.calibrate import SampleCalibration, calibrate_all, true_alpha
 from bmem.stages.fit import KIND as FIT
-from bmem.stages.train import build
+from bmem.stages.train import build, trainings
 
 
 def test_every_artifact_is_there(finished: Run) -> None:
@@ -177,16 +178,55 @@ def test_checking_compares_and_computes_nothing(finished: Run, tmp_path: Path) -
 
 
 def test_luminosity_adds_the_poisson_term_of_the_rate(finished: Run, tmp_path: Path) -> None:
-    """-2 log L with the rate less that without is 2 (L σ_fid(α) - n log σ_fid(α)) up to a constant."""
-    shutil.copytree(finished.out / "likelihood", tmp_path / "likelihood")
+    """-2 log L with the rate less that without is 2 (L σ_fid(α) - n log σ_fid(α)) up to a constant, in each replica."""
     luminosity = 5000.0
-    run = quiet(settings(finished.out.parent, fit={"luminosity": luminosity}), tmp_path)
-    STAGES["fit"](run)
-    extended, shape = (r.load_json(r.fit("lhe"), FIT) for r in (run, finished))
+    fits = []
+    for section in ({"luminosity": luminosity}, {}):
+        run = quiet(settings(finished.out.parent, fit=section), tmp_path / f"out{len(fits)}")
+        for name in ("lhe", "observed"):
+            Coefficients.load(finished.coefficients(name)).replica(0).save(run.coefficients(name))
+        STAGES["fit"](run)
+        fits.append(run.load_json(run.fit("lhe"), FIT))
+    extended, shape = fits
     assert extended["theta"] == shape["theta"]
     theta = torch.tensor(shape["theta"], dtype=torch.float64)[:, None]
-    sigma = run.process.basis(theta).numpy() @ FiducialCrossSection.load(run.fiducial).values[0]
+    sigma = run.process.basis(theta).numpy() @ FiducialCrossSection.load(finished.fiducial).values[0]
     expected = 2 * (luminosity * sigma - shape["events"] * np.log(sigma))
     difference = np.array(extended["delta"]) - np.array(shape["delta"]) - expected
     np.testing.assert_allclose(difference, difference[0], rtol=0, atol=1e-8)
     assert np.ptp(expected) > 1
+
+
+def test_replicas_go_through_the_chain(finished: Run) -> None:
+    """Transfer and acceptance have replicas that differ, the integrals have their axis, and the budget a network error."""
+    count = finished.config.posterior.replicas
+    coefficients = Coefficients.load(finished.coefficients("lhe"))
+    assert coefficients.n_replicas == len(coefficients.fiducial) == count
+    assert (coefficients.values.std(axis=0)[:, [0, 1, 3]] > 0).all()
+    assert (coefficients.fiducial.std(axis=0)[[0, 1, 3]] > 0).all()
+    network = finished.load_json(finished.fit("lhe"), FIT)["budget"]["network"]
+    assert network["n"] == count
+    assert network["std"][0] > 0
+    page = (finished.out / "report.html").read_text(encoding="utf-8")
+    assert "Uncertainty budget" in page
+    assert "Posterior of the transfer" in page
+
+
+def test_a_point_estimate_is_one_replica_without_a_network_error(tmp_path: Path) -> None:
+    run = quiet(settings(tmp_path, posterior={"method": "point"}), tmp_path / "out")
+    write_observed(tmp_path / "observed.parquet")
+    for name in EARLY:
+        STAGES[name](run)
+    assert Coefficients.load(run.coefficients("lhe")).n_replicas == 1
+    assert run.load_json(run.fit("lhe"), FIT)["budget"]["network"] is None
+
+
+def test_an_ensemble_trains_its_members_and_no_point_estimate(tmp_path: Path) -> None:
+    run = quiet(settings(tmp_path, posterior={"method": "ensemble", "replicas": 3}), tmp_path / "out")
+    write_observed(tmp_path / "observed.parquet")
+    for name in ("simulate", "train"):
+        STAGES[name](run)
+    assert trainings(run) == ["transfer.posterior", "acceptance.posterior", "proposal"]
+    members = Replicas.load(run.network("transfer"), build(run, "transfer"))
+    assert len(members) == 3
+    assert not run.cache("train", "transfer").exists()
