@@ -61,7 +61,7 @@ def _whitened(base: Array, centred: Array) -> Array:
 def _dual(base: Array, f: Array, tilt: Array) -> tuple[float, Array]:
     """The convex function whose minimum balances, log Σ w exp(λ·f), and the weights at ``tilt``."""
     exponent = f @ tilt
-    top = exponent.max(initial=0.0)
+    top = exponent.max()
     w = base * np.exp(exponent - top)
     total = w.sum()
     return float(top + np.log(total)), w / total

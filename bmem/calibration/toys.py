@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from scipy.interpolate import CubicSpline
 from scipy.sparse import csr_array
 from scipy.special import logsumexp
 
@@ -22,6 +23,7 @@ from bmem.process.contract import Parameter
 
 _BLOCK = 2000
 _RESAMPLED_BLOCK = 500
+_REFINEMENT = 4
 
 
 @dataclass(frozen=True)
@@ -73,18 +75,25 @@ class Toys:
     def mass_above(self) -> Array:
         """Posterior mass [T, E], for a flat prior, of all that is more likely than each of the ``points``.
 
-        A point lies in the region of highest density of a level if this is at most the level. The density is taken as linear
-        between the points of the grid.
+        A point lies in the region of highest density of a level if this is at most the level. Between the points of the grid
+        the curves are cubic splines.
         """
-        lowest = self.curves.min(axis=1, keepdims=True)
-        density, asked = np.exp((lowest - self.curves) / 2), np.exp((lowest - self.at_points) / 2)
-        if self.period is not None:
-            density = np.concatenate([density, density[:, :1]], axis=1)
+        curves = self._refined()
+        lowest = curves.min(axis=1, keepdims=True)
+        density, asked = np.exp((lowest - curves) / 2), np.exp((lowest - self.at_points) / 2)
         low, high = np.minimum(density[:, 1:], density[:, :-1]), np.maximum(density[:, 1:], density[:, :-1])
         rise = np.maximum(high - low, np.finfo(float).tiny)
         shares = (np.clip((high - p[:, None]) / rise, 0.0, 1.0) for p in asked.T)
         above = [share * (high + np.maximum(low, p[:, None])) for share, p in zip(shares, asked.T, strict=True)]
         return np.stack([part.sum(axis=1) for part in above], axis=1) / (low + high).sum(axis=1, keepdims=True)
+
+    def _refined(self) -> Array:
+        """The curves on a finer grid over the closed range."""
+        x, curves = self.values, self.curves
+        if self.period is not None:
+            x, curves = np.append(x, x[0] + self.period), np.concatenate([curves, curves[:, :1]], axis=1)
+        fine = np.linspace(x[0], x[-1], _REFINEMENT * (len(x) - 1) + 1)
+        return CubicSpline(x, curves, axis=1, bc_type="not-a-knot" if self.period is None else "periodic")(fine)
 
 
 class ToyScan:
