@@ -20,7 +20,7 @@ from bmem.rng import numpy_generator
 
 QUARTERS = (0.0, np.pi / 2, np.pi, -np.pi / 2)
 DEGREES = tuple(range(0, 181, 15))
-TOYS = 2000
+TOYS = 4000
 RESOLVED = LinearGaussian(phases=(0.0, 2.1, -2.1))
 FALSE_ALARM = 2e-5
 
@@ -35,7 +35,7 @@ def calibrate(bank: Bank, degrees: tuple[int, ...], size: int, settings: BeltSet
 @pytest.fixture(scope="module")
 def period() -> PeriodCalibration:
     bank = toy_bank(LinearGaussian(), 2000, QUARTERS, seed=1)
-    return calibrate(bank, DEGREES, 50, BeltSettings(toys=TOYS, levels=LEVELS, points=25))
+    return calibrate(bank, DEGREES, 50, BeltSettings(toys=TOYS, levels=LEVELS, points=25, halvings=0))
 
 
 def errors(result: PeriodCalibration, method: str) -> np.ndarray:
