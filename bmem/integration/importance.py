@@ -123,10 +123,13 @@ def integrate(
     settings: IntegrationSettings,
     seed: int,
     *,
+    pilot: WeightFunction | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> EventIntegrals:
     """Integrate ``n_events`` events.
+
+    ``pilot`` replaces ``weights`` in the pilot, where one replica that stands for all is cheaper.
 
     ``reference`` [K] is the combination of the components with weights·reference >= 0 that stands for the whole integrand in
     the pilot and in the diagnostics. ``progress(done, total)`` is called after every block of events. Event n sees only the
@@ -138,7 +141,7 @@ def integrate(
     parts = []
     for start in range(0, n_events, settings.block):
         events = np.arange(start, min(start + settings.block, n_events))
-        run = _Run(weights, reference, settings, seed)
+        run = _Run(weights, pilot or weights, reference, settings, seed)
         parts.append(run.block(events) if checkpoint is None else _resumed(checkpoint, run, events))
         if progress is not None:
             progress(int(events[-1]) + 1, n_events)
@@ -159,6 +162,7 @@ class _Run:
     """One call of ``integrate``, as far as a block of events needs it."""
 
     weights: WeightFunction
+    pilot: WeightFunction
     reference: Tensor
     settings: IntegrationSettings
     seed: int
@@ -192,7 +196,8 @@ class _Run:
     def _draw(self, purpose: str, events: NDArray[np.int64], points: int) -> Tensor:
         generators = [generator(self.seed, purpose, int(event)) for event in events]
         with torch.no_grad():
-            weights = self.weights(torch.from_numpy(events), points, generators)
+            function = self.pilot if purpose == "pilot" else self.weights
+            weights = function(torch.from_numpy(events), points, generators)
         expected = (len(events), points, len(self.reference))
         if weights.dim() != 4 or tuple(weights.shape[1:]) != expected:
             raise InputError(f"the weight function returned shape {tuple(weights.shape)}, but [R, *{expected}] is needed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +29,10 @@ class Integrand:
     acceptance: Replicas
     proposal: ConditionalDensity
     x_reco: Tensor
+
+    def replica(self, r: int) -> Integrand:
+        """The integrand in one replica of the networks."""
+        return replace(self, transfer=self.transfer.replica(r), acceptance=self.acceptance.replica(r))
 
     def __call__(self, events: Tensor, points: int, generators: list[torch.Generator]) -> Tensor:
         """Weights [R, E, points, K] of fresh points for the event indices ``events`` [E], one generator for each event."""

@@ -65,6 +65,10 @@ class Replicas:
         """The number R of networks."""
         return len(next(iter(self.weights.values())))
 
+    def replica(self, r: int) -> Replicas:
+        """One of the networks, with a replica axis of length 1."""
+        return Replicas(self.module, {name: value[r : r + 1] for name, value in self.weights.items()})
+
     def __call__(self, method: str, *args: Tensor) -> Any:
         """Evaluate ``method`` of all R networks at the same arguments: every tensor it returns becomes [R, ...].
 

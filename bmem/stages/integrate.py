@@ -129,6 +129,7 @@ def _integrate(run: Run, networks: Networks, x_reco: Tensor, name: str) -> Event
             mixture_coefficients(process),
             _settings(run, name),
             run.seed("integrate", name),
+            pilot=integrand.replica(0),
             checkpoint=Checkpoint(run.cache("integrate", name), identity),
             progress=progress,
         )

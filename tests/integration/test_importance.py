@@ -76,6 +76,15 @@ def test_no_pilot_where_there_is_no_choice():
     assert (result.points == 128).all()
 
 
+def test_a_pilot_function_of_its_own_decides_the_points_and_nothing_else():
+    function, pilot = Gaussians(), Gaussians()
+    alone = integrate(Gaussians(), N, REFERENCE, SETTINGS, seed=1)
+    result = integrate(function, N, REFERENCE, SETTINGS, seed=1, pilot=pilot)
+    assert pilot.calls == len(range(0, N, SETTINGS.block))
+    assert (result.points == alone.points).all()
+    np.testing.assert_array_equal(result.values, alone.values)
+
+
 def test_the_pilot_does_not_bias_the_estimate():
     """Weights of mean 1 with a heavy tail, 4000 events: the mean estimate is 1 within errors, false-alarm rate 2e-5.
     Averaging the pilot in, weighted by its points, would fail this test: lucky pilots stop early."""

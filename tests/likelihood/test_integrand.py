@@ -18,6 +18,7 @@ from bmem.likelihood.integrand import Integrand
 from bmem.networks.contract import Classifier
 from bmem.process.toy import LinearGaussian
 from bmem.replicas import Replicas
+from bmem.rng import generator
 
 FALSE_ALARM = 2e-5
 LIMIT = stats.norm.isf(FALSE_ALARM / 2)
@@ -86,6 +87,14 @@ def test_each_replica_has_its_own_networks_at_the_same_points() -> None:
     sigma = np.sqrt(np.diagonal(both.covariance[1], axis1=-2, axis2=-1))
     chi2 = ((both.values[1] - scaled) / sigma)[:, 0] ** 2
     assert stats.chi2(EVENTS).sf(chi2.sum()) > FALSE_ALARM
+
+
+def test_one_replica_of_the_integrand_has_its_weights() -> None:
+    function = integrand(1.0, 0.5)
+    events, generators = torch.arange(2), [generator(1, "event", n) for n in range(2)]
+    both = function(events, 8, generators)
+    generators = [generator(1, "event", n) for n in range(2)]
+    torch.testing.assert_close(function.replica(1)(events, 8, generators), both[1:])
 
 
 @pytest.mark.parametrize("points_per_chunk", [1, 10_000, 1 << 22])
