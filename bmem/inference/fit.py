@@ -113,7 +113,7 @@ def fit(objective: Objective) -> FitResult:
     """Minimise ``objective`` from every minimum of a scan over the whole range.
 
     Raises:
-        FitError: no start leads to a finite minimum.
+        FitError: no start leads to a finite minimum, or one of several parameters has no influence at all.
     """
     minima: list[Minimum] = []
     for start in _starts(objective):
@@ -138,6 +138,7 @@ def _starts(objective: Objective) -> Array:
     grid = scan_grid(objective.parameters)
     shape = tuple(len(axis) for axis in axes(objective.parameters))
     values = objective.value(grid).reshape(shape)
+    _check_sensitive(values, objective.parameters)
     modes = ["nearest" if p.period is None else "wrap" for p in objective.parameters]
     rounding = _ROUNDING * max(1.0, float(np.abs(values).max()))
     lowest = (values <= minimum_filter(values, size=3, mode=modes)) & (
@@ -145,6 +146,19 @@ def _starts(objective: Objective) -> Array:
     )
     index = np.flatnonzero(lowest) if lowest.any() else np.array([values.argmin()])
     return grid[index[np.argsort(values.ravel()[index], kind="stable")[:_MAX_STARTS]]]
+
+
+def _check_sensitive(values: Array, parameters: tuple[Parameter, ...]) -> None:
+    """Refuse a likelihood of several parameters that does not see one of them; one alone may be found to be flat."""
+    if len(parameters) == 1 or not np.isfinite(values).all():
+        return
+    rounding = _ROUNDING * max(1.0, float(np.abs(values).max()))
+    unseen = [p.name for i, p in enumerate(parameters) if np.ptp(values, axis=i).max() <= 100 * rounding]
+    if unseen:
+        raise FitError(
+            f"-2 log L does not depend on {unseen}: fix them, or add what sees them (the luminosity for a rate, or an "
+            "external constraint)"
+        )
 
 
 def _refine(objective: Objective, start: Array) -> Minimum:
