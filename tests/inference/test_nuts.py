@@ -1,0 +1,70 @@
+"""NUTS draws from the posterior that the grid knows exactly, and from closed forms of several parameters."""
+
+import numpy as np
+import pytest
+import torch
+from likelihood_examples import FALSE_ALARM, MIXTURE, PLANE, RESOLVED, counts, toy_sample
+from scipy import stats
+
+from bmem.errors import InputError
+from bmem.inference.nuts import draw_chains
+from bmem.inference.objective import NegativeTwoLogLikelihood
+from bmem.inference.posterior import posterior
+from bmem.likelihood.basis import MorphingBasis
+from bmem.replicas.nuts_density import ChainSettings, sample_nuts
+
+SETTINGS = ChainSettings(chains=2, draws=210, warm_up=60)
+BINOMIAL = NegativeTwoLogLikelihood(counts(7, 3), np.ones(2), MIXTURE)
+THINNED = 3
+"""Draws of NUTS are nearly independent; every third one is, for these posteriors."""
+
+
+def thinned(samples: np.ndarray) -> np.ndarray:
+    return samples[:, ::THINNED].reshape(-1, samples.shape[-1])
+
+
+def test_agrees_with_the_grid_around_the_end_of_the_period() -> None:
+    """Kolmogorov-Smirnov of 140 thinned draws against the distribution of the grid; false alarm 2e-5."""
+    events = toy_sample(RESOLVED, 60, np.pi, seed=3)
+    objective = NegativeTwoLogLikelihood(events, RESOLVED.fiducial().numpy(), MorphingBasis.of(RESOLVED))
+    chains = draw_chains(objective, seed=1, settings=SETTINGS)
+    assert chains.samples.shape == (2, 210, 1)
+    assert np.abs(chains.samples).max() <= np.pi
+    draws = thinned(chains.samples)[:, 0]
+    assert (draws > 0).any()
+    assert (draws < 0).any()
+    assert stats.kstest(draws, posterior(objective).below).pvalue > FALSE_ALARM
+
+
+def test_bounded_parameter_and_prior_give_a_beta_posterior() -> None:
+    """3 of 10 events under the prior x (1 - x)²: Beta(5, 10); false alarm 2e-5."""
+    chains = draw_chains(BINOMIAL, seed=2, log_prior=lambda x: (torch.log(x) + 2 * torch.log1p(-x)).sum(), settings=SETTINGS)
+    assert stats.kstest(thinned(chains.samples)[:, 0], stats.beta(5, 10).cdf).pvalue > FALSE_ALARM
+
+
+def test_two_parameters_give_a_dirichlet_posterior() -> None:
+    """Counts (60, 20, 20): Dirichlet(61, 21, 21), whose margins are Beta(21, 82) up to tails beyond the bounds of 0.1 %."""
+    objective = NegativeTwoLogLikelihood(counts(60, 20, 20), np.ones(3), PLANE)
+    draws = thinned(draw_chains(objective, seed=3, settings=SETTINGS).samples)
+    for column in draws.T:
+        assert stats.kstest(column, stats.beta(21, 82).cdf).pvalue > FALSE_ALARM
+    expected = -np.sqrt(21 * 21 / (82 * 82))
+    correlation = np.corrcoef(draws.T)[0, 1]
+    assert abs(np.arctanh(correlation) - np.arctanh(expected)) < stats.norm.isf(FALSE_ALARM / 2) / np.sqrt(len(draws) - 3)
+
+
+@pytest.mark.filterwarnings("ignore:the chains are not yet:bmem.errors.TrustWarning")
+def test_seeded() -> None:
+    short = ChainSettings(chains=2, draws=80, warm_up=20)
+    first, again, other = (draw_chains(BINOMIAL, seed, settings=short).samples for seed in (5, 5, 6))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_bad_input_is_refused() -> None:
+    with pytest.raises(InputError, match="draws must be at least 4"):
+        ChainSettings(draws=1)
+    with pytest.raises(InputError, match="1 starts for 2 chains"):
+        sample_nuts(lambda z: -(z**2).sum(), torch.zeros(1, 1), SETTINGS, 1)
+    with pytest.raises(InputError, match="density vanishes at a start"):
+        draw_chains(BINOMIAL, seed=1, log_prior=lambda x: torch.tensor(-torch.inf))
