@@ -46,7 +46,7 @@ class Driver:
 class Influence:
     """Influence of the N events that entered a fit.
 
-    ``theta`` [P] the minimum and its curvature ``error`` [P]; ``events`` [N] their indices in the sample; ``shift`` [N, P] of
+    ``theta`` [P] the minimum and its curvature ``error`` [P]; ``events`` [N] the indices in the sample; ``shift`` [N, P] of
     the minimum when the event is left out, to first order (NaN where the likelihood without the event has no positive
     curvature there); ``doubts`` masks [N] by name.
     """
