@@ -5,16 +5,20 @@ from bmem.replicas.ensemble import Ensemble
 from bmem.replicas.laplace import Laplace
 from bmem.replicas.low_rank import LowRank
 from bmem.replicas.mean_field import MeanField
+from bmem.replicas.nuts import Nuts
 from bmem.replicas.point import PointEstimate
 from bmem.replicas.settings import PosteriorSettings
+from bmem.replicas.swag import Swag
 
 __all__ = [
     "Ensemble",
     "Laplace",
     "LowRank",
     "MeanField",
+    "Nuts",
     "PointEstimate",
     "PosteriorSettings",
     "Replicas",
+    "Swag",
     "WeightPosterior",
 ]

@@ -1,4 +1,8 @@
-"""Deep ensemble: networks that differ in their first weights and in the data they saw (arXiv:1612.01474)."""
+"""Deep ensemble: networks that differ in their first weights and in the data they saw (arXiv:1612.01474).
+
+Without first weights of their own the members start from a trained network and only take up the fluctuation of their own
+resample of the training rows, which costs a few epochs each.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +29,16 @@ class Ensemble:
 
     Attributes:
         members: number of networks.
-        initialise: draws first weights for a module from a generator (``bmem.networks.layers.initialise``).
+        initialise: draws first weights for a module from a generator (``bmem.networks.layers.initialise``); None: members
+            start from the weights the module has, those of a point estimate, and run all their epochs, because early
+            stopping would take them back to where they came from.
         bootstrap: each member sees its own resample of its training rows; the rows held out of it are not resampled.
         modules: the trained members.
         histories: of their trainings.
     """
 
     members: int
-    initialise: Callable[[nn.Module, torch.Generator], None]
+    initialise: Callable[[nn.Module, torch.Generator], None] | None
     bootstrap: bool = True
     modules: list[nn.Module] = field(default_factory=list, init=False)
     histories: list[History] = field(default_factory=list, init=False)
@@ -40,6 +46,8 @@ class Ensemble:
     def __post_init__(self) -> None:
         if self.members < 2:
             raise InputError(f"an ensemble needs at least 2 members, not {self.members}; for one use PointEstimate")
+        if not (self.initialise or self.bootstrap):
+            raise InputError("members that start from one network on the same rows are equal: set initialise or bootstrap")
 
     def fit(
         self,
@@ -61,9 +69,19 @@ class Ensemble:
         modules, histories = [], []
         for member, path in enumerate(paths):
             network = copy.deepcopy(module)
-            self.initialise(network, generator(seed, "ensemble", member))
-            own, bootstrap = derive_seed(seed, "ensemble", member), self.bootstrap
-            history = fit(network, objective, data, settings, own, checkpoint=path, progress=progress, bootstrap=bootstrap)
+            if self.initialise:
+                self.initialise(network, generator(seed, "ensemble", member))
+            history = fit(
+                network,
+                objective,
+                data,
+                settings,
+                derive_seed(seed, "ensemble", member),
+                checkpoint=path,
+                progress=progress,
+                bootstrap=self.bootstrap,
+                early_stopping=self.initialise is not None,
+            )
             modules.append(network)
             histories.append(history)
         self.modules, self.histories = modules, histories

@@ -11,13 +11,17 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from pyro.distributions import MultivariateNormal, Normal
 from torch import Tensor, nn
+from torch.distributions import Distribution
 from torch.func import grad, hessian, vmap
 
 from bmem.errors import InputError, TrustWarning
 from bmem.replicas.contract import Replicas
-from bmem.replicas.weights import Loss, call, flatten, random_weights, replicas, unflatten
-from bmem.training.loop import Objective, Progress, fit
+from bmem.replicas.trust import warn_if_far
+from bmem.replicas.weights import LogPosterior, Loss, PenalisedLoss, call, flatten, random_weights, replicas, unflatten
+from bmem.rng import generator
+from bmem.training.loop import Objective, Progress, fit, split
 from bmem.training.settings import History, TrainingSettings
 
 _ROWS = 256
@@ -32,6 +36,12 @@ class _Gaussian:
     names: tuple[str, ...]
     mean: Tensor
     precision: Tensor
+
+    def distribution(self) -> Distribution:
+        """The same over vectors [W]."""
+        if self.precision.ndim == 1:
+            return Normal(self.mean, self.precision.rsqrt()).to_event(1)
+        return MultivariateNormal(self.mean, precision_matrix=self.precision)
 
     def draw(self, n: int, rng: torch.Generator) -> Tensor:
         """[n, W]."""
@@ -85,7 +95,8 @@ class Laplace:
         of the training set. The objective must be a mean over rows of -log p(row | weights).
 
         Warns:
-            TrustWarning: the curvature is not positive in every direction: the training has not reached a maximum.
+            TrustWarning: the curvature is not positive in every direction: the training has not reached a maximum; or (up to
+                1000 weights) the posterior is far away.
 
         Raises:
             InputError: a name in ``layers`` that there is not, a weight decay, or too many weights for a full matrix.
@@ -105,6 +116,10 @@ class Laplace:
         curvature = _fisher if self.structure == "diagonal" else _hessian
         information = rows * curvature(loss, weights, data).double()
         self.posterior = _Gaussian(module, tuple(weights), mean, _with_prior(information, self.prior_scale**-2))
+        like = {name: value.detach() for name, value in weights.items()}
+        prior = Normal(torch.zeros_like(mean), self.prior_scale).to_event(1)
+        target = LogPosterior(loss, like, prior, split(data, settings, seed)[0])
+        warn_if_far(target, self.posterior.distribution(), generator(seed, "laplace", "pareto k", device=mean.device))
         return history
 
     def sample(self, n: int, rng: torch.Generator) -> Replicas:
@@ -119,22 +134,6 @@ class Laplace:
         like = {name: parameters[name] for name in self.posterior.names}
         drawn = unflatten(self.posterior.draw(n, rng), like)
         return replicas(self.posterior.module, {name: value.to(like[name].dtype) for name, value in drawn.items()}, n)
-
-
-class PenalisedLoss(nn.Module):
-    """Mean of -log p(row | weights) - log prior(weights) / rows, up to a constant."""
-
-    def __init__(self, loss: Loss, weights: dict[str, nn.Parameter], prior_scale: float, rows: int) -> None:
-        super().__init__()
-        self.loss, self.prior_scale, self.rows = loss, prior_scale, rows
-        self.random = tuple(weights.values())
-
-    def extra_repr(self) -> str:
-        return f"prior_scale={self.prior_scale}"
-
-    def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
-        square = torch.stack([value.square().sum() for value in self.random]).sum()
-        return self.loss(batch) + square / (2 * self.prior_scale**2 * self.rows)
 
 
 def _fisher(loss: Loss, weights: dict[str, nn.Parameter], data: tuple[Tensor, ...]) -> Tensor:

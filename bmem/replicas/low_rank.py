@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
-from bmem.replicas.trust import warn_if_not_flat, warn_if_wide
-from bmem.replicas.weights import Loss, call, flatten, random_weights, replicas, unflatten
-from bmem.rng import derive_seed
-from bmem.training.loop import Objective, Progress, fit
+from bmem.replicas.trust import warn_if_far, warn_if_not_flat, warn_if_wide
+from bmem.replicas.weights import LogPosterior, Loss, call, flatten, random_weights, replicas, unflatten
+from bmem.rng import derive_seed, generator
+from bmem.training.loop import Objective, Progress, fit, split
 from bmem.training.settings import History, TrainingSettings
 
 _SITE = "weights"
@@ -140,7 +140,7 @@ class LowRank:
         must be a mean over rows of -log p(row | weights).
 
         Warns:
-            TrustWarning: the ELBO is not flat at the end, or widths run away.
+            TrustWarning: the ELBO is not flat at the end, widths run away, or (up to 1000 weights) the posterior is far.
 
         Raises:
             InputError: a name in ``layers`` that there is not, or a weight decay.
@@ -159,6 +159,9 @@ class LowRank:
             weights[name].data.copy_(mean)
         warn_if_not_flat(history, rows, len(posterior.mean))
         warn_if_wide(unflatten(posterior.stddev, network.like), dict.fromkeys(weights, self.prior_scale))
+        prior = Normal(torch.zeros_like(posterior.mean), self.prior_scale).to_event(1)
+        target = LogPosterior(network.loss, network.like, prior, split(data, settings, seed)[0])
+        warn_if_far(target, posterior, generator(seed, "low rank", "pareto k", device=posterior.mean.device))
         return history
 
     def sample(self, n: int, rng: torch.Generator) -> Replicas:

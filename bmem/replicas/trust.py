@@ -6,9 +6,13 @@ import warnings
 from collections.abc import Mapping
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.distributions import Distribution
 
 from bmem.errors import TrustWarning
+from bmem.replicas.weights import LogPosterior
 from bmem.training.settings import History
 
 NATS_PER_WEIGHT = 0.05
@@ -16,6 +20,16 @@ NATS_PER_WEIGHT = 0.05
 
 WIDTH = 3.0
 """Posterior over prior width of a weight above which it is running away; data that say something make it less than 1."""
+
+PARETO_K = 0.7
+"""Shape of the tail of p/q above which q is too far from the posterior (Yao, Vehtari, Simpson, Gelman, arXiv:1802.02538)."""
+
+R_HAT = 1.05
+EFFECTIVE = 100
+"""Chains with a larger R-hat, or fewer effective draws, of any weight are not yet the posterior (arXiv:1903.08008)."""
+
+_CHECKED_WEIGHTS = 1000
+_CHECKED_DRAWS = 200
 
 
 def warn_if_not_flat(history: History, rows: int, weights: int) -> None:
@@ -55,6 +69,56 @@ def warn_if_wide(widths: Mapping[str, Tensor], prior_scales: Mapping[str, float]
         warnings.warn(
             f"exploding log-variance: weights of {sorted(worst)} are up to {worst[name]:.3g} times as wide as their prior "
             f"(at most {WIDTH}); start from a point estimate, lower learning_rate or choose a smaller prior_scale",
+            TrustWarning,
+            3,
+        )
+
+
+def pareto_k(log_weights: NDArray[np.float64]) -> float:
+    """Shape of the generalised Pareto tail of importance weights, from their logarithms [S], as arviz fits it."""
+    # Two seconds to import: paid by who needs it.
+    try:
+        from arviz_stats.base.array import array_stats as psis  # arviz 1.x
+    except ImportError:
+        import arviz as psis
+    return float(psis.psislw(np.asarray(log_weights, dtype=np.float64))[1])
+
+
+def warn_if_far(target: LogPosterior, approximation: Distribution, rng: torch.Generator) -> None:
+    """Warn if the ``approximation`` over the vector of weights is far from ``target``, by the Pareto k of their ratio.
+
+    Only of up to 1000 weights: in thousands of dimensions k is above 0.7 however good each of them is.
+    """
+    if sum(value.numel() for value in target.like.values()) > _CHECKED_WEIGHTS:
+        return
+    device = rng.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
+        torch.manual_seed(int(torch.randint(1 << 31, (), generator=rng, device=device)))
+        vectors = approximation.sample((_CHECKED_DRAWS,))
+        ratios = torch.stack([target(vector) for vector in vectors]) - approximation.log_prob(vectors)
+    k = pareto_k(ratios.double().cpu().numpy())
+    if not k <= PARETO_K:
+        warnings.warn(
+            f"the approximation is far from the exact posterior: Pareto k = {k:.2f} (at most {PARETO_K}); choose one with "
+            "more correlations (a larger rank, a full Laplace of the last layer), name fewer layers, or take NUTS or an "
+            "ensemble",
+            TrustWarning,
+            3,
+        )
+
+
+def warn_if_not_mixed(samples: NDArray[np.float64], divergences: int) -> None:
+    """Warn if chains [chains, draws, W] disagree, hold too few effective draws, or had steps that diverged."""
+    import arviz
+
+    chains = arviz.convert_to_dataset(samples)
+    r_hat = float(arviz.rhat(chains).to_array().max())
+    effective = float(arviz.ess(chains).to_array().min())
+    if not r_hat <= R_HAT or not effective >= EFFECTIVE or divergences:
+        warnings.warn(
+            f"the chains are not yet the posterior: R-hat is up to {r_hat:.3f} (at most {R_HAT}), {effective:.0f} effective "
+            f"draws (at least {EFFECTIVE}), {divergences} diverging steps (none); use more draws, a longer warm_up or a "
+            "smaller prior_scale",
             TrustWarning,
             3,
         )

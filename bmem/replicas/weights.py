@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 from torch.func import functional_call
 
 from bmem.errors import InputError
@@ -69,6 +71,44 @@ class Loss(nn.Module):
     def at(self, weights: Mapping[str, Tensor], batch: tuple[Tensor, ...]) -> Tensor:
         """Mean loss with ``weights``, by their names in the module, in the place of its own."""
         return functional_call(self, {f"module.{name}": value for name, value in weights.items()}, (batch,))
+
+
+@dataclass(frozen=True)
+class LogPosterior:
+    """log p(rows | weights) + log p(weights), up to a constant, of a vector of weights [W].
+
+    Attributes:
+        loss: mean of -log p(row | weights).
+        like: the random weights, by name.
+        prior: over the vector.
+        rows: of the training set.
+    """
+
+    loss: Loss
+    like: Mapping[str, Tensor]
+    prior: Distribution
+    rows: tuple[Tensor, ...]
+
+    def __call__(self, vector: Tensor) -> Tensor:
+        dtype = next(iter(self.like.values())).dtype
+        mean = self.loss.at(unflatten(vector.to(dtype), self.like), self.rows)
+        return self.prior.log_prob(vector) - len(self.rows[0]) * mean
+
+
+class PenalisedLoss(nn.Module):
+    """Mean of -log p(row | weights) - log prior(weights) / rows, up to a constant."""
+
+    def __init__(self, loss: Loss, weights: dict[str, nn.Parameter], prior_scale: float, rows: int) -> None:
+        super().__init__()
+        self.loss, self.prior_scale, self.rows = loss, prior_scale, rows
+        self.random = tuple(weights.values())
+
+    def extra_repr(self) -> str:
+        return f"prior_scale={self.prior_scale}"
+
+    def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
+        square = torch.stack([value.square().sum() for value in self.random]).sum()
+        return self.loss(batch) + square / (2 * self.prior_scale**2 * self.rows)
 
 
 def call(module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:

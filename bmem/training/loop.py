@@ -59,7 +59,7 @@ def fit(
     Raises:
         TrainingError: no or unequal data, a loss that is not finite, or a checkpoint of another training.
     """
-    training, held_out = _split(data, settings, seed)
+    training, held_out = split(data, settings, seed)
     if bootstrap:
         training = _resample(training, seed)
     state = _State(module, settings, math.ceil(len(training[0]) / settings.batch_size), early_stopping)
@@ -91,8 +91,12 @@ def evaluate(module: nn.Module, objective: Objective, data: tuple[Tensor, ...], 
     return total / len(data[0])
 
 
-def _split(data: tuple[Tensor, ...], settings: TrainingSettings, seed: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Training and held-out rows."""
+def split(data: tuple[Tensor, ...], settings: TrainingSettings, seed: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Training and held-out rows, as a training with this ``seed`` has them.
+
+    Raises:
+        TrainingError: no or unequal data, or too few rows.
+    """
     rows = {len(tensor) for tensor in data}
     if len(rows) != 1:
         raise TrainingError(f"the data tensors have {sorted(rows)} rows; give all of them the same number")

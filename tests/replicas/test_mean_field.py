@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bmem.errors import InputError, TrainingError, TrustWarning
 from bmem.networks.layers import MLP
 from bmem.replicas import MeanField
-from bmem.replicas.mean_field import MeanFieldLoss
+from bmem.replicas.mean_field import _HASTE, MeanFieldLoss
 from bmem.replicas.weights import Loss, random_weights
 from bmem.training import TrainingSettings
 
@@ -43,8 +43,8 @@ def regression(n: int = 100, inputs: int = 3) -> tuple[Tensor, Tensor]:
 def loss_of(module: nn.Module, settings: MeanField, batch: tuple[Tensor, ...], rows: int = 50) -> MeanFieldLoss:
     network = MeanFieldLoss(Loss(module, gaussian), random_weights(module, settings.layers), settings, rows, seed=1)
     rng = torch.Generator().manual_seed(8)
-    for value in network.log_scales:
-        value.data = -1 + 0.3 * torch.randn(value.shape, generator=rng, dtype=value.dtype)
+    for value in network.widths:
+        value.data = (-1 + 0.3 * torch.randn(value.shape, generator=rng, dtype=value.dtype)) / _HASTE
     for value in module.parameters():
         value.data = value.data + 0.3 * torch.randn(value.shape, generator=rng, dtype=value.dtype)
     network.find_local_layers(batch)
