@@ -1,0 +1,247 @@
+"""What n events will tell: expected precision and expected intervals at any true α, before they are taken.
+
+``power`` gives the Fisher information per event from the bank, in the reconstructed events and with x_hard known, at every
+true value: σ(α) for any number of events or luminosity, and how many are needed for a wanted σ. Where the information
+vanishes (α = 0 and 180°, for an even likelihood) σ is infinite, though an interval is not: ``Expectation`` is the Asimov
+likelihood (Cowan et al., 1007.1727), n times the mean of -2 log p over the bank, with profile or Feldman-Cousins thresholds.
+
+The information of the reconstructed events is that in their likelihood's score ŝ as an estimator of α,
+(∂E[ŝ]/∂α)² / Var(ŝ) = E[ŝ s]² / Var(ŝ), with s the exact score of x_hard. For an exact likelihood it is the Fisher
+information E[ŝ²]; an error of networks or integrals makes it smaller, where E[ŝ²] would count noise as information. The
+share that the reconstruction keeps is then the squared correlation of ŝ and s.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import chi2
+
+from bmem.calibration.bank import Bank
+from bmem.calibration.mean_density import log_mean_density, mean_density_score
+from bmem.calibration.neyman import Belt
+from bmem.calibration.record import Array, JsonRecord
+from bmem.errors import InputError, RangeError
+from bmem.inference.intervals import IntervalSet, regions
+from bmem.inference.objective import axes
+
+_MINIMUM = 200.0
+"""Unweighted events that the bank must be worth for an information: it is then known to some 10 %."""
+_RESERVE = 10.0
+"""Times the number of events that the bank must be worth: its fluctuation moves an expected interval by 1/3 σ at most."""
+_FINE = 20
+
+
+@dataclass(frozen=True)
+class Power(JsonRecord):
+    """Information per event on one parameter at the ``truths`` [A], in inverse squares of its unit, and what follows.
+
+    ``reco`` [A] of the reconstructed events and ``hard`` [A] with x_hard known, ``kept`` [A] their ratio, with Monte Carlo
+    errors ``..._error`` [A] (at most: the balance of the weights makes them smaller); ``rate`` [A] that of the number of
+    events, (∂ log σ_fid/∂α)² for each of them; ``fiducial`` [A] σ_fid in pb; ``effective`` [A] what the bank was worth.
+    """
+
+    truths: Array
+    reco: Array
+    reco_error: Array
+    hard: Array
+    hard_error: Array
+    kept: Array
+    kept_error: Array
+    rate: Array
+    fiducial: Array
+    effective: Array
+
+    def information(self, hard: bool = False, rate: bool = False) -> Array:
+        """Per event [A]: of the shape, with ``rate`` of the number of events too; ``hard`` with x_hard known."""
+        return (self.hard if hard else self.reco) + (self.rate if rate else 0.0)
+
+    def sigma(self, events: float, hard: bool = False, rate: bool = False) -> Array:
+        """Expected standard deviation [A] of α̂ from ``events`` events; infinite where there is no information.
+
+        Raises:
+            InputError: not a positive number of events.
+        """
+        if not events > 0:
+            raise InputError(f"an expected precision needs a positive number of events, not {events}")
+        with np.errstate(divide="ignore"):
+            return 1 / np.sqrt(events * self.information(hard, rate))
+
+    def sigma_error(self, events: float, hard: bool = False) -> Array:
+        """Monte Carlo error [A] of ``sigma`` of the shape."""
+        information, error = (self.hard, self.hard_error) if hard else (self.reco, self.reco_error)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self.sigma(events, hard) * error / (2 * information)
+
+    def events_needed(self, sigma: float, hard: bool = False, rate: bool = False) -> Array:
+        """Events [A] for a standard deviation ``sigma``; infinite where there is no information.
+
+        Raises:
+            InputError: ``sigma`` is not positive.
+        """
+        if not sigma > 0:
+            raise InputError(f"a wanted precision is positive, not {sigma}")
+        with np.errstate(divide="ignore"):
+            return 1 / (self.information(hard, rate) * sigma**2)
+
+    def luminosity_needed(self, sigma: float, hard: bool = False, rate: bool = False) -> Array:
+        """Integrated luminosity in 1/pb [A] for a standard deviation ``sigma``.
+
+        Raises:
+            InputError: ``sigma`` is not positive.
+        """
+        return self.events_needed(sigma, hard, rate) / self.fiducial
+
+
+def power(bank: Bank, truths: ArrayLike, minimum: float = _MINIMUM) -> Power:
+    """The information in the events of ``bank`` at every one of the ``truths`` [A].
+
+    Raises:
+        InputError: the basis has several parameters.
+        RangeError: the bank is worth fewer than ``minimum`` events at one of them.
+    """
+    _demand_one_parameter(bank)
+    truths = np.asarray(truths, np.float64)
+    return Power(truths, *np.array([_at(bank, float(truth), minimum) for truth in truths]).T)
+
+
+def _at(bank: Bank, truth: float, minimum: float) -> tuple[float, ...]:
+    """One row of ``Power``."""
+    weights, effective = _weights(bank, truth, minimum)
+    b, slope = bank.basis.value([truth]), bank.basis.gradient([truth])[0]
+    used = weights > 0
+    w = weights[used]
+    own = mean_density_score(bank.integrals[:, used], bank.fiducial, b, slope)
+    exact = mean_density_score(bank.exact[None, used], bank.exact_fiducial[None], b, slope)
+    own, exact = own - w @ own, exact - w @ exact
+    together, variance, hard = w @ (own * exact), w @ own**2, w @ exact**2
+    reco = together**2 / variance
+    # influence functions of the moments, by the delta method
+    of_reco = 2 * together / variance * own * exact - (together / variance) ** 2 * own**2 - reco
+    of_hard = exact**2 - hard
+    kept = reco / hard
+    errors = (float(np.sqrt(w**2 @ column**2)) for column in (of_reco, of_hard, (of_reco - kept * of_hard) / hard))
+    reco_error, hard_error, kept_error = errors
+    sigma = float(b @ bank.exact_fiducial)
+    rate = float(slope @ bank.exact_fiducial / sigma) ** 2
+    return float(reco), reco_error, float(hard), hard_error, float(kept), kept_error, rate, sigma, effective
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """The mean of -2 log p(x | α) over events made at ``truth``: the ``bank`` with ``weights`` [N], worth ``effective`` events."""
+
+    bank: Bank
+    truth: float
+    weights: Array
+    effective: float
+
+    @classmethod
+    def of(cls, bank: Bank, truth: float) -> Expectation:
+        """The expectation at ``truth``.
+
+        Raises:
+            InputError: the basis has several parameters.
+            RangeError: the bank does not reach ``truth``.
+        """
+        _demand_one_parameter(bank)
+        weights, effective = _weights(bank, truth, 0.0)
+        return cls(bank, truth, weights, effective)
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """At x [G], per event [G]."""
+        b = self.bank.basis.value(np.asarray(x, np.float64)[:, None])
+        return -2 * self.weights @ log_mean_density(self.bank.integrals, self.bank.fiducial, b)
+
+    def delta(self, x: ArrayLike) -> Array:
+        """The same above its minimum: n times this is the expected -2Δ log L of n events."""
+        return self(x) - self._scan()[1].min()
+
+    def interval(self, events: int, level: float, belt: Belt | None = None) -> IntervalSet:
+        """The region of ``level`` that ``events`` events are expected to leave, by the χ² quantile or the ``belt``.
+
+        Raises:
+            InputError: the level is no probability, or the belt is of another parameter, process, or number of events.
+            RangeError: the bank is worth too few events for as many, or the belt was not made for this level.
+        """
+        self._demand(events)
+        _demand_level(level)
+        if belt is not None:
+            self._check(belt, events)
+        grid, values = self._scan()
+        lowest = values.min()
+
+        def excess(x: Array) -> Array:
+            threshold = chi2.ppf(level, 1) if belt is None else belt.critical_value(x, level)
+            return events * (self(x) - lowest) - threshold
+
+        parameter = self.bank.basis.parameters[0]
+        return IntervalSet(parameter, float(level), regions(excess, grid, excess(grid), parameter.period))
+
+    def events_needed(self, length: float, level: float) -> float:
+        """Events after which the expected profile region of ``level`` has a total ``length``, all its pieces together.
+
+        Raises:
+            InputError: the level is no probability, or the length not between 0 and the whole range.
+            RangeError: the bank is worth too few events to say so.
+        """
+        _demand_level(level)
+        low, high = self.bank.basis.parameters[0].bounds
+        if not 0 < length < high - low:
+            raise InputError(f"the length of an interval lies between 0 and {high - low:.4g}, not at {length}")
+        grid, values = self._scan()
+        if self.bank.basis.parameters[0].period is not None:
+            grid, values = np.append(grid, high), np.append(values, values[0])
+        even = np.linspace(low, high, _FINE * len(grid) + 1)
+        below = np.quantile(np.interp(even, grid, values) - values.min(), length / (high - low))
+        events = float(chi2.ppf(level, 1) / below)
+        self._demand(events)
+        return events
+
+    def _scan(self) -> tuple[Array, Array]:
+        grid = axes(self.bank.basis.parameters, 2)[0]
+        return grid, self(grid)
+
+    def _demand(self, events: float) -> None:
+        if not events > 0:
+            raise InputError(f"an expected interval needs a positive number of events, not {events}")
+        if self.effective < _RESERVE * events:
+            raise RangeError(
+                f"the bank is worth {self.effective:.0f} events at {self.truth:.4g}; to say what {events:.0f} events can "
+                f"tell it must be worth {_RESERVE * events:.0f}: give a larger bank"
+            )
+
+    def _check(self, belt: Belt, events: int) -> None:
+        """Refuse a belt that was not made for such measurements."""
+        if belt.events != events:
+            raise InputError(f"the belt is for {belt.events} events, not for {events}; make another one")
+        same = belt.parameter == self.bank.basis.parameters[0]
+        for own, other in ((belt.basis, self.bank.basis.value(belt.values[:, None])), (belt.fiducial, self.bank.fiducial)):
+            same = same and own.shape == other.shape and np.allclose(own, other, rtol=1e-6)
+        if not same:
+            raise InputError(
+                "the belt was made for another parameter, process or other networks than the bank; make it anew"
+            )
+
+
+def _weights(bank: Bank, truth: float, minimum: float) -> tuple[Array, float]:
+    weights = bank.weights([truth])
+    effective = float(1 / np.square(weights).sum())
+    if effective < minimum:
+        raise RangeError(
+            f"the bank is worth {effective:.0f} events at {truth:.4g}, {minimum:.0f} are needed for its information; add "
+            "events made near it"
+        )
+    return weights, effective
+
+
+def _demand_one_parameter(bank: Bank) -> None:
+    if len(bank.basis.parameters) != 1:
+        raise InputError(f"power is of one parameter, the bank has {len(bank.basis.parameters)}")
+
+
+def _demand_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise InputError(f"confidence levels lie between 0 and 1, not {level}")
