@@ -1,8 +1,9 @@
 """Samples with backgrounds: coefficients of a mixture of the signal and of processes whose density per event is known.
 
-A background enters by log p_j(x_n) of every event: from a formula, a learned density or another process. It must be a
-density of the same x_reco as the signal's, normalised over the accepted events. The mixture is an ordinary ``Coefficients``
-with more components, whose basis comes from ``bmem.inference.scale``:
+A background enters by log p_j(x_n) of every event: from a formula, a learned density (``log_prob`` of a
+``ConditionalDensity``, of its ``Replicas`` with an axis for them) or another process (``process_log_densities``). It must be
+a density of the same x_reco as the signal's, normalised over the accepted events. The mixture is an ordinary
+``Coefficients`` with more components, whose basis comes from ``bmem.inference.scale``:
 
 - shape only: ``with_fractions``, parameters θ and the fraction f_j of each background in the accepted sample;
 - shape and rate: ``with_cross_sections``, parameters θ and the accepted cross section of each background in pb.
@@ -85,6 +86,20 @@ def mixture_by_cross_sections(
     components, added = coefficients.fiducial.shape[-1], len(densities)
     own, units = np.eye(components + added, components), np.repeat([0.0, 1.0], [components, added])
     return _extended(coefficients, densities, own, units), with_cross_sections(basis, parameters)
+
+
+def process_log_densities(coefficients: Coefficients, basis: Basis, theta: ArrayLike) -> Array:
+    """log p(x_n | θ) [R, N] under another process, from its own ``coefficients`` of the same events at fixed θ [P].
+
+    Raises:
+        InputError: an event has no positive density there.
+    """
+    b = basis.value(theta)
+    density = coefficients.values @ b / (coefficients.fiducial @ b)[:, None]
+    lost = np.flatnonzero(~(density > 0).all(0))
+    if lost.size:
+        raise InputError(f"{lost.size} events have no positive density under the process, the first is event {lost[0]}")
+    return np.log(density)
 
 
 def _densities(coefficients: Coefficients, log_densities: Mapping[str, ArrayLike]) -> dict[str, Array]:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from iminuit import Minuit
+from iminuit.cost import NormalConstraint
 from likelihood_examples import FALSE_ALARM, RESOLVED
 from scipy import stats
 from torch.distributions import MultivariateNormal
@@ -15,8 +16,9 @@ from torch.distributions import MultivariateNormal
 from bmem.calibration.pulls import moments
 from bmem.errors import InputError
 from bmem.inference.combine import budget
+from bmem.inference.constraints import joint
 from bmem.inference.fit import curvature_errors, fit
-from bmem.inference.mixture import mixture_by_cross_sections, mixture_by_fractions
+from bmem.inference.mixture import mixture_by_cross_sections, mixture_by_fractions, process_log_densities
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
@@ -154,6 +156,25 @@ def test_fit_finds_the_global_minimum() -> None:
     result = fit(NegativeTwoLogLikelihood.of(mixed, basis))
     assert result.valid
     assert (np.abs(result.theta - [TRUTH, SHARE]) < LIMIT * result.error).all()
+
+
+def test_a_constraint_on_the_fraction_counts_as_another_measurement() -> None:
+    """The errors of the fraction combine as those of two measurements where the likelihood is nearly a Gaussian."""
+    x = events(420, 180, seed=7)
+    objective = NegativeTwoLogLikelihood.of(*mixture_by_fractions(exact(x), BASIS, {"a": log_background(x)}))
+    free, constrained = fit(objective), fit(joint(objective + NormalConstraint("f_a", SHARE, 0.02)))
+    assert constrained.error[1] == pytest.approx((free.error[1] ** -2 + 0.02**-2) ** -0.5, rel=0.1)
+    assert abs(constrained.theta[1] - SHARE) < abs(free.theta[1] - SHARE)
+
+
+def test_another_process_is_a_background() -> None:
+    x = events(30, 20, seed=1)
+    c = exact(x, replicas=2)
+    found = process_log_densities(c, BASIS, [0.4])
+    np.testing.assert_allclose(found, np.log([signal_density(c, 0.4, r) for r in (0, 1)]), rtol=1e-12)
+    c.values[1, 7] = 0
+    with pytest.raises(InputError, match="event 7"):
+        process_log_densities(c, BASIS, [0.4])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,136 @@
+"""Constraints against the combination of Gaussian measurements, and what contradicts itself."""
+
+import numpy as np
+import pytest
+from derivatives import assert_exact
+from iminuit import Minuit
+from iminuit.cost import LeastSquares, NormalConstraint
+from likelihood_examples import ANGLE, PLANE, RESOLVED, counts, toy_sample
+
+from bmem.errors import InputError
+from bmem.inference.constraints import Joint, joint
+from bmem.inference.fit import fit
+from bmem.inference.intervals import profile_intervals
+from bmem.inference.objective import NegativeTwoLogLikelihood, Objective
+from bmem.inference.scale import with_strength
+from bmem.likelihood.basis import MorphingBasis
+from bmem.process.contract import Parameter
+
+PAIR = (Parameter("x", (-10.0, 10.0)), Parameter("y", (-10.0, 10.0)))
+CENTRE = np.array([1.0, -0.5])
+COVARIANCE = np.array([[0.5, 0.2], [0.2, 0.3]])
+
+
+class Quadratic(Objective):
+    """The -2 log L of a Gaussian measurement of ``parameters``."""
+
+    def __init__(self, parameters=PAIR, centre=CENTRE, covariance=COVARIANCE):
+        super().__init__(parameters)
+        self.n_events, self.excluded = 1, np.array([], int)
+        self.centre, self.inverse = np.asarray(centre), np.linalg.inv(covariance)
+
+    def value(self, theta):
+        delta = np.asarray(theta) - self.centre
+        return ((delta @ self.inverse) * delta).sum(-1)
+
+    def gradient(self, theta):
+        return 2 * self.inverse @ (np.asarray(theta) - self.centre)
+
+    def curvature(self, theta):
+        return 2 * self.inverse
+
+
+def plane() -> NegativeTwoLogLikelihood:
+    return NegativeTwoLogLikelihood(counts(50, 30, 20), [1.0, 1.0, 1.0], PLANE)
+
+
+def test_gaussian_measurements_combine():
+    """Inverse covariances add up: the textbook average."""
+    objective = joint(Quadratic() + NormalConstraint("y", 0.2, 0.4))
+    weight = np.diag([0, 1 / 0.4**2])
+    covariance = np.linalg.inv(np.linalg.inv(COVARIANCE) + weight)
+    mean = covariance @ (np.linalg.inv(COVARIANCE) @ CENTRE + weight @ [0, 0.2])
+    found = fit(objective)
+    np.testing.assert_allclose(found.theta, mean, atol=1e-3 * 0.4)
+    np.testing.assert_allclose(found.error, np.sqrt(np.diag(covariance)), rtol=1e-9)
+    for i in (0, 1):
+        (interval,) = profile_intervals(objective, found, (0.6826894921,), i)
+        expected = mean[i] + np.sqrt(covariance[i, i]) * np.array([-1, 1])
+        np.testing.assert_allclose(interval.intervals, [expected], atol=2e-3)
+
+
+def test_correlated_constraints_and_likelihoods_with_shared_parameters():
+    constraint = NormalConstraint(["x", "y"], CENTRE, COVARIANCE)
+    other = Quadratic((PAIR[1],), [0.2], [[0.16]])
+    with_others = [Joint([Quadratic(), other], [constraint]), joint(Quadratic() + other + constraint + 3.0)]
+    expected = Quadratic().value([0.3, 0.1]) * 2 + (0.1 / 0.4) ** 2
+    for objective in with_others:
+        assert objective.value([0.3, 0.1]) == pytest.approx(expected)
+        assert objective.n_events == 2
+        assert_exact(objective, [0.3, 0.1])
+
+
+def test_derivatives_with_events():
+    objective = joint(plane() + NormalConstraint(["y", "x"], [0.2, 0.3], [0.05, 0.1]))
+    assert_exact(objective, [0.25, 0.15])
+    minuit = Minuit(plane() + NormalConstraint(["y", "x"], [0.2, 0.3], [0.05, 0.1]), 0.3, 0.2)
+    minuit.migrad()
+    np.testing.assert_allclose(fit(objective).theta, minuit.values, atol=1e-4)
+
+
+def test_an_angle_is_constrained_around_its_period():
+    basis, fiducial = MorphingBasis.of(RESOLVED), RESOLVED.fiducial().numpy()
+    events = NegativeTwoLogLikelihood(toy_sample(RESOLVED, 20, np.pi, seed=3), fiducial, basis)
+    objective = joint(events + NormalConstraint("theta", np.pi - 0.01, 0.02))
+    assert objective.value([-np.pi + 0.01]) == pytest.approx(float(events.value([-np.pi + 0.01])) + 1.0)
+    (interval,) = profile_intervals(objective, fit(objective), (0.683,))
+    assert interval.contains([np.pi - 0.01]).all()
+    assert interval.length < 0.045
+
+
+def test_a_constraint_lets_the_shape_have_a_strength():
+    basis, fiducial = with_strength(MorphingBasis.of(RESOLVED)), RESOLVED.fiducial().numpy()
+    events = NegativeTwoLogLikelihood(toy_sample(RESOLVED, 50, 0.8, seed=5), fiducial, basis)
+    found = fit(joint(events + NormalConstraint("mu", 1.1, 0.2)))
+    assert found.theta[1] == pytest.approx(1.1, abs=1e-3)
+    assert found.error[1] == pytest.approx(0.2, rel=1e-6)
+
+
+def test_one_objective_is_itself():
+    objective = plane()
+    assert joint(objective) is objective
+
+
+@pytest.mark.parametrize(
+    "constraints",
+    [
+        [NormalConstraint("x", 0.2, 0.01), NormalConstraint("x", 0.4, 0.01)],
+        [NormalConstraint("x", 2.0, 0.1)],
+        [NormalConstraint(["x", "y"], [0.3, 0.2], [0.01, 0.01]), NormalConstraint("y", 0.3, 0.01)],
+    ],
+    ids=["each other", "the range", "a correlated one"],
+)
+def test_contradictions_are_refused(constraints):
+    with pytest.raises(InputError, match="contradict"):
+        Joint([plane()], constraints)
+
+
+def test_tension_is_no_contradiction():
+    """Two constraints 4 standard deviations apart are kept, and their average is fitted."""
+    objective = Joint([Quadratic()], [NormalConstraint("x", 0.0, 0.001), NormalConstraint("x", 0.0056, 0.001)])
+    assert fit(objective).theta[0] == pytest.approx(0.0028, abs=1e-4)
+    around = [NormalConstraint("alpha", np.pi - 0.01, 0.01), NormalConstraint("alpha", -np.pi + 0.01, 0.01)]
+    Joint([Quadratic((ANGLE,), [0.0], [[1.0]])], around)
+
+
+def test_bad_input():
+    with pytest.raises(InputError, match=r"\['z'\].*\['x', 'y'\]"):
+        joint(plane() + NormalConstraint("z", 0.0, 1.0))
+    with pytest.raises(InputError, match="finite"):
+        joint(plane() + NormalConstraint("x", np.nan, 1.0))
+    with pytest.raises(InputError, match="LeastSquares"):
+        joint(plane() + LeastSquares([1.0], [1.0], [1.0], lambda q, x: x + q))
+    with pytest.raises(InputError, match="constraints alone"):
+        joint(NormalConstraint("x", 0.0, 1.0))
+    with pytest.raises(InputError, match="different ranges"):
+        Joint([Quadratic(), Quadratic((Parameter("x", (0.0, 1.0)),), [0.2], [[1.0]])])

@@ -1,0 +1,31 @@
+"""The basis of free couplings is that of the phase where κ_S = cos α and κ_P = (2/3) sin α."""
+
+import numpy as np
+import pytest
+import torch
+
+from bmem.likelihood.basis import MorphingBasis
+from bmem.likelihood.couplings import coupling_basis
+from bmem.process import THJ
+
+
+@pytest.fixture(scope="module")
+def basis() -> MorphingBasis:
+    return coupling_basis()
+
+
+def test_it_is_the_basis_of_the_phase_on_the_ellipse(basis):
+    alpha = np.linspace(-np.pi, np.pi, 13)
+    kappa = np.stack([np.cos(alpha), 2 / 3 * np.sin(alpha)], -1)
+    of_phase = THJ.basis(None, torch.from_numpy(alpha[:, None])).numpy()
+    np.testing.assert_allclose(basis.value(kappa), of_phase, atol=1e-15)
+
+
+def test_derivatives_by_hand(basis):
+    s, p = 0.7, -1.3
+    np.testing.assert_allclose(basis.value([s, p]), [1, s, p, s * s, s * p, p * p])
+    np.testing.assert_allclose(basis.gradient([s, p]), [[0, 1, 0, 2 * s, p, 0], [0, 0, 1, 0, s, 2 * p]])
+    second = np.zeros((2, 2, 6))
+    second[0, 0, 3] = second[1, 1, 5] = 2
+    second[0, 1, 4] = second[1, 0, 4] = 1
+    np.testing.assert_allclose(basis.hessian([s, p]), second)
