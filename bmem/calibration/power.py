@@ -131,7 +131,10 @@ def _at(bank: Bank, truth: float, minimum: float) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class Expectation:
-    """The mean of -2 log p(x | α) over events made at ``truth``: the ``bank`` with ``weights`` [N], worth ``effective`` events."""
+    """The mean of -2 log p(x | α) over events made at ``truth``.
+
+    ``weights`` [N] make the ``bank`` a sample of ``truth``, worth ``effective`` unweighted events.
+    """
 
     bank: Bank
     truth: float

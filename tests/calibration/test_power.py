@@ -16,7 +16,7 @@ from bmem.calibration.toys import ToyScan
 from bmem.calibration.yardstick import yardstick
 from bmem.errors import InputError, RangeError
 from bmem.likelihood.basis import MorphingBasis
-from bmem.likelihood.cross_section import mixture_coefficients
+from bmem.likelihood.cross_section import mixture_coefficients, mixture_grid
 from bmem.process.thj import THJ
 from bmem.process.toy import LinearGaussian
 from bmem.rng import generator, numpy_generator
@@ -179,8 +179,8 @@ calculation with other matrix elements, printed to two digits."""
 def test_thj_table() -> None:
     """Within 4.5 standard errors and the rounding of the table."""
     process = THJ()
-    angles = torch.arange(-180, 180, 15, dtype=torch.float64).deg2rad()
-    hard = process.sample(60_000, angles[torch.arange(60_000) % len(angles)][:, None], generator(21, "hard"))
+    angles = mixture_grid(process)
+    hard = process.sample(60_000, angles[torch.arange(60_000) % len(angles)], generator(21, "hard"))
     exact = yardstick(process, hard.x, torch.ones(len(hard)), process.total.components.numpy())
     bank = Bank.of_mixture(exact, exact, mixture_coefficients(process).numpy(), MorphingBasis.of(process))
     found = power(bank, np.radians(list(TABLE)))

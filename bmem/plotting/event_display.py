@@ -1,0 +1,162 @@
+"""Event display: the reconstructed photons and jets of one event, in the transverse plane and in η and φ.
+
+Jets are cones (circles in η-φ) of the radius with which they were clustered, photons are lines (diamonds).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle, Patch, Wedge
+from numpy.typing import NDArray
+
+from bmem.errors import InputError
+from bmem.events.record import RecoEvents
+from bmem.plotting.style import LEARNED, QUIET, SECOND, THIRD
+
+Array = NDArray[np.float64]
+
+RADIUS = 0.4
+"""Radius of the jets."""
+_ETA = 5.0
+_GAP = 0.3
+"""Smallest distance in φ of two labels around the transverse view."""
+_COLORS = {"photon": THIRD, "jet": LEARNED, "b jet": SECOND}
+_SHORT = {"photon": r"\gamma", "jet": "j", "b jet": "b"}
+
+
+@dataclass(frozen=True)
+class _Object:
+    kind: str
+    pt: float
+    eta: float
+    phi: float
+
+    @property
+    def color(self) -> str:
+        return _COLORS[self.kind]
+
+    @property
+    def label(self) -> str:
+        return f"${_SHORT[self.kind]}$ {self.pt:.0f}"
+
+
+def event_figure(width: float = 6.4, height: float = 2.9) -> tuple[Figure, tuple[Axes, Axes]]:
+    """A figure with a panel for ``draw_transverse`` and one for ``draw_eta_phi``; call it inside ``with style():``."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(width, height), width_ratios=(1, 1.25))
+    return figure, (left, right)
+
+
+def draw_event(panels: tuple[Axes, Axes], events: RecoEvents, row: int, title: str = "") -> dict[str, Any]:
+    """Draw both views of event ``row`` with a ``title`` over them: {"transverse": ..., "eta_phi": ..., "legend": ...}.
+
+    Raises:
+        InputError: there is no such event.
+    """
+    transverse, flat = panels
+    artists: dict[str, Any] = {"transverse": draw_transverse(transverse, events, row)}
+    artists["eta_phi"] = draw_eta_phi(flat, events, row)
+    photon = Line2D([], [], color=_COLORS["photon"], lw=1.6, label="photon")
+    handles = [photon, *(Patch(color=_COLORS[kind], alpha=0.6, lw=0, label=kind) for kind in ("jet", "b jet"))]
+    artists["legend"] = flat.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0.2)
+    if title:
+        flat.figure.suptitle(title, x=0.01, ha="left", fontsize=transverse.yaxis.label.get_fontsize())
+    return artists
+
+
+def draw_transverse(axes: Axes, events: RecoEvents, row: int) -> dict[str, Any]:
+    """Draw event ``row`` seen along the beam: lengths are transverse momenta, as written beside them in GeV.
+
+    Returns "photons" (lines), "jets" (wedges), "labels" and "ring", whose radius is the largest transverse momentum.
+
+    Raises:
+        InputError: there is no such event.
+    """
+    objects = _objects(events, row)
+    top = max([o.pt for o in objects], default=1.0)
+    artists: dict[str, Any] = {"photons": [], "jets": [], "labels": []}
+    artists["ring"] = axes.add_patch(Circle((0, 0), top, fill=False, ec=QUIET, lw=0.7, ls=(0, (1, 2))))
+    for o in objects:
+        if o.kind == "photon":
+            ends = ([0, o.pt * math.cos(o.phi)], [0, o.pt * math.sin(o.phi)])
+            artists["photons"] += axes.plot(*ends, color=o.color, lw=1.6, zorder=3)
+        else:
+            low, high = (math.degrees(o.phi + sign * RADIUS) for sign in (-1, 1))
+            artists["jets"].append(axes.add_patch(Wedge((0, 0), o.pt, low, high, color=o.color, alpha=0.5, lw=0)))
+    for o, angle in zip(objects, _spread(np.array([o.phi for o in objects])), strict=True):
+        artists["labels"].append(_label_around(axes, o, float(angle), top))
+    axes.plot(0, 0, "o", ms=2.5, color=QUIET)
+    axes.text(0, -1.42 * top, rf"ring: $p_T = {top:.0f}$ GeV", ha="center", va="bottom", fontsize=7.5, color=QUIET)
+    axes.set(xlim=(-1.45 * top, 1.45 * top), ylim=(-1.45 * top, 1.45 * top), aspect="equal", xticks=[], yticks=[])
+    axes.set(xlabel=r"$p_x$", ylabel=r"$p_y$")
+    return artists
+
+
+def draw_eta_phi(axes: Axes, events: RecoEvents, row: int) -> dict[str, Any]:
+    """Draw event ``row`` in η and φ; what crosses φ = ±π comes in again at the other side, η beyond ±5 at the edge.
+
+    Returns "photons" (markers), "jets" (circles, two for those that cross) and "labels".
+
+    Raises:
+        InputError: there is no such event.
+    """
+    artists: dict[str, Any] = {"photons": [], "jets": [], "labels": []}
+    for o in _objects(events, row):
+        eta = float(np.clip(o.eta, -_ETA, _ETA))
+        if o.kind == "photon":
+            artists["photons"] += axes.plot(eta, o.phi, "D", ms=4.5, color=o.color, zorder=3)
+        else:
+            turns = [turn for turn in (-1, 0, 1) if abs(o.phi + 2 * math.pi * turn) < math.pi + RADIUS]
+            circles = [Circle((eta, o.phi + 2 * math.pi * turn), RADIUS, color=o.color, alpha=0.5, lw=0) for turn in turns]
+            artists["jets"] += [axes.add_patch(circle) for circle in circles]
+        above = o.phi < math.pi - 0.9
+        height = o.phi + (1 if above else -1) * (0.22 if o.kind == "photon" else RADIUS + 0.05)
+        artists["labels"].append(
+            axes.text(eta, height, o.label, ha="center", va="bottom" if above else "top", fontsize=7.5, color=o.color)
+        )
+    axes.axvline(0, color=QUIET, lw=0.5, ls=(0, (1, 2)), zorder=0)
+    axes.set(xlim=(-_ETA - 0.4, _ETA + 0.4), ylim=(-math.pi, math.pi), aspect="equal", xlabel=r"$\eta$", ylabel=r"$\phi$")
+    axes.set_yticks([-math.pi, -math.pi / 2, 0, math.pi / 2, math.pi], [r"$-\pi$", r"$-\pi/2$", "0", r"$\pi/2$", r"$\pi$"])
+    return artists
+
+
+def _objects(events: RecoEvents, row: int) -> list[_Object]:
+    """Photons and jets of one event."""
+    if not 0 <= row < len(events):
+        raise InputError(f"there is no event {row} among {len(events)}; count from 0")
+    found = []
+    for name, collection in (("photon", events.photons), ("jet", events.jets)):
+        columns = {key: collection.feature(key)[row][collection.mask[row]].tolist() for key in collection.names}
+        tags = columns.get("btag", [0.0] * len(columns["pt"]))
+        for pt, eta, phi, tag in zip(columns["pt"], columns["eta"], columns["phi"], tags, strict=True):
+            found.append(_Object("b jet" if tag > 0.5 else name, pt, eta, phi))
+    return found
+
+
+def _spread(phi: Array) -> Array:
+    """Angles [n] near ``phi`` that keep a distance of ``_GAP`` from each other where there is room."""
+    angles = phi.copy()
+    for _ in range(50):
+        order = np.argsort(np.mod(angles, 2 * np.pi))
+        following = np.roll(order, -1)
+        gaps = np.mod(angles[following] - angles[order], 2 * np.pi)
+        push = np.clip(_GAP - gaps, 0.0, None) / 2 if len(angles) > 1 else np.zeros(len(angles))
+        angles[order] -= 0.5 * push
+        angles[following] += 0.5 * push
+    return angles
+
+
+def _label_around(axes: Axes, o: _Object, angle: float, top: float) -> Any:
+    """The label outside the ring, with a thin line to the tip of its object."""
+    x, y = math.cos(angle), math.sin(angle)
+    axes.plot([o.pt * math.cos(o.phi), 1.04 * top * x], [o.pt * math.sin(o.phi), 1.04 * top * y], color=o.color, lw=0.4)
+    side = "left" if x > 0.25 else "right" if x < -0.25 else "center"
+    height = "bottom" if y > 0.6 else "top" if y < -0.6 else "center"
+    return axes.text(1.07 * top * x, 1.07 * top * y, o.label, ha=side, va=height, fontsize=7.5, color=o.color)

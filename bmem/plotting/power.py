@@ -1,0 +1,123 @@
+"""Expected precision: σ(α) along the truth and against the number of events, and the intervals that are expected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from numpy.typing import ArrayLike
+
+from bmem.calibration.power import Power
+from bmem.inference.intervals import IntervalSet
+from bmem.plotting.quantity import ALPHA, Quantity
+from bmem.plotting.style import LEARNED, QUIET, REFERENCE, SECOND, THIRD, legend_above
+
+_COLORS = (LEARNED, SECOND, THIRD, "#CC79A7", "#E69F00")
+_MOST = 30.0
+"""Largest over smallest σ that a panel shows: it is infinite where the likelihood is even."""
+
+
+def draw_power(
+    axes: Axes, power: Power, events: float = 100, quantity: Quantity = ALPHA, rate: bool = False
+) -> dict[str, Any]:
+    """Draw the expected σ of ``events`` events along the truth, on a logarithmic axis cut off where σ diverges.
+
+    Returns "reco" with its "band" of Monte Carlo errors and "hard"; with ``rate`` also "rate", the number of events used.
+    """
+    x, scale = power.truths * quantity.scale, quantity.scale
+    reco, error = power.sigma(events) * scale, np.nan_to_num(power.sigma_error(events) * scale)
+    hard = power.sigma(events, hard=True) * scale
+    artists: dict[str, Any] = {"band": axes.fill_between(x, reco - error, reco + error, color=LEARNED, alpha=0.3, lw=0)}
+    (artists["reco"],) = axes.plot(x, reco, "o-", ms=2.2, color=LEARNED, label="reconstructed")
+    (artists["hard"],) = axes.plot(x, hard, ls=(0, (4, 2)), color=REFERENCE, label=r"$x_\mathrm{hard}$ known")
+    lowest = hard
+    if rate:
+        lowest = np.fmin(hard, power.sigma(events, rate=True) * scale)
+        (artists["rate"],) = axes.plot(
+            x, power.sigma(events, rate=True) * scale, "s-", ms=2.0, color=THIRD, label="reconstructed, with rate"
+        )
+    quantity.set_ticks(axes.xaxis)
+    low = float(np.nanmin(lowest)) / 1.3
+    axes.set(xlim=(x[0], x[-1]), yscale="log", ylim=(low, min(_MOST * low, 1.3 * float(np.nanmax(reco)))))
+    _plain_ticks(axes)
+    axes.set(xlabel=f"true {quantity.label}", ylabel=_sigma_label(quantity, f", {events:g} events"))
+    legend_above(axes, columns=2)
+    return artists
+
+
+def draw_power_events(
+    axes: Axes, power: Power, events: ArrayLike, truths: Sequence[float], quantity: Quantity = ALPHA
+) -> dict[str, Any]:
+    """Draw the expected σ against the number of ``events`` [E] at those of the power's truths nearest to ``truths``.
+
+    Returns "reco" and "hard", lists with a line for each truth.
+    """
+    n = np.asarray(events, np.float64)
+    artists: dict[str, Any] = {"reco": [], "hard": []}
+    for truth, color in zip(truths, _COLORS, strict=False):
+        place = int(np.abs(power.truths - truth).argmin())
+        label = f"${quantity.symbol} = {power.truths[place] * quantity.scale:.3g}$" + "°" * (quantity.unit == "deg")
+        for name, line in (("reco", "-"), ("hard", (0, (4, 2)))):
+            information = power.information(hard=name == "hard")[place]
+            sigma = quantity.scale / np.sqrt(n * information)
+            artists[name] += axes.plot(n, sigma, ls=line, color=color, label=label if name == "reco" else None)
+    axes.plot([], [], color=QUIET, ls=(0, (4, 2)), label=r"$x_\mathrm{hard}$ known")
+    axes.set(xscale="log", yscale="log", xlim=(n[0], n[-1]), xlabel="events", ylabel=_sigma_label(quantity))
+    _plain_ticks(axes)
+    legend_above(axes, columns=2)
+    return artists
+
+
+def draw_expected_intervals(
+    axes: Axes, truths: ArrayLike, regions: Mapping[str, Sequence[IntervalSet]], quantity: Quantity = ALPHA
+) -> dict[str, Any]:
+    """Draw the expected region at every one of the ``truths`` [A] as bars, the ``regions`` of each label side by side.
+
+    Pieces beyond the ends of an angle's range come in again at the other side. Returns the list of bars of each label.
+    """
+    x = np.asarray(truths, np.float64) * quantity.scale
+    width = 0.8 * (np.diff(x).min() if len(x) > 1 else 1.0) / max(1, len(regions))
+    artists: dict[str, Any] = {}
+    for i, ((label, sets), color) in enumerate(zip(regions.items(), _COLORS, strict=False)):
+        places = x + (i - (len(regions) - 1) / 2) * width
+        bars = [(place, piece) for place, region in zip(places, sets, strict=True) for piece in _unwrapped(region)]
+        heights = np.array([(high - low) * quantity.scale for _, (low, high) in bars])
+        bottoms = np.array([low * quantity.scale for _, (low, _) in bars])
+        artists[label] = axes.bar([p for p, _ in bars], heights, width, bottoms, color=color, alpha=0.6, lw=0, label=label)
+    axes.plot(x, x, color=REFERENCE, lw=0.8, label="truth")
+    first = next(iter(regions.values()))[0].parameter
+    quantity.set_ticks(axes.xaxis)
+    quantity.set_ticks(axes.yaxis)
+    margin = 0.6 * width * len(regions)
+    axes.set(xlim=(x[0] - margin, x[-1] + margin), ylim=[bound * quantity.scale for bound in first.bounds])
+    axes.set(xlabel=f"true {quantity.label}", ylabel=f"expected interval of {quantity.label}")
+    legend_above(axes)
+    return artists
+
+
+def _unwrapped(region: IntervalSet) -> list[tuple[float, float]]:
+    """The pieces within the range of the parameter, those that cross its end cut in two."""
+    period, high = region.parameter.period, region.parameter.bounds[1]
+    if period is None:
+        return list(region.intervals)
+    pieces = []
+    for a, b in region.intervals:
+        pieces += [(a, b)] if b <= high else [(a, high), (high - period, b - period)]
+    return pieces
+
+
+def _sigma_label(quantity: Quantity, what: str = "") -> str:
+    unit = f" [{quantity.unit}]" if quantity.unit else ""
+    return rf"expected $\sigma({quantity.symbol})${what}{unit}"
+
+
+def _plain_ticks(axes: Axes) -> None:
+    """Numbers 1, 2, 5, 10, ... on the logarithmic axes."""
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "log":
+            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            axis.set_minor_formatter(NullFormatter())
