@@ -42,6 +42,7 @@ def test_bounded_parameter_and_prior_give_a_beta_posterior() -> None:
     assert stats.kstest(thinned(chains.samples)[:, 0], stats.beta(5, 10).cdf).pvalue > FALSE_ALARM
 
 
+@pytest.mark.slow
 def test_two_parameters_give_a_dirichlet_posterior() -> None:
     """Counts (60, 20, 20): Dirichlet(61, 21, 21), whose margins are Beta(21, 82) up to tails beyond the bounds of 0.1 %."""
     objective = NegativeTwoLogLikelihood(counts(60, 20, 20), np.ones(3), PLANE)
@@ -55,7 +56,7 @@ def test_two_parameters_give_a_dirichlet_posterior() -> None:
 
 @pytest.mark.filterwarnings("ignore:the chains are not yet:bmem.errors.TrustWarning")
 def test_seeded() -> None:
-    short = ChainSettings(chains=2, draws=80, warm_up=20)
+    short = ChainSettings(chains=2, draws=20, warm_up=10)
     first, again, other = (draw_chains(BINOMIAL, seed, settings=short).samples for seed in (5, 5, 6))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)

@@ -1,0 +1,193 @@
+"""Results for arviz: posterior draws, the likelihood of every event, and how far the integrals can be trusted.
+
+A draw is a pair of a replica of the networks, with the probability that the events give it, and of the parameter in it: the
+draws are those of the likelihood averaged over replicas, and given such a pair the events are independent, which is what
+``arviz.loo`` and ``arviz.compare`` need. Everything of arviz works on the result unchanged.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from scipy.special import softmax
+
+from bmem import artifacts
+from bmem.errors import ArtifactError, InputError
+from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood, Objective
+from bmem.inference.posterior import FLAT, Prior, posterior
+
+Array = NDArray[np.float64]
+KIND = "inference data"
+_DRAW = ("chain", "draw")
+
+
+@dataclass(frozen=True)
+class DrawSettings:
+    """``chains`` of ``draws`` independent draws each; several chains because arviz compares them."""
+
+    chains: int = 4
+    draws: int = 500
+
+    def __post_init__(self) -> None:
+        if self.chains < 1 or self.draws < 4:
+            raise InputError(f"DrawSettings: 1 chain of 4 draws is the least, not {self.chains} of {self.draws}")
+
+
+def inference_data(
+    objective: Objective,
+    rng: np.random.Generator,
+    prior: Prior = FLAT,
+    settings: DrawSettings = DrawSettings(),
+    diagnostics: Mapping[str, NDArray[Any]] | None = None,
+) -> Any:
+    """An ``arviz.InferenceData`` (arviz 1.x: ``xarray.DataTree``) of the only parameter of ``objective``.
+
+    Its groups: ``posterior`` has the parameter [chain, draw] and, with several replicas, ``<parameter>_by_replica``
+    [chain, draw, replica], the posterior in each of them; ``log_likelihood`` has ``events`` [chain, draw, event], up to a
+    constant of each event (shape only: a rate belongs to no event); ``sample_stats`` has ``lp`` (log posterior,
+    unnormalised) and ``replica`` of each draw and the diagnostics [event] of the importance weights, ``pareto_k`` and
+    ``effective_points`` among them. The prior is named in the attributes of ``posterior``.
+
+    Args:
+        objective: the likelihood in one replica, or averaged over replicas.
+        rng: of the draws.
+        prior: the prior.
+        settings: chains and draws.
+        diagnostics: of the ``Coefficients`` of the same events.
+
+    Raises:
+        InputError: not the likelihood of events, several parameters, or diagnostics of another number of events.
+        RangeError: see ``bmem.inference.posterior.posterior``.
+    """
+    replicas = _replicas(objective)
+    posteriors = [posterior(replica, prior) for replica in replicas]
+    count = settings.chains * settings.draws
+    each = np.stack([p.sample(count, rng) for p in posteriors], axis=-1)
+    chosen = rng.choice(len(replicas), size=count, p=softmax([p.log_evidence for p in posteriors]))
+    theta = each[np.arange(count), chosen]
+    shape, name = (settings.chains, settings.draws), objective.parameters[0].name
+    variables: dict[str, Any] = {name: (_DRAW, theta.reshape(shape))}
+    if len(replicas) > 1:
+        variables[f"{name}_by_replica"] = ((*_DRAW, "replica"), each.reshape(*shape, -1))
+    draws = {"chain": np.arange(shape[0]), "draw": np.arange(shape[1])}
+    events = draws | {"event": np.delete(np.arange(objective.n_events), objective.excluded)}
+    logs = _log_densities(replicas, theta, chosen).reshape(*shape, -1)
+    stats = {"lp": (_DRAW, _log_posterior(replicas, theta, chosen, prior).reshape(shape))}
+    stats |= {"replica": (_DRAW, chosen.reshape(shape))}
+    stats |= {key: (("event",), values) for key, values in _of_events(diagnostics or {}, objective).items()}
+    attributes = {"prior": prior.description, "n_events": objective.n_events, "excluded": len(objective.excluded)}
+    return _as_arviz(
+        {
+            "posterior": xr.Dataset(variables, coords=draws, attrs=attributes),
+            "log_likelihood": xr.Dataset({"events": ((*_DRAW, "event"), logs)}, coords=events),
+            "sample_stats": xr.Dataset(stats, coords=events),
+        }
+    )
+
+
+def with_predictive(data: Any, observed: Mapping[str, Array], predicted: Mapping[str, Array]) -> Any:
+    """The same with ``observed_data`` [n] and ``posterior_predictive`` [chain, draw, n] of observables: ``arviz.plot_ppc``.
+
+    ``bmem.calibration.predictive`` makes the predictions from a bank of simulated events.
+
+    Raises:
+        InputError: the two do not name the same observables, or their shapes do not fit to the draws.
+    """
+    groups = _groups(data)
+    draws = tuple(groups["posterior"].sizes[d] for d in _DRAW)
+    if set(observed) != set(predicted):
+        raise InputError(f"observed are {sorted(observed)}, predicted {sorted(predicted)}; give the same observables")
+    for name, values in observed.items():
+        if predicted[name].shape != (*draws, len(values)):
+            raise InputError(f"{name!r}: predictions have shape {predicted[name].shape}, not {(*draws, len(values))}")
+    groups["observed_data"] = xr.Dataset({k: ((f"{k}_event",), v) for k, v in observed.items()})
+    groups["posterior_predictive"] = xr.Dataset({k: ((*_DRAW, f"{k}_event"), v) for k, v in predicted.items()})
+    return _as_arviz(groups)
+
+
+def save(
+    data: Any, path: Path, settings: Mapping[str, Any] | None = None, parents: Mapping[str, Path] | None = None
+) -> artifacts.Header:
+    """Write as NetCDF, which ``arviz.from_netcdf`` reads, with a header."""
+    # through memory: HDF5 does not survive a full disk, it crashes when the program ends
+    content = io.BytesIO()
+    xr.DataTree.from_dict(_groups(data)).to_netcdf(content, engine="h5netcdf")
+
+    def writer(temporary: Path) -> None:
+        temporary.write_bytes(content.getvalue())
+
+    return artifacts.write(path, KIND, writer, settings, parents)
+
+
+def load(path: Path) -> Any:
+    """Read what ``save`` wrote.
+
+    Raises:
+        ArtifactError: the file is missing, foreign, damaged or of a newer format.
+    """
+    artifacts.verify(path, KIND)
+    try:
+        with xr.open_datatree(path, engine="h5netcdf") as tree:
+            return _as_arviz({name: child.to_dataset().load() for name, child in tree.children.items()})
+    except (OSError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path}: not the layout of inference data ({error}); export it again") from error
+
+
+def _replicas(objective: Objective) -> tuple[NegativeTwoLogLikelihood, ...]:
+    if isinstance(objective, MarginalLikelihood):
+        return objective.replicas
+    if isinstance(objective, NegativeTwoLogLikelihood):
+        return (objective,)
+    raise InputError(f"an export needs the likelihood of events, not a {type(objective).__name__}")
+
+
+def _log_densities(replicas: tuple[NegativeTwoLogLikelihood, ...], theta: Array, chosen: NDArray[np.int64]) -> Array:
+    """log p(x_n | θ) [S, N], each draw in the replica chosen for it."""
+    result = np.empty((len(theta), len(replicas[0].integrals)))
+    for r, replica in enumerate(replicas):
+        b = replica.basis.value(theta[chosen == r, None])
+        result[chosen == r] = np.log(b @ replica.integrals.T) - np.log(b @ replica.fiducial)[:, None]
+    return result
+
+
+def _log_posterior(
+    replicas: tuple[NegativeTwoLogLikelihood, ...], theta: Array, chosen: NDArray[np.int64], prior: Prior
+) -> Array:
+    result = np.array(prior.log_density(theta), np.float64)
+    for r, replica in enumerate(replicas):
+        result[chosen == r] -= replica.value(theta[chosen == r, None]) / 2
+    return result
+
+
+def _of_events(diagnostics: Mapping[str, NDArray[Any]], objective: Objective) -> dict[str, NDArray[Any]]:
+    """``diagnostics`` of the events that are not excluded; the effective number of points is added where it is known."""
+    for name, values in diagnostics.items():
+        if len(values) != objective.n_events:
+            raise InputError(f"{name!r} is known of {len(values)} events, the sample has {objective.n_events}")
+    every = dict(diagnostics)
+    if {"effective_fraction", "points"} <= set(every):
+        every["effective_points"] = every["effective_fraction"] * every["points"]
+    return {name: np.delete(values, objective.excluded) for name, values in every.items()}
+
+
+def _as_arviz(groups: Mapping[str, xr.Dataset]) -> Any:
+    """arviz 0.x has a class of its own for groups, from 1.0 on it is xarray's."""
+    # Two seconds to import: paid by who needs it.
+    import arviz
+
+    if hasattr(arviz, "InferenceData"):
+        return arviz.InferenceData(**groups)
+    return xr.DataTree.from_dict(dict(groups))
+
+
+def _groups(data: Any) -> dict[str, xr.Dataset]:
+    if isinstance(data, xr.DataTree):
+        return {name: child.to_dataset() for name, child in data.children.items()}
+    return {name: data[name] for name in data.groups()}
