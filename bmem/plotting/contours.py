@@ -1,0 +1,78 @@
+"""Contours of two parameters with all minima."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from bmem.inference.contours import ContourSet, Path
+from bmem.plotting.quantity import Quantity
+from bmem.plotting.style import LEARNED, REFERENCE, SECOND, THIRD, legend_above
+
+KAPPA_S = Quantity(r"\kappa_S")
+KAPPA_P = Quantity(r"\kappa_P")
+MU = Quantity(r"\mu")
+
+_LINES = ("-", (0, (5, 1.5)), (0, (1, 1)))
+_COLORS = (LEARNED, SECOND, THIRD)
+
+
+def draw_contours(
+    axes: Axes,
+    found: ContourSet,
+    quantities: tuple[Quantity, Quantity] = (KAPPA_S, KAPPA_P),
+    truth: tuple[float, float] | None = None,
+) -> dict[str, Any]:
+    """Draw the contours and minima of ``found``, and the true point where it is known, in bmem's units.
+
+    Where a parameter is an angle, what lies beyond its range is drawn a second time, a turn back. Returns "contours", a list
+    of lines for each level, "minima" (lines, the best first) and "truth" where given.
+    """
+    artists: dict[str, Any] = {"contours": []}
+    scales = np.array([q.scale for q in quantities])
+    for contour, color, style in zip(found.contours, _COLORS, _LINES, strict=False):
+        label: str | None = f"{100 * contour.level:.1f} %"
+        lines = []
+        for path in contour.paths:
+            for points in _copies(path, found):
+                lines += axes.plot(*(points * scales).T, color=color, ls=style, label=label)
+                label = None
+        artists["contours"].append(lines)
+    artists["minima"] = _draw_minima(axes, found, scales)
+    if truth is not None:
+        (artists["truth"],) = axes.plot(
+            *(np.array(truth) * scales), "+", color=REFERENCE, ms=8, mew=1.2, label="truth", zorder=4
+        )
+    for axis, quantity in zip((axes.xaxis, axes.yaxis), quantities, strict=True):
+        quantity.set_ticks(axis)
+    axes.set(xlabel=quantities[0].label, ylabel=quantities[1].label)
+    for name, parameter, scale in zip(("xlim", "ylim"), found.parameters, scales, strict=True):
+        if parameter.period is not None:
+            low = parameter.bounds[0]
+            axes.set(**{name: (low * scale, (low + parameter.period) * scale)})
+    legend_above(axes, columns=4)
+    return artists
+
+
+def _draw_minima(axes: Axes, found: ContourSet, scales: np.ndarray) -> list[Any]:
+    """The best fit, and the other minima that lie within the outermost contour."""
+    highest = max((c.threshold for c in found.contours), default=np.inf)
+    lines: list[Any] = []
+    for i, (x, y, delta) in enumerate(found.minima):
+        if i and delta > highest:
+            continue
+        face, label = (LEARNED, "best fit") if i == 0 else ("white", "other minima" if len(lines) == 1 else None)
+        lines += axes.plot(x * scales[0], y * scales[1], "o", ms=4.5, mec=LEARNED, mfc=face, label=label, zorder=3)
+    return lines
+
+
+def _copies(path: Path, found: ContourSet) -> list[np.ndarray]:
+    """The points [n, 2] of a path, closed if it is, and again a turn back along every angle whose range it exceeds."""
+    points = np.array(path.points)
+    copies = [np.concatenate([points, points[:1]]) if path.closed else points]
+    for i, p in enumerate(found.parameters):
+        if p.period is not None and points[:, i].max() > p.bounds[0] + p.period:
+            copies += [copy - p.period * np.eye(2)[i] for copy in copies]
+    return copies
