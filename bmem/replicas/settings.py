@@ -16,6 +16,7 @@ from bmem.replicas.laplace import Laplace
 from bmem.replicas.low_rank import LowRank
 from bmem.replicas.mean_field import MeanField
 from bmem.replicas.point import PointEstimate
+from bmem.replicas.swag import Swag
 from bmem.training.settings import TrainingSettings
 
 
@@ -24,17 +25,19 @@ class PosteriorSettings:
     """The network uncertainty: the posterior over the weights of transfer and acceptance.
 
     Attributes:
-        method: point (no network uncertainty), mean_field, low_rank, laplace (of the last layers) or ensemble (networks
-            trained from the beginning on resampled data). All but the ensemble start from the trained network.
-        replicas: networks drawn from the posterior, in which everything is computed; of an ensemble the members.
-        epochs: passes over the training set in which the posterior is found; an ensemble trains as its network does.
-        learning_rate: largest learning rate of these passes.
-        prior_scale: standard deviation of the Gaussian prior of every weight.
+        method: bootstrap (networks that go on from the trained one, each on its own resample of the pairs), ensemble (the
+            same from the beginning), mean_field, low_rank, laplace (of the last layers), swag, or point (no network
+            uncertainty). All but the ensemble start from the trained network.
+        replicas: networks drawn from the posterior, in which everything is computed; of bootstrap and ensemble the members.
+        epochs: passes over the training set in which the posterior is found, or each member goes on; an ensemble trains as
+            its network does. Some hundred steps are enough for a bootstrap, mean_field and low_rank need thousands.
+        learning_rate: largest learning rate of these passes; bootstrap and ensemble have that of the network's own training.
+        prior_scale: standard deviation of the Gaussian prior of every weight; bootstrap and ensemble have none.
     """
 
-    method: Literal["point", "mean_field", "low_rank", "laplace", "ensemble"] = "mean_field"
+    method: Literal["bootstrap", "ensemble", "mean_field", "low_rank", "laplace", "swag", "point"] = "bootstrap"
     replicas: int = 16
-    epochs: int = 8
+    epochs: int = 1
     learning_rate: float = 1e-3
     prior_scale: float = 1.0
 
@@ -42,8 +45,10 @@ class PosteriorSettings:
         for name in ("replicas", "epochs", "learning_rate", "prior_scale"):
             if not getattr(self, name) > 0:
                 raise InputError(f"posterior.{name} must be positive, not {getattr(self, name)}")
-        if self.method == "ensemble" and self.replicas < 2:
-            raise InputError("an ensemble needs posterior.replicas of at least 2; for one network choose the method 'point'")
+        if self.method in ("bootstrap", "ensemble") and self.replicas < 2:
+            raise InputError(
+                f"the method {self.method!r} needs posterior.replicas of at least 2; for one network choose 'point'"
+            )
 
     @property
     def drawn(self) -> int:
@@ -59,9 +64,11 @@ class PosteriorSettings:
         """The posterior, not fitted yet; ``initialise`` draws the first weights of an ensemble's members."""
         makers: dict[str, Callable[[], WeightPosterior]] = {
             "point": PointEstimate,
+            "bootstrap": lambda: Ensemble(self.replicas, None),
             "mean_field": lambda: MeanField(prior_scale=self.prior_scale),
             "low_rank": lambda: LowRank(prior_scale=self.prior_scale),
             "laplace": lambda: Laplace(prior_scale=self.prior_scale, layers=("*last",)),
+            "swag": lambda: Swag(prior_scale=self.prior_scale),
             "ensemble": lambda: Ensemble(self.replicas, initialise),
         }
         return makers[self.method]()
@@ -70,4 +77,6 @@ class PosteriorSettings:
         """How the posterior is found where the point estimate was trained as ``network`` says."""
         if not self.warm:
             return network
+        if self.method == "bootstrap":
+            return replace(network, epochs=self.epochs)
         return replace(network, epochs=self.epochs, learning_rate=self.learning_rate, weight_decay=0.0)

@@ -88,6 +88,32 @@ def test_members_start_differently_and_the_module_stays_as_it_is() -> None:
     assert worst.best_loss == max(history.best_loss for history in ensemble.histories)
 
 
+def test_without_first_weights_members_go_on_from_the_network_and_run_all_epochs() -> None:
+    module = MLP(2, 1, 4, 1)
+    start = module.first.weight.data.clone()
+    ensemble, settings = Ensemble(3, None), TrainingSettings(epochs=4, learning_rate=1e-5, patience=1)
+    ensemble.fit(module, squared, data(200), settings, seed=1)
+    first = ensemble.sample(3, torch.Generator()).weights["first.weight"]
+    assert torch.equal(module.first.weight.data, start)
+    torch.testing.assert_close(first, start.expand(3, -1, -1), rtol=0, atol=1e-3)
+    assert all(not torch.equal(first[i], first[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    assert [(len(history.train_loss), history.best_epoch) for history in ensemble.histories] == [(4, 3)] * 3
+
+
+def test_members_that_go_on_spread_as_estimates_of_a_mean_do() -> None:
+    """Var = s² (1/n + 1/n - 1/N), as of rows seen, once the optimiser has reached the mean. χ² of 40 members at 2e-5."""
+    members, (_, y) = 40, data(200)
+    module = nn.Linear(1, 1).double()
+    module.weight.requires_grad_(False).zero_()
+    settings = TrainingSettings(epochs=50, batch_size=1000, learning_rate=0.05)
+    ensemble = Ensemble(members, None)
+    ensemble.fit(module, squared, (y.double(), y.double()), settings, seed=3)
+    variance = y.double().var().item() * (2 / settings.training_rows(200) - 1 / 200)
+    biases = ensemble.sample(members, torch.Generator()).weights["bias"]
+    ratio = members * biases.var(correction=0).item() / variance
+    assert stats.chi2.ppf(FALSE_ALARM / 2, members - 1) < ratio < stats.chi2.ppf(1 - FALSE_ALARM / 2, members - 1)
+
+
 def test_a_subset_is_drawn_without_replacement() -> None:
     ensemble = Ensemble(4, initialise)
     ensemble.fit(MLP(2, 1, 4, 1), squared, data(200), SETTINGS, seed=1)
