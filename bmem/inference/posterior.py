@@ -40,6 +40,26 @@ class Prior:
     description: str
     log_density: Callable[[Array], Array]
 
+    def sample(self, parameter: Parameter, n: int, rng: np.random.Generator) -> Array:
+        """``n`` values [n] of ``parameter`` drawn from the prior.
+
+        Raises:
+            InputError: the prior excludes every value.
+        """
+        values = self.at(_centres(parameter, POINTS), parameter)
+        return _draw(parameter, np.exp(values - values.max()), n, rng)
+
+    def at(self, x: Array, parameter: Parameter) -> Array:
+        """Log density at x [G], checked.
+
+        Raises:
+            InputError: the prior excludes every value.
+        """
+        values: Array = np.asarray(self.log_density(x), np.float64)
+        if np.isnan(values).any() or not np.isfinite(values.max()):
+            raise InputError(f"the prior ({self.description}) excludes every value of {parameter.name}, or is not a number")
+        return values
+
 
 FLAT = Prior("flat in the parameter over its range", np.zeros_like)
 
@@ -104,6 +124,11 @@ class Posterior:
         within = self.below(np.minimum(pieces, high)) + self.below(pieces - period)
         return float((within[:, 1] - within[:, 0]).sum())
 
+    def mass_above(self, x: float) -> float:
+        """Posterior probability of all that has a higher density than ``x``: the level at which a region just holds it."""
+        density = np.interp(x, self.points, np.maximum(self.log_density, _IMPOSSIBLE), period=self.parameter.period)
+        return float(self.masses[self.log_density > density].sum())
+
     def interval(self, level: float) -> IntervalSet:
         """The region of highest density with the posterior probability ``level``; it may be disjoint.
 
@@ -132,9 +157,7 @@ class Posterior:
 
     def sample(self, n: int, rng: np.random.Generator) -> Array:
         """``n`` draws [n], uniform within the cells."""
-        low, high = self.parameter.bounds
-        cells = rng.choice(len(self.points), size=n, p=self.masses)
-        return np.asarray(low + (cells + rng.random(n)) * (high - low) / len(self.points))
+        return _draw(self.parameter, self.masses, n, rng)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON; a density of zero becomes None."""
@@ -170,12 +193,9 @@ def posterior(objective: Cost, prior: Prior = FLAT, points: int = POINTS) -> Pos
         RangeError: the posterior is too narrow for the grid; the message says how many points it needs.
     """
     parameter, curve = _curve(objective)
-    low, high = parameter.bounds
-    step = (high - low) / points
-    x: Array = low + (np.arange(points, dtype=np.float64) + 0.5) * step
-    prior_density: Array = np.asarray(prior.log_density(x), np.float64)
-    if np.isnan(prior_density).any() or not np.isfinite(prior_density.max()):
-        raise InputError(f"the prior ({prior.description}) excludes every value of {parameter.name}, or is not a number")
+    x = _centres(parameter, points)
+    step = (parameter.bounds[1] - parameter.bounds[0]) / points
+    prior_density = prior.at(x, parameter)
     values = prior_density - curve(x) / 2
     peak = values.max()
     total = np.exp(values - peak).sum()
@@ -187,6 +207,19 @@ def posterior(objective: Cost, prior: Prior = FLAT, points: int = POINTS) -> Pos
         )
     evidence = peak + np.log(total) - np.log(np.exp(prior_density - prior_density.max()).sum()) - prior_density.max()
     return Posterior(parameter, prior.description, x, values - peak - np.log(total * step), float(evidence))
+
+
+def _centres(parameter: Parameter, cells: int) -> Array:
+    low, high = parameter.bounds
+    centres: Array = low + (np.arange(cells, dtype=np.float64) + 0.5) * (high - low) / cells
+    return centres
+
+
+def _draw(parameter: Parameter, masses: Array, n: int, rng: np.random.Generator) -> Array:
+    """``n`` values [n] from cells of the given ``masses`` [G], uniform within a cell."""
+    low, high = parameter.bounds
+    cells = rng.choice(len(masses), size=n, p=masses / masses.sum())
+    return np.asarray(low + (cells + rng.random(n)) * (high - low) / len(masses))
 
 
 def _curve(objective: Cost) -> tuple[Parameter, Callable[[Array], Array]]:

@@ -67,6 +67,14 @@ def test_a_constraint_is_the_same_as_a_gaussian_prior() -> None:
     np.testing.assert_allclose(summed.masses, prior.masses, atol=1e-12)
 
 
+def test_mass_above_is_the_level_that_just_holds_a_value() -> None:
+    result = posterior(BINOMIAL)
+    ((low, high),) = result.interval(0.683).intervals
+    assert result.mass_above(low) == pytest.approx(0.683, abs=2e-3)
+    assert result.mass_above(high) == pytest.approx(0.683, abs=2e-3)
+    assert result.mass_above(result.mode) == 0.0
+
+
 def test_excluded_values_have_no_probability() -> None:
     prior = Prior("from 0.3 on", lambda x: np.where(x > 0.3, 0.0, -np.inf))
     result = posterior(BINOMIAL, prior)

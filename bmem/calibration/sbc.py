@@ -1,0 +1,98 @@
+"""Simulation-based calibration of the posterior: truths drawn from the prior must be distributed as the posteriors say.
+
+The posterior probability below the truth (its rank) is uniform over many truths drawn from the prior, each with its own
+sample, and regions of level q hold the truth with the probability q (Talts et al., arXiv:1804.06788). Samples are drawn from
+a bank of integrated events: it must be worth many more events than one sample, or the samples are no independent ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from bmem.calibration.bank import Bank
+from bmem.calibration.record import Array, JsonRecord
+from bmem.errors import InputError
+from bmem.inference.objective import MarginalLikelihood
+from bmem.inference.posterior import FLAT, Prior, posterior
+
+
+@dataclass(frozen=True)
+class SbcSettings:
+    """``simulations`` of samples of ``events``, posteriors on ``points``; the bank must be worth ``minimum`` events.
+
+    ``false_alarm`` is the probability that a perfect posterior is blamed.
+    """
+
+    events: int
+    simulations: int = 500
+    points: int = 1800
+    minimum: float = 0.0
+    false_alarm: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.events < 1 or self.simulations < 20:
+            raise InputError(f"SBC: at least 20 samples of 1 event, not {self.simulations} of {self.events}")
+        if not 0 < self.false_alarm < 1:
+            raise InputError(f"SBC: false_alarm lies between 0 and 1, not {self.false_alarm}")
+
+
+@dataclass(frozen=True)
+class SimulationBasedCalibration(JsonRecord):
+    """S samples of ``events`` at ``truths`` [S] drawn from the ``prior``, with what the posterior says of each truth.
+
+    ``ranks`` [S] posterior probability below the truth; ``levels`` [S] the smallest level whose region of highest density
+    holds it. Both are uniform for a calibrated posterior. For an angle the rank is counted from the lower bound.
+    """
+
+    prior: str
+    events: int
+    truths: Array
+    ranks: Array
+    levels: Array
+    false_alarm: float
+
+    @property
+    def p_ranks(self) -> float:
+        """Kolmogorov-Smirnov: probability of ranks that are as far from uniform, if the posterior is calibrated."""
+        return float(stats.kstest(self.ranks, "uniform").pvalue)
+
+    @property
+    def p_levels(self) -> float:
+        """The same of the levels: whether regions cover as they say, at all levels."""
+        return float(stats.kstest(self.levels, "uniform").pvalue)
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether neither test blames the posterior; a perfect one is blamed with at most ``false_alarm`` (Bonferroni)."""
+        return min(self.p_ranks, self.p_levels) >= self.false_alarm / 2
+
+    def coverage(self, levels: ArrayLike) -> tuple[Array, Array]:
+        """Share of the truths in regions of highest density of the ``levels`` [L], with its binomial error [L]."""
+        asked = np.asarray(levels, np.float64)
+        share = (self.levels <= asked[:, None]).mean(axis=1)
+        return share, np.sqrt(asked * (1 - asked) / len(self.levels))
+
+
+def simulation_based_calibration(
+    bank: Bank, settings: SbcSettings, rng: np.random.Generator, prior: Prior = FLAT
+) -> SimulationBasedCalibration:
+    """Test the posterior of the likelihood averaged over the bank's replicas under ``prior``.
+
+    Raises:
+        InputError: the basis has several parameters, or the prior excludes everything.
+        RangeError: the bank is worth too few events at a truth, or a posterior is too narrow for the grid.
+    """
+    if len(bank.basis.parameters) != 1:
+        raise InputError("SBC is of one parameter; give a basis in which the others are fixed")
+    truths = prior.sample(bank.basis.parameters[0], settings.simulations, rng)
+    ranks, levels = np.empty(len(truths)), np.empty(len(truths))
+    for i, truth in enumerate(truths):
+        events = bank.draw([truth], (settings.events,), rng, settings.minimum)
+        sample = MarginalLikelihood.of(bank.coefficients(events), bank.basis)
+        result = posterior(sample, prior, settings.points)
+        ranks[i], levels[i] = result.below(truth), result.mass_above(truth)
+    return SimulationBasedCalibration(prior.description, settings.events, truths, ranks, levels, settings.false_alarm)
