@@ -58,9 +58,7 @@ class Reconstruction:
 
     def higgs(self, photons: Objects) -> Tensor:
         """Diphoton four-vectors [N, 4], scaled to the Higgs mass."""
-        _require(photons.mask.sum(-1) >= 2, "fewer than two photons")
-        leading = kin.from_pt_eta_phi(*(photons.feature(name)[:, :2].double() for name in ("pt", "eta", "phi")))
-        pair = leading.sum(1)
+        pair = photon_pair(photons)
         return pair * (self.higgs_mass / kin.mass(pair))[:, None]
 
     def candidates(self, jets: Objects) -> Objects:
@@ -90,6 +88,16 @@ class Reconstruction:
         triplet = table[torch.where(present, chi2, torch.inf).argmin(-1)]
         energy = jets[..., 0].masked_fill(~objects.mask, -torch.inf).scatter(1, triplet, -torch.inf)
         return torch.cat([triplet, energy.argmax(-1, keepdim=True)], -1)
+
+
+def photon_pair(photons: Objects) -> Tensor:
+    """The sum of the two leading photons as measured, [N, 4]; its mass is what tells signal from background.
+
+    Raises:
+        InputError: an event has fewer than two photons.
+    """
+    _require(photons.mask.sum(-1) >= 2, "fewer than two photons")
+    return kin.from_pt_eta_phi(*(photons.feature(name)[:, :2].double() for name in ("pt", "eta", "phi"))).sum(1)
 
 
 def four_vectors(jets: Objects) -> Tensor:

@@ -17,6 +17,7 @@ MU = Quantity(r"\mu")
 
 _LINES = ("-", (0, (5, 1.5)), (0, (1, 1)))
 _COLORS = (LEARNED, SECOND, THIRD)
+_ROUND: dict[str, Any] = {"solid_joinstyle": "round", "dash_joinstyle": "round"}
 
 
 def draw_contours(
@@ -37,7 +38,7 @@ def draw_contours(
         lines = []
         for path in contour.paths:
             for points in _copies(path, found):
-                lines += axes.plot(*(points * scales).T, color=color, ls=style, label=label)
+                lines += axes.plot(*(points * scales).T, color=color, ls=style, label=label, **_ROUND)
                 label = None
         artists["contours"].append(lines)
     artists["minima"] = _draw_minima(axes, found, scales)
@@ -48,12 +49,18 @@ def draw_contours(
     for axis, quantity in zip((axes.xaxis, axes.yaxis), quantities, strict=True):
         quantity.set_ticks(axis)
     axes.set(xlabel=quantities[0].label, ylabel=quantities[1].label)
-    for name, parameter, scale in zip(("xlim", "ylim"), found.parameters, scales, strict=True):
-        if parameter.period is not None:
-            low = parameter.bounds[0]
-            axes.set(**{name: (low * scale, (low + parameter.period) * scale)})
+    _show_whole_turns(axes, found, scales)
     legend_above(axes, columns=4)
     return artists
+
+
+def _show_whole_turns(axes: Axes, found: ContourSet, scales: np.ndarray) -> None:
+    """All of an angle's range if what is drawn takes more than half of it."""
+    for name, parameter, scale in zip(("xlim", "ylim"), found.parameters, scales, strict=True):
+        shown = np.ptp(getattr(axes, f"get_{name}")())
+        if parameter.period is not None and shown > parameter.period * scale / 2:
+            low = parameter.bounds[0]
+            axes.set(**{name: (low * scale, (low + parameter.period) * scale)})
 
 
 def _draw_minima(axes: Axes, found: ContourSet, scales: np.ndarray) -> list[Any]:

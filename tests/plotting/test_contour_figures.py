@@ -57,3 +57,9 @@ def test_a_set_without_boundary_shows_its_minimum(axes, couplings):
     artists = draw_contours(axes, found, (KAPPA_P, KAPPA_P))
     assert artists["contours"] == [[]]
     assert len(artists["minima"]) == 1
+
+
+def test_a_small_region_is_shown_large(axes):
+    found = ContourSet((ANGLE, ANGLE), (Contour(0.683, 2.3, (ring(1.0, 1.0, 0.3),)),), ((1.0, 1.0, 0.0),), 2)
+    draw_contours(axes, found, (ALPHA, ALPHA))
+    assert axes.get_xlim()[0] > 0
