@@ -3,7 +3,7 @@
 ``power`` gives the Fisher information per event from the bank, in the reconstructed events and with x_hard known, at every
 true value: σ(α) for any number of events or luminosity, and how many are needed for a wanted σ. Where the information
 vanishes (α = 0 and 180°, for an even likelihood) σ is infinite, though an interval is not: ``Expectation`` is the Asimov
-likelihood (Cowan et al., 1007.1727), n times the mean of -2 log p over the bank, with profile or Feldman-Cousins thresholds.
+likelihood (Cowan et al., 1007.1727), that of the average sample of n events, with profile or Feldman-Cousins thresholds.
 
 The information of the reconstructed events is that in their likelihood's score ŝ as an estimator of α,
 (∂E[ŝ]/∂α)² / Var(ŝ) = E[ŝ s]² / Var(ŝ), with s the exact score of x_hard. For an exact likelihood it is the Fisher
@@ -14,13 +14,16 @@ share that the reconstruction keeps is then the squared correlation of ŝ and s.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+from scipy.special import logsumexp
 from scipy.stats import chi2
 
 from bmem.calibration.bank import Bank
-from bmem.calibration.mean_density import log_mean_density, mean_density_score
+from bmem.calibration.mean_density import mean_density_score
 from bmem.calibration.neyman import Belt
 from bmem.calibration.record import Array, JsonRecord
 from bmem.errors import InputError, RangeError
@@ -153,14 +156,17 @@ class Expectation:
         weights, effective = _weights(bank, truth, 0.0)
         return cls(bank, truth, weights, effective)
 
-    def __call__(self, x: ArrayLike) -> Array:
-        """At x [G], per event [G]."""
-        b = self.bank.basis.value(np.asarray(x, np.float64)[:, None])
-        return -2 * self.weights @ log_mean_density(self.bank.integrals, self.bank.fiducial, b)
+    def log_density(self, x: ArrayLike) -> Array:
+        """E[log p(x_n | x)] per event in each replica: x [G] → [R, G]."""
+        grid = np.asarray(x, np.float64)[:, None]
+        return np.stack([self._w @ self._used.log_densities(grid, r) for r in range(len(self.bank.fiducial))])
 
-    def delta(self, x: ArrayLike) -> Array:
-        """The same above its minimum: n times this is the expected -2Δ log L of n events."""
-        return self(x) - self._scan()[1].min()
+    def curve(self, x: ArrayLike, events: float) -> Array:
+        """-2 log L of the average sample of ``events`` events, averaged over replicas as data are: x [G] → [G].
+
+        Replicas that disagree keep it from becoming narrow without limit.
+        """
+        return _marginal(self.log_density(x), events)
 
     def interval(self, events: int, level: float, belt: Belt | None = None) -> IntervalSet:
         """The region of ``level`` that ``events`` events are expected to leave, by the χ² quantile or the ``belt``.
@@ -173,13 +179,13 @@ class Expectation:
         _demand_level(level)
         if belt is not None:
             self._check(belt, events)
-        grid, values = self._scan()
-        lowest = values.min()
+        lowest = _marginal(self._scan[1], events).min()
 
         def excess(x: Array) -> Array:
             threshold = chi2.ppf(level, 1) if belt is None else belt.critical_value(x, level)
-            return events * (self(x) - lowest) - threshold
+            return self.curve(x, events) - lowest - threshold
 
+        grid = self._scan[0]
         parameter = self.bank.basis.parameters[0]
         return IntervalSet(parameter, float(level), regions(excess, grid, excess(grid), parameter.period))
 
@@ -188,24 +194,49 @@ class Expectation:
 
         Raises:
             InputError: the level is no probability, or the length not between 0 and the whole range.
-            RangeError: the bank is worth too few events to say so.
+            RangeError: even as many events as the bank can stand for leave a longer one.
         """
         _demand_level(level)
         low, high = self.bank.basis.parameters[0].bounds
         if not 0 < length < high - low:
             raise InputError(f"the length of an interval lies between 0 and {high - low:.4g}, not at {length}")
-        grid, values = self._scan()
-        if self.bank.basis.parameters[0].period is not None:
-            grid, values = np.append(grid, high), np.append(values, values[0])
-        even = np.linspace(low, high, _FINE * len(grid) + 1)
-        below = np.quantile(np.interp(even, grid, values) - values.min(), length / (high - low))
-        events = float(chi2.ppf(level, 1) / below)
-        self._demand(events)
-        return events
+        most, threshold = self.effective / _RESERVE, float(chi2.ppf(level, 1))
+        fine = self._fine_log_density()
 
+        def excess(log_events: float) -> float:
+            curve = _marginal(fine, float(np.exp(log_events)))
+            return float(np.quantile(curve - curve.min(), length / (high - low))) - threshold
+
+        if most <= 1 or excess(np.log(most)) < 0:
+            raise RangeError(
+                f"a region of {100 * level:.1f} % at {self.truth:.4g} is longer than {length:.4g} even for {most:.0f} "
+                "events, the most that this bank can stand for; give a larger bank, or better networks if their replicas disagree"
+            )
+        return float(np.exp(brentq(excess, 0.0, np.log(most)))) if excess(0.0) < 0 else 1.0
+
+    def _fine_log_density(self) -> Array:
+        """[R, F] on an even, closed and fine grid, linear between the points of the scan."""
+        grid, values = self._scan
+        low, high = self.bank.basis.parameters[0].bounds
+        if self.bank.basis.parameters[0].period is not None:
+            grid, values = np.append(grid, high), np.concatenate([values, values[:, :1]], axis=1)
+        even = np.linspace(low, high, _FINE * len(grid) + 1)
+        return np.stack([np.interp(even, grid, row) for row in values])
+
+    @cached_property
     def _scan(self) -> tuple[Array, Array]:
+        """A grid and ``log_density`` on it."""
         grid = axes(self.bank.basis.parameters, 2)[0]
-        return grid, self(grid)
+        return grid, self.log_density(grid)
+
+    @cached_property
+    def _used(self) -> Bank:
+        """The events with a weight: the others need not have a density."""
+        return self.bank.select(np.flatnonzero(self.weights))
+
+    @property
+    def _w(self) -> Array:
+        return self.weights[self.weights > 0]
 
     def _demand(self, events: float) -> None:
         if not events > 0:
@@ -227,6 +258,11 @@ class Expectation:
             raise InputError(
                 "the belt was made for another parameter, process or other networks than the bank; make it anew"
             )
+
+
+def _marginal(log_density: Array, events: float) -> Array:
+    """-2 log of the mean over replicas of exp(events · log_density [R, G]) → [G]."""
+    return np.asarray(-2 * (logsumexp(events * log_density, axis=0) - np.log(len(log_density))))
 
 
 def _weights(bank: Bank, truth: float, minimum: float) -> tuple[Array, float]:

@@ -6,7 +6,7 @@ Jets are cones (circles in η-φ) of the radius with which they were clustered, 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -93,7 +93,9 @@ def draw_transverse(axes: Axes, events: RecoEvents, row: int) -> dict[str, Any]:
     for o, angle in zip(objects, _spread(np.array([o.phi for o in objects])), strict=True):
         artists["labels"].append(_label_around(axes, o, float(angle), top))
     axes.plot(0, 0, "o", ms=2.5, color=QUIET)
-    axes.text(0, -1.42 * top, rf"ring: $p_T = {top:.0f}$ GeV", ha="center", va="bottom", fontsize=7.5, color=QUIET)
+    axes.text(
+        0, -1.42 * top, rf"numbers: $p_T$ in GeV; ring: {top:.0f}", ha="center", va="bottom", fontsize=7.5, color=QUIET
+    )
     axes.set(xlim=(-1.45 * top, 1.45 * top), ylim=(-1.45 * top, 1.45 * top), aspect="equal", xticks=[], yticks=[])
     axes.set(xlabel=r"$p_x$", ylabel=r"$p_y$")
     return artists
@@ -108,18 +110,20 @@ def draw_eta_phi(axes: Axes, events: RecoEvents, row: int) -> dict[str, Any]:
         InputError: there is no such event.
     """
     artists: dict[str, Any] = {"photons": [], "jets": [], "labels": []}
-    for o in _objects(events, row):
-        eta = float(np.clip(o.eta, -_ETA, _ETA))
+    objects = [replace(o, eta=float(np.clip(o.eta, -_ETA, _ETA))) for o in _objects(events, row)]
+    for o in objects:
         if o.kind == "photon":
-            artists["photons"] += axes.plot(eta, o.phi, "D", ms=4.5, color=o.color, zorder=3)
+            artists["photons"] += axes.plot(o.eta, o.phi, "D", ms=4.5, color=o.color, zorder=3)
         else:
             turns = [turn for turn in (-1, 0, 1) if abs(o.phi + 2 * math.pi * turn) < math.pi + RADIUS]
-            circles = [Circle((eta, o.phi + 2 * math.pi * turn), RADIUS, color=o.color, alpha=0.5, lw=0) for turn in turns]
+            circles = [Circle((o.eta, o.phi + 2 * math.pi * turn), RADIUS, color=o.color, alpha=0.5, lw=0) for turn in turns]
             artists["jets"] += [axes.add_patch(circle) for circle in circles]
-        above = o.phi < math.pi - 0.9
-        height = o.phi + (1 if above else -1) * (0.22 if o.kind == "photon" else RADIUS + 0.05)
+    taken = np.array([[o.eta, o.phi] for o in objects]).reshape(-1, 2)
+    for o in objects:
+        place = _free_place(o, taken)
+        taken = np.concatenate([taken, place[None]])
         artists["labels"].append(
-            axes.text(eta, height, o.label, ha="center", va="bottom" if above else "top", fontsize=7.5, color=o.color)
+            axes.text(place[0], place[1], o.label, ha="center", va="center", fontsize=7.5, color=o.color)
         )
     axes.axvline(0, color=QUIET, lw=0.5, ls=(0, (1, 2)), zorder=0)
     axes.set(xlim=(-_ETA - 0.4, _ETA + 0.4), ylim=(-math.pi, math.pi), aspect="equal", xlabel=r"$\eta$", ylabel=r"$\phi$")
@@ -138,6 +142,17 @@ def _objects(events: RecoEvents, row: int) -> list[_Object]:
         for pt, eta, phi, tag in zip(columns["pt"], columns["eta"], columns["phi"], tags, strict=True):
             found.append(_Object("b jet" if tag > 0.5 else name, pt, eta, phi))
     return found
+
+
+def _free_place(o: _Object, taken: Array) -> Array:
+    """(η, φ) above, below, right or left of ``o``, where there is most room between the places ``taken`` [n, 2]."""
+    distance = 0.35 if o.kind == "photon" else RADIUS + 0.25
+    steps = np.array([[0.0, distance], [0.0, -distance], [distance + 0.35, 0.0], [-distance - 0.35, 0.0]])
+    places = np.array([o.eta, o.phi]) + steps
+    others = taken[(taken != [o.eta, o.phi]).any(axis=1)]
+    room = np.hypot(*(places[:, None] - others).transpose(2, 0, 1)).min(axis=1, initial=1.0)
+    inside = (np.abs(places[:, 1]) < math.pi - 0.2) & (np.abs(places[:, 0]) < _ETA)
+    return np.asarray(places[np.argmax(np.where(inside, room, -1.0))])
 
 
 def _spread(phi: Array) -> Array:

@@ -48,6 +48,18 @@ def draw_power(
     return artists
 
 
+def draw_kept(axes: Axes, power: Power, quantity: Quantity = ALPHA) -> dict[str, Any]:
+    """Draw the share of the information with x_hard known that the reconstruction keeps, along the truth: "kept".
+
+    Shares that are not known, where x_hard itself says next to nothing, have an error bar that says so.
+    """
+    artists = {"kept": axes.errorbar(power.truths * quantity.scale, power.kept, power.kept_error, fmt="o", ms=2.2, lw=0.9)}
+    quantity.set_ticks(axes.xaxis)
+    axes.axhline(1, color=REFERENCE, lw=0.7)
+    axes.set(xlabel=f"true {quantity.label}", ylabel="kept", ylim=(min(0.9, float(power.kept.min()) - 0.05), 1.02))
+    return artists
+
+
 def draw_power_events(
     axes: Axes, power: Power, events: ArrayLike, truths: Sequence[float], quantity: Quantity = ALPHA
 ) -> dict[str, Any]:
