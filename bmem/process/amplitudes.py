@@ -120,11 +120,7 @@ def at_alpha(amplitudes: Amplitudes, alpha: Tensor) -> Tensor:
 
 def morphing_basis(alpha: Tensor) -> Tensor:
     """(1, κ_S, κ_P, κ_S², κ_S κ_P, κ_P²): [...] → [..., 6]."""
-    return monomials(*couplings_of(alpha))
-
-
-def monomials(scalar: Tensor, pseudo: Tensor) -> Tensor:
-    """(1, κ_S, κ_P, κ_S², κ_S κ_P, κ_P²) of free couplings: [...], [...] → [..., 6]."""
+    scalar, pseudo = couplings_of(alpha)
     return torch.stack([torch.ones_like(scalar), scalar, pseudo, scalar**2, scalar * pseudo, pseudo**2], dim=-1)
 
 

@@ -5,12 +5,13 @@ import pytest
 import torch
 
 from bmem.likelihood.basis import MorphingBasis
-from bmem.likelihood.couplings import coupling_basis
+from bmem.likelihood.couplings import PolynomialBasis, coupling_basis
 from bmem.process import THJ
+from bmem.process.contract import Parameter
 
 
 @pytest.fixture(scope="module")
-def basis() -> MorphingBasis:
+def basis() -> PolynomialBasis:
     return coupling_basis()
 
 
@@ -29,3 +30,15 @@ def test_derivatives_by_hand(basis):
     second[0, 0, 3] = second[1, 1, 5] = 2
     second[0, 1, 4] = second[1, 0, 4] = 1
     np.testing.assert_allclose(basis.hessian([s, p]), second)
+
+
+def test_any_polynomial_against_automatic_differentiation():
+    parameters = tuple(Parameter(name, (-2.0, 2.0)) for name in "abc")
+    powers = ((0, 0, 0), (3, 0, 1), (1, 2, 1), (0, 4, 0))
+    ours = PolynomialBasis(parameters, powers)
+    theirs = MorphingBasis(parameters, lambda t: torch.stack([(t ** torch.tensor(p)).prod(-1) for p in powers], -1))
+    for theta in ([0.7, -1.2, 0.4], [0.3, 0.5, -1.0]):
+        for name in ("value", "gradient", "hessian"):
+            np.testing.assert_allclose(getattr(ours, name)(theta), getattr(theirs, name)(theta), rtol=1e-12, atol=1e-13)
+    assert ours.value(np.ones((4, 5, 3))).shape == (4, 5, 4)
+    np.testing.assert_array_equal(ours.gradient([0.0, 0.0, 0.0]), 0)
