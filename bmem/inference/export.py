@@ -20,12 +20,14 @@ from scipy.special import softmax
 
 from bmem import artifacts
 from bmem.errors import ArtifactError, InputError
+from bmem.inference.nuts import Chains
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood, Objective
 from bmem.inference.posterior import FLAT, Prior, posterior
 
 Array = NDArray[np.float64]
 KIND = "inference data"
 _DRAW = ("chain", "draw")
+Replicas = tuple[NegativeTwoLogLikelihood, ...]
 
 
 @dataclass(frozen=True)
@@ -68,24 +70,65 @@ def inference_data(
     """
     replicas = _replicas(objective)
     posteriors = [posterior(replica, prior) for replica in replicas]
-    count = settings.chains * settings.draws
+    count, name = settings.chains * settings.draws, objective.parameters[0].name
     each = np.stack([p.sample(count, rng) for p in posteriors], axis=-1)
     chosen = rng.choice(len(replicas), size=count, p=softmax([p.log_evidence for p in posteriors]))
-    theta = each[np.arange(count), chosen]
-    shape, name = (settings.chains, settings.draws), objective.parameters[0].name
-    variables: dict[str, Any] = {name: (_DRAW, theta.reshape(shape))}
+    theta = each[np.arange(count), chosen][:, None]
+    shape = (settings.chains, settings.draws)
+    draws = _Draws(shape, theta, chosen, prior.log_density(theta[:, 0]) + _log_likelihood(replicas, theta, chosen))
+    variables: dict[str, Any] = {}
     if len(replicas) > 1:
         variables[f"{name}_by_replica"] = ((*_DRAW, "replica"), each.reshape(*shape, -1))
-    draws = {"chain": np.arange(shape[0]), "draw": np.arange(shape[1])}
-    events = draws | {"event": np.delete(np.arange(objective.n_events), objective.excluded)}
-    logs = _log_densities(replicas, theta, chosen).reshape(*shape, -1)
-    stats = {"lp": (_DRAW, _log_posterior(replicas, theta, chosen, prior).reshape(shape))}
-    stats |= {"replica": (_DRAW, chosen.reshape(shape))}
-    stats |= {key: (("event",), values) for key, values in _of_events(diagnostics or {}, objective).items()}
-    attributes = {"prior": prior.description, "n_events": objective.n_events, "excluded": len(objective.excluded)}
+    return _inference_data(objective, draws, diagnostics or {}, xr.Dataset(variables, attrs={"prior": prior.description}))
+
+
+def inference_data_of_chains(
+    objective: Objective, chains: Chains, rng: np.random.Generator, diagnostics: Mapping[str, NDArray[Any]] | None = None
+) -> Any:
+    """The same of NUTS ``chains`` of any number of parameters, without the posteriors of single replicas.
+
+    ``rng`` draws the replica that goes with each θ, with the probability that the events give it there; ``lp`` is the log
+    posterior averaged over replicas, and the number of steps that diverged is an attribute of ``sample_stats``.
+
+    Raises:
+        InputError: the chains are of other parameters, and as ``inference_data``.
+    """
+    if chains.parameters != objective.parameters:
+        names = [[p.name for p in both] for both in (chains.parameters, objective.parameters)]
+        raise InputError(f"the chains are of {names[0]}, the likelihood is of {names[1]}; draw them from this likelihood")
+    replicas = _replicas(objective)
+    theta = chains.samples.reshape(-1, len(chains.parameters))
+    likelihoods = np.stack([-replica.value(theta) / 2 for replica in replicas], axis=-1)
+    chosen = np.argmax(likelihoods + rng.gumbel(size=likelihoods.shape), axis=-1)
+    draws = _Draws(chains.samples.shape[:2], theta, chosen, chains.log_posterior.ravel())
+    data = _inference_data(objective, draws, diagnostics or {}, xr.Dataset(attrs={"prior": chains.prior}))
+    data.sample_stats.attrs["divergences"] = chains.divergences
+    return data
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """``theta`` [S, P], the ``replica`` and ``log_posterior`` [S] of S draws, in ``shape`` = (chains, draws)."""
+
+    shape: tuple[int, ...]
+    theta: Array
+    replica: NDArray[np.int64]
+    log_posterior: Array
+
+
+def _inference_data(objective: Objective, draws: _Draws, diagnostics: Mapping[str, NDArray[Any]], more: xr.Dataset) -> Any:
+    """The groups of ``inference_data``; ``more`` variables and attributes for its posterior."""
+    shape = draws.shape
+    columns = {p.name: (_DRAW, x.reshape(shape)) for p, x in zip(objective.parameters, draws.theta.T, strict=True)}
+    steps = {"chain": np.arange(shape[0]), "draw": np.arange(shape[1])}
+    events = steps | {"event": np.delete(np.arange(objective.n_events), objective.excluded)}
+    logs = _log_densities(_replicas(objective), draws.theta, draws.replica).reshape(*shape, -1)
+    stats: dict[str, Any] = {key: (("event",), values) for key, values in _of_events(diagnostics, objective).items()}
+    stats |= {"lp": (_DRAW, draws.log_posterior.reshape(shape)), "replica": (_DRAW, draws.replica.reshape(shape))}
+    counts = {"n_events": objective.n_events, "excluded": len(objective.excluded)}
     return _as_arviz(
         {
-            "posterior": xr.Dataset(variables, coords=draws, attrs=attributes),
+            "posterior": more.assign(columns).assign_coords(steps).assign_attrs(counts),
             "log_likelihood": xr.Dataset({"events": ((*_DRAW, "event"), logs)}, coords=events),
             "sample_stats": xr.Dataset(stats, coords=events),
         }
@@ -140,7 +183,7 @@ def load(path: Path) -> Any:
         raise ArtifactError(f"{path}: not the layout of inference data ({error}); export it again") from error
 
 
-def _replicas(objective: Objective) -> tuple[NegativeTwoLogLikelihood, ...]:
+def _replicas(objective: Objective) -> Replicas:
     if isinstance(objective, MarginalLikelihood):
         return objective.replicas
     if isinstance(objective, NegativeTwoLogLikelihood):
@@ -148,21 +191,20 @@ def _replicas(objective: Objective) -> tuple[NegativeTwoLogLikelihood, ...]:
     raise InputError(f"an export needs the likelihood of events, not a {type(objective).__name__}")
 
 
-def _log_densities(replicas: tuple[NegativeTwoLogLikelihood, ...], theta: Array, chosen: NDArray[np.int64]) -> Array:
-    """log p(x_n | θ) [S, N], each draw in the replica chosen for it."""
+def _log_densities(replicas: Replicas, theta: Array, chosen: NDArray[np.int64]) -> Array:
+    """log p(x_n | θ) [S, N] at θ [S, P], each draw in the replica chosen for it."""
     result = np.empty((len(theta), len(replicas[0].integrals)))
     for r, replica in enumerate(replicas):
-        b = replica.basis.value(theta[chosen == r, None])
+        b = replica.basis.value(theta[chosen == r])
         result[chosen == r] = np.log(b @ replica.integrals.T) - np.log(b @ replica.fiducial)[:, None]
     return result
 
 
-def _log_posterior(
-    replicas: tuple[NegativeTwoLogLikelihood, ...], theta: Array, chosen: NDArray[np.int64], prior: Prior
-) -> Array:
-    result = np.array(prior.log_density(theta), np.float64)
+def _log_likelihood(replicas: Replicas, theta: Array, chosen: NDArray[np.int64]) -> Array:
+    """log L(θ) [S], each draw in the replica chosen for it."""
+    result = np.empty(len(theta))
     for r, replica in enumerate(replicas):
-        result[chosen == r] -= replica.value(theta[chosen == r, None]) / 2
+        result[chosen == r] = -replica.value(theta[chosen == r]) / 2
     return result
 
 
@@ -182,8 +224,9 @@ def _as_arviz(groups: Mapping[str, xr.Dataset]) -> Any:
     # Two seconds to import: paid by who needs it.
     import arviz
 
-    if hasattr(arviz, "InferenceData"):
-        return arviz.InferenceData(**groups)
+    of_groups: Any = getattr(arviz, "InferenceData", None)
+    if of_groups is not None:
+        return of_groups(**groups)
     return xr.DataTree.from_dict(dict(groups))
 
 

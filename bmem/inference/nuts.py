@@ -22,19 +22,39 @@ from bmem.replicas.nuts_density import ChainSettings, sample_nuts
 from bmem.replicas.trust import warn_if_not_mixed
 
 Array = NDArray[np.float64]
-LogPrior = Callable[[Tensor], Tensor]
-"""log π(θ), differentiable: θ [P] → scalar."""
-
 DEFAULT_CHAINS = ChainSettings()
 _INSIDE = 1e-3
 
 
 @dataclass(frozen=True)
+class JointPrior:
+    """A prior density of all parameters: its ``description`` for the reader and its differentiable ``log_density``.
+
+    θ [P] → scalar; it needs no normalisation.
+    """
+
+    description: str
+    log_density: Callable[[Tensor], Tensor]
+
+
+def _constant(theta: Tensor) -> Tensor:
+    return torch.zeros((), dtype=theta.dtype)
+
+
+FLAT_IN_ALL = JointPrior("flat in every parameter over its range", _constant)
+
+
+@dataclass(frozen=True)
 class Chains:
-    """Draws of θ, ``samples`` [chains, draws, P], angles within one period; ``divergences`` counts steps that failed."""
+    """Draws of θ, ``samples`` [chains, draws, P], angles within one period, under the ``prior`` named in words.
+
+    ``log_posterior`` [chains, draws] is unnormalised; ``divergences`` counts steps that failed.
+    """
 
     parameters: tuple[Parameter, ...]
     samples: Array
+    log_posterior: Array
+    prior: str
     divergences: int
 
 
@@ -51,19 +71,15 @@ class _Value(torch.autograd.Function):
         return upstream * ctx.gradient, None  # type: ignore[attr-defined]
 
 
-def _no_preference(theta: Tensor) -> Tensor:
-    return torch.zeros((), dtype=theta.dtype)
-
-
 def draw_chains(
-    objective: Objective, seed: int, log_prior: LogPrior = _no_preference, settings: ChainSettings = DEFAULT_CHAINS
+    objective: Objective, seed: int, prior: JointPrior = FLAT_IN_ALL, settings: ChainSettings = DEFAULT_CHAINS
 ) -> Chains:
     """Draw θ from the posterior; every chain starts a little way off the best fit.
 
     Args:
         objective: the likelihood, with its exact gradient.
         seed: of the chains.
-        log_prior: the prior; flat in every parameter over its range by default.
+        prior: the prior.
         settings: number and length of the chains.
 
     Warns:
@@ -76,12 +92,13 @@ def draw_chains(
 
     def log_density(z: Tensor) -> Tensor:
         theta, log_jacobian = _to_theta(z, parameters)
-        return _Value.apply(theta, objective) + log_prior(theta) + log_jacobian
+        return _Value.apply(theta, objective) + prior.log_density(theta) + log_jacobian
 
     samples, divergences = sample_nuts(log_density, _starts(objective, settings, seed), settings, seed)
     theta = wrap(_to_theta(samples, parameters)[0].numpy(), parameters)
     warn_if_not_mixed(_features(theta, parameters), divergences)
-    return Chains(parameters, theta, divergences)
+    log_prior = [[float(prior.log_density(draw)) for draw in chain] for chain in torch.from_numpy(theta)]
+    return Chains(parameters, theta, np.array(log_prior) - objective.value(theta) / 2, prior.description, divergences)
 
 
 def _to_theta(z: Tensor, parameters: tuple[Parameter, ...]) -> tuple[Tensor, Tensor]:

@@ -7,11 +7,12 @@ import arviz as az
 import matplotlib as mpl
 import numpy as np
 import pytest
-from likelihood_examples import FALSE_ALARM, MIXTURE, counts, toy_sample
+from likelihood_examples import FALSE_ALARM, MIXTURE, PLANE, counts, toy_sample
 from scipy import stats
 
 from bmem.errors import ArtifactError, InputError
-from bmem.inference.export import DrawSettings, inference_data, load, save, with_predictive
+from bmem.inference.export import DrawSettings, inference_data, inference_data_of_chains, load, save, with_predictive
+from bmem.inference.nuts import Chains
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood
 from bmem.inference.posterior import Prior, posterior
 from bmem.likelihood.basis import MorphingBasis
@@ -110,6 +111,27 @@ def test_compare_prefers_the_right_likelihood() -> None:
     rng = np.random.default_rng(4)
     table = az.compare({k: inference_data(m, rng, settings=SETTINGS) for k, m in models.items()})
     assert next(iter(table.index)) == "right"
+
+
+def test_chains_of_several_parameters() -> None:
+    """Draws of θ = (x, y) in two replicas, the second three times as likely: it goes with three draws of four (binomial test
+    of 4000, false alarm 2e-5).
+    """
+    theta = np.tile([0.2, 0.3], (2, 2000, 1))
+    integrals = counts(6, 2, 2)
+    second = NegativeTwoLogLikelihood(integrals * np.where(np.arange(10) == 0, 3.0, 1.0)[:, None], np.ones(3), PLANE)
+    objective = MarginalLikelihood([NegativeTwoLogLikelihood(integrals, np.ones(3), PLANE), second])
+    chains = Chains(objective.parameters, theta, -objective.value(theta) / 2, "flat", divergences=3)
+    data = inference_data_of_chains(objective, chains, np.random.default_rng(8), {"pareto_k": np.zeros(10)})
+    np.testing.assert_array_equal(data.posterior["y"], theta[..., 1])
+    assert stats.binomtest(int(data.sample_stats["replica"].sum()), 4000, 0.75).pvalue > FALSE_ALARM
+    expected = np.log([0.5] * 6 + [0.2] * 2 + [0.3] * 2)
+    first = data.log_likelihood["events"].to_numpy()[data.sample_stats["replica"].to_numpy() == 0]
+    np.testing.assert_allclose(first, np.broadcast_to(expected, first.shape), rtol=1e-12)
+    assert data.posterior.attrs["prior"] == "flat"
+    assert data.sample_stats.attrs["divergences"] == 3
+    with pytest.raises(InputError, match=r"the chains are of \['x', 'y'\], the likelihood is of \['theta'\]"):
+        inference_data_of_chains(OBJECTIVE, chains, np.random.default_rng(1))
 
 
 def test_survives_the_disk(data: Any, tmp_path: Path) -> None:

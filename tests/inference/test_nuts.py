@@ -7,7 +7,7 @@ from likelihood_examples import FALSE_ALARM, MIXTURE, PLANE, RESOLVED, counts, t
 from scipy import stats
 
 from bmem.errors import InputError
-from bmem.inference.nuts import draw_chains
+from bmem.inference.nuts import JointPrior, draw_chains
 from bmem.inference.objective import NegativeTwoLogLikelihood
 from bmem.inference.posterior import posterior
 from bmem.likelihood.basis import MorphingBasis
@@ -38,7 +38,11 @@ def test_agrees_with_the_grid_around_the_end_of_the_period() -> None:
 
 def test_bounded_parameter_and_prior_give_a_beta_posterior() -> None:
     """3 of 10 events under the prior x (1 - x)²: Beta(5, 10); false alarm 2e-5."""
-    chains = draw_chains(BINOMIAL, seed=2, log_prior=lambda x: (torch.log(x) + 2 * torch.log1p(-x)).sum(), settings=SETTINGS)
+    prior = JointPrior("Beta(2, 3)", lambda x: (torch.log(x) + 2 * torch.log1p(-x)).sum())
+    chains = draw_chains(BINOMIAL, seed=2, prior=prior, settings=SETTINGS)
+    assert chains.prior == "Beta(2, 3)"
+    x = chains.samples[..., 0]
+    np.testing.assert_allclose(chains.log_posterior, 4 * np.log(x) + 9 * np.log1p(-x), rtol=1e-12)
     assert stats.kstest(thinned(chains.samples)[:, 0], stats.beta(5, 10).cdf).pvalue > FALSE_ALARM
 
 
@@ -68,4 +72,4 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(InputError, match="1 starts for 2 chains"):
         sample_nuts(lambda z: -(z**2).sum(), torch.zeros(1, 1), SETTINGS, 1)
     with pytest.raises(InputError, match="density vanishes at a start"):
-        draw_chains(BINOMIAL, seed=1, log_prior=lambda x: torch.tensor(-torch.inf))
+        draw_chains(BINOMIAL, seed=1, prior=JointPrior("nothing", lambda x: torch.tensor(-torch.inf)))
