@@ -210,7 +210,7 @@ class Expectation:
         if most <= 1 or excess(np.log(most)) < 0:
             raise RangeError(
                 f"a region of {100 * level:.1f} % at {self.truth:.4g} is longer than {length:.4g} even for {most:.0f} "
-                "events, the most that this bank can stand for; give a larger bank, or better networks if their replicas disagree"
+                "events, the most that this bank can stand for; give a larger bank, or better networks if replicas disagree"
             )
         return float(np.exp(brentq(excess, 0.0, np.log(most)))) if excess(0.0) < 0 else 1.0
 

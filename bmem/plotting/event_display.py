@@ -149,9 +149,10 @@ def _free_place(o: _Object, taken: Array) -> Array:
     distance = 0.35 if o.kind == "photon" else RADIUS + 0.25
     steps = np.array([[0.0, distance], [0.0, -distance], [distance + 0.35, 0.0], [-distance - 0.35, 0.0]])
     places = np.array([o.eta, o.phi]) + steps
+    places[2:, 1] = np.clip(places[2:, 1], 0.2 - math.pi, math.pi - 0.2)
     others = taken[(taken != [o.eta, o.phi]).any(axis=1)]
     room = np.hypot(*(places[:, None] - others).transpose(2, 0, 1)).min(axis=1, initial=1.0)
-    inside = (np.abs(places[:, 1]) < math.pi - 0.2) & (np.abs(places[:, 0]) < _ETA)
+    inside = (np.abs(places[:, 1]) < math.pi - 0.19) & (np.abs(places[:, 0]) < _ETA)
     return np.asarray(places[np.argmax(np.where(inside, room, -1.0))])
 
 
