@@ -9,7 +9,7 @@ which lies outside of what the networks have seen, is worth a look at that event
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,26 @@ class Influence:
         """Events [N] with any doubt."""
         return np.any([np.zeros(len(self.events), bool), *self.doubts.values()], axis=0)
 
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; NaN becomes None."""
+        numbers = {name: _listed(getattr(self, name)) for name in ("theta", "error", "shift")}
+        doubts = {name: mask.tolist() for name, mask in self.doubts.items()}
+        parameters = [asdict(parameter) for parameter in self.parameters]
+        return {**numbers, "parameters": parameters, "events": self.events.tolist(), "doubts": doubts}
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Influence:
+        """The inverse of ``to_dict``."""
+        try:
+            return cls(
+                parameters=tuple(Parameter(p["name"], tuple(p["bounds"]), p["period"]) for p in content["parameters"]),
+                events=np.array(content["events"], np.int64),
+                doubts={name: np.array(mask, bool) for name, mask in content["doubts"].items()},
+                **{name: np.array(content[name], np.float64) for name in ("theta", "error", "shift")},
+            )
+        except (KeyError, TypeError) as problem:
+            raise InputError(f"not the dictionary of an influence: {problem!r}") from problem
+
     def drivers(self, count: int = 10) -> tuple[Driver, ...]:
         """The ``count`` most influential events, the first one most."""
         order = np.argsort(-self.relative, kind="stable")[:count]
@@ -80,6 +100,10 @@ class Influence:
             relative=float(self.relative[row]),
             doubts=tuple(name for name, mask in self.doubts.items() if mask[row]),
         )
+
+
+def _listed(values: Array) -> list[Any]:
+    return np.where(np.isfinite(values), values, None).tolist()  # type: ignore[call-overload]
 
 
 def influence(objective: Objective, result: FitResult, diagnostics: Mapping[str, NDArray[Any]] | None = None) -> Influence:

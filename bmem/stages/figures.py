@@ -9,13 +9,18 @@ import numpy as np
 import torch
 
 from bmem import artifacts
+from bmem.calibration.goodness import Goodness
 from bmem.calibration.neyman import Belt
 from bmem.events.reconstruction import OBSERVABLES
+from bmem.inference.influence import Influence
 from bmem.likelihood.coefficients import Coefficients
 from bmem.plotting.acceptance import Predictions, draw_acceptance, draw_reliability
 from bmem.plotting.belt import draw_belt
 from bmem.plotting.calibration import draw_coverage, draw_estimates, draw_pulls
 from bmem.plotting.coverage import draw_bias_and_spread, draw_levels, draw_methods_along
+from bmem.plotting.event_display import draw_event, event_figure
+from bmem.plotting.goodness import draw_goodness
+from bmem.plotting.influence import draw_influence
 from bmem.plotting.integration import draw_effective_fraction, draw_pareto_k, draw_relative_error
 from bmem.plotting.likelihood import LikelihoodCurve, draw_likelihood
 from bmem.plotting.quantity import Quantity
@@ -28,6 +33,7 @@ from bmem.stages.calibrate import LEVELS, SampleCalibration, true_alpha
 from bmem.stages.fit import KIND as FIT
 from bmem.stages.period import RECOMMENDED, load_period
 from bmem.stages.run import Run
+from bmem.stages.simulate import load_sample
 from bmem.stages.train import Networks, Pairs, load_history, trainings
 
 _SHOWN = {
@@ -65,6 +71,24 @@ class Figures:
             bands = "resamples of the integration points" + ", the replicas taking turns" * (fit["replicas"] > 1)
             caption = f"{name}: -2 Δ log L of {fit['events']} events; the bands are {bands}."
             return self._saved(figure, f"likelihood_{name}", caption)
+
+    def scrutiny(self, name: str) -> list[ReportFigure]:
+        """The events that drive the estimate, the first of them displayed, and the goodness of fit where there is one."""
+        fit = self.run.load_json(self.run.fit(name), FIT)
+        found, goodness = Influence.from_dict(fit["influence"]), fit["goodness"] or {}
+        first = found.drivers(1)[0].event
+        with style():
+            figure, axes = new_figure(height=3.2)
+            draw_influence(axes, found)
+            shown = [self._saved(figure, f"influence_{name}", f"{name}: the events that move the estimate most.")]
+            figure, panels = event_figure()
+            draw_event(panels, load_sample(self.run, name)[0], first, f"{name}, event {first}")
+            shown.append(self._saved(figure, f"event_{name}", f"{name}: the most influential event; lengths are pT in GeV."))
+            if "observed" in goodness:
+                figure, axes = new_figure()
+                draw_goodness(axes, Goodness.from_dict(goodness))
+                shown.append(self._saved(figure, f"goodness_{name}", f"{name}: mean log density against toys at α̂."))
+        return shown
 
     def calibration(self, name: str) -> list[ReportFigure]:
         """Estimates, pulls and coverage of the subsamples."""

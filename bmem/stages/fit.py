@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.stages.belt import LEVELS, measured_with_belt
 from bmem.stages.run import Run, plain
+from bmem.stages.scrutiny import save_inference_data, scrutiny
 
 KIND = "fit"
 _BAND_CURVES = 100
@@ -31,13 +33,14 @@ def fit_all(run: Run) -> None:
         path = run.fit(sample.name)
         if run.done(path, KIND, settings, parents):
             continue
-        result = _measure(run, Coefficients.load(run.coefficients(sample.name)).select(slice(0, run.config.fit.events)))
+        result = _measure(run, sample.name, parents)
         run.save_json(path, KIND, result, settings, parents)
         run.say(f"  {sample.name}: {headline(result)}")
 
 
-def _measure(run: Run, coefficients: Coefficients) -> dict[str, Any]:
-    """Estimate, intervals, budget and the curve of -2 log L, as plain values (radians)."""
+def _measure(run: Run, name: str, parents: Mapping[str, Path]) -> dict[str, Any]:
+    """Estimate, intervals, budget and the curve of -2 log L, as plain values (radians); the posterior is kept for arviz."""
+    coefficients = Coefficients.load(run.coefficients(name)).select(slice(0, run.config.fit.events))
     basis, luminosity = MorphingBasis.of(run.process), run.config.fit.luminosity
     lost = unusable_events(coefficients, basis)
     if len(lost):
@@ -46,7 +49,8 @@ def _measure(run: Run, coefficients: Coefficients) -> dict[str, Any]:
     regions = profile_intervals(objective, table.estimate, LEVELS)
     grid = scan_grid(basis.parameters)
     curve = objective.value(grid)
-    return {
+    save_inference_data(run, name, objective, coefficients.diagnostics, parents)
+    return scrutiny(run, objective, table.estimate, coefficients) | {
         "events": coefficients.n_events,
         "replicas": coefficients.n_replicas,
         "excluded": lost.tolist(),

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 
 from bmem import artifacts
+from bmem.calibration.goodness import STATISTICS, Goodness
 from bmem.calibration.subsamples import SubsampleFits
 from bmem.config import PERIOD
 from bmem.inference.combine import Spread, estimates_needed
+from bmem.inference.influence import Influence
 from bmem.integration.diagnostics import Flag
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection
@@ -32,6 +34,12 @@ _CALIBRATION = (
 )
 
 
+_SCRUTINY = (
+    "How far the estimate moves when an event is left out, to first order, and whether the densities of the events are "
+    "those expected at α̂: held against toys from the bank, fitted in the same way."
+)
+
+
 def report(run: Run) -> None:
     """Draw everything and write ``report.html``; always anew, it is quick."""
     figures, names = Figures(run), [sample.name for sample in run.config.sample]
@@ -39,6 +47,9 @@ def report(run: Run) -> None:
     calibrated = [name for name in names if artifacts.exists(run.calibration(name))]
     shown = [figures.likelihood(name) for name in names] + figures.belts()
     sections = [Section("Measurement", tables=(_budget_table(run, names),), figures=tuple(shown))]
+    shown = [figure for name in names for figure in figures.scrutiny(name)]
+    tables = tuple(_drivers_table(run, name) for name in names)
+    sections.append(Section("Events and goodness of fit", _SCRUTINY, (_goodness_table(run, names), *tables), tuple(shown)))
     if calibrated:
         shown = [figure for name in calibrated for figure in figures.calibration(name)]
         sections.append(Section("Calibration", _CALIBRATION, (_calibration_table(run, calibrated),), tuple(shown)))
@@ -76,6 +87,8 @@ def _headline(run: Run, name: str) -> Headline:
     budget += [("network", "not evaluated")] * (table["network"] is None)
     regions = zip(fit["intervals"], fit["printed_intervals"], strict=True)
     shown = tuple((f"{100 * region['level']:.1f} %", text) for region, text in regions) + belt_intervals(fit)
+    bayesian = zip(fit["posterior"]["intervals"], fit["posterior"]["printed_intervals"], strict=True)
+    shown += tuple((f"{100 * region['level']:.1f} %, highest density, flat prior", text) for region, text in bayesian)
     alpha = true_alpha(run, name)
     remark = f"{fit['events']} events" + ("" if alpha is None else f", generated at α = {np.degrees(alpha):.4g}°")
     return Headline(f"α̂ of {name}", f"{best:.1f}°", shown, tuple(budget), remark)
@@ -98,6 +111,32 @@ def _budget_table(run: Run, names: list[str]) -> Table:
         "Switched: estimates whose best minimum is another than that of α̂; the spread follows the one of α̂."
     )
     return Table("Uncertainty budget", ("sample", "source", "σ(α̂)", "from", "known to", "switched"), tuple(rows), note)
+
+
+def _goodness_table(run: Run, names: list[str]) -> Table:
+    """Is a sample compatible with any α?"""
+    rows = []
+    for name in names:
+        found = run.load_json(run.fit(name), FIT)["goodness"]
+        if found is None or "refused" in found:
+            rows.append((name, "not evaluated: " + ("no bank" if found is None else found["refused"]), "", ""))
+            continue
+        goodness = Goodness.from_dict(found)
+        p_values = (f"{p:.3f} ± {e:.3f}" for p, e in zip(goodness.p_values, goodness.p_errors, strict=True))
+        both, error = goodness.p_value
+        rows.append((name, *p_values, f"{both:.3f} ± {error:.3f}"))
+    columns = ("sample", *(f"p of the {statistic}" for statistic in STATISTICS), "p of both")
+    return Table("Goodness of fit", columns, tuple(rows))
+
+
+def _drivers_table(run: Run, name: str) -> Table:
+    """The events that α̂ hangs on."""
+    found = Influence.from_dict(run.load_json(run.fit(name), FIT)["influence"])
+    rows = tuple(
+        (driver.event, f"{-np.degrees(driver.shift[0]):+.2f}", f"{driver.relative:.2f}", ", ".join(driver.doubts))
+        for driver in found.drivers(5)
+    )
+    return Table(f"Most influential events of {name}", ("event", "pull on α̂ [°]", "in σ", "doubts"), rows)
 
 
 def _degrees(radians: float | None) -> str:

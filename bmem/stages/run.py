@@ -75,6 +75,10 @@ class Run:
         """The confidence belt for measurements of ``events`` events."""
         return self.out / "fit" / "belts" / f"{events}_events.json"
 
+    def inference_data(self, name: str) -> Path:
+        """The posterior of a sample for arviz."""
+        return self.out / "fit" / f"{name}.arviz.nc"
+
     def calibration(self, name: str) -> Path:
         return self.out / "calibration" / f"{name}.json"
 

@@ -1,12 +1,14 @@
 """Influence: one-step shifts against refits, likelihood-ratio pulls against the sample without the event, doubts by name."""
 
+import json
+
 import numpy as np
 import pytest
 from likelihood_examples import MIXTURE, PLANE, RESOLVED, YUKAWA, counts, toy_sample
 
 from bmem.errors import InputError
 from bmem.inference.fit import difference, fit
-from bmem.inference.influence import OUTSIDE, influence, left_out, ratio_pulls
+from bmem.inference.influence import OUTSIDE, Influence, influence, left_out, ratio_pulls
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood
 from bmem.integration.diagnostics import Flag
 from bmem.likelihood.basis import MorphingBasis
@@ -84,6 +86,19 @@ def test_an_event_that_carries_the_curvature_has_an_infinite_influence():
     assert np.isfinite(found.shift[1, 0])
     assert found.drivers(1)[0].event == 0
     assert np.isinf(found.drivers(1)[0].relative)
+
+
+def test_an_influence_is_json():
+    integrals = np.array([[1.0, 0.9, 0.0, 0.0], [1.0, -0.3, 0.0, 0.0]])
+    objective = NegativeTwoLogLikelihood(integrals, np.array([1.0, 0, 0, 0]), YUKAWA)
+    found = influence(objective, fit(objective), {"outside": np.array([False, True])})
+    back = Influence.from_dict(json.loads(json.dumps(found.to_dict(), allow_nan=False)))
+    for name in ("theta", "error", "events", "shift"):
+        np.testing.assert_array_equal(getattr(back, name), getattr(found, name))
+    assert back.parameters == found.parameters
+    assert [(d.event, d.doubts) for d in back.drivers()] == [(d.event, d.doubts) for d in found.drivers()]
+    with pytest.raises(InputError, match="not the dictionary of an influence"):
+        Influence.from_dict({"theta": [1.0]})
 
 
 def test_doubts_are_those_of_the_events_that_are_kept(integrals):

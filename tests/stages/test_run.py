@@ -16,6 +16,8 @@ from bmem import artifacts
 from bmem.config import parse
 from bmem.errors import ArtifactError
 from bmem.events import parquet
+from bmem.inference import export
+from bmem.inference.influence import Influence
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.replicas import Replicas
@@ -209,7 +211,31 @@ def test_replicas_go_through_the_chain(finished: Run) -> None:
     assert network["std"][0] > 0
     page = (finished.out / "report.html").read_text(encoding="utf-8")
     assert "Uncertainty budget" in page
-    assert "Posterior of the transfer" in page
+
+
+def test_doubts_about_a_posterior_are_kept_with_the_network(tmp_path: Path) -> None:
+    run = quiet(settings(tmp_path, posterior={"method": "mean_field", "epochs": 2}), tmp_path / "out")
+    write_observed(tmp_path / "observed.parquet")
+    for name in ("simulate", "train"):
+        STAGES[name](run)
+    suspicions = artifacts.read_header(run.network("transfer")).settings["suspicions"]
+    assert any("too few to tell whether the ELBO is flat" in suspicion for suspicion in suspicions)
+    assert suspicions[0] in said(run)
+
+
+def test_a_fit_has_the_bayesian_answer_and_the_events_that_drive_it(finished: Run) -> None:
+    fit = finished.load_json(finished.fit("lhe"), FIT)
+    assert fit["posterior"]["prior"].startswith("flat")
+    widths = [sum(b - a for a, b in region["intervals"]) for region in fit["posterior"]["intervals"]]
+    assert 0 < widths[0] < widths[1] <= 2 * np.pi
+    assert Influence.from_dict(fit["influence"]).drivers(1)[0].event < fit["events"]
+    assert fit["goodness"] is None
+    draws = export.load(finished.inference_data("lhe"))
+    assert draws.posterior["alpha"].dims == ("chain", "draw")
+    assert draws.posterior["alpha_by_replica"].sizes["replica"] == finished.config.posterior.replicas
+    page = (finished.out / "report.html").read_text(encoding="utf-8")
+    assert "highest density" in page
+    assert "Most influential events of lhe" in page
 
 
 def test_a_point_estimate_is_one_replica_without_a_network_error(tmp_path: Path) -> None:
