@@ -25,6 +25,8 @@ from bmem.process.contract import Parameter
 
 Array = NDArray[np.float64]
 
+SMALLEST_FRACTION = 1e-4
+"""Default lower bound of a fraction: above 0, so that one event that cannot be signal is no contradiction."""
 LARGEST_FRACTION = 0.99
 """Fractions are fitted below this in all: a sample of background alone has no θ."""
 
@@ -41,7 +43,7 @@ def mixture_by_fractions(
         coefficients: of the signal hypothesis for every event of the sample [R, N, K].
         basis: of the signal.
         log_densities: log p_j of every event by the name of the background, [N] or with replicas [R, N].
-        bounds: of the fractions, by name; by default 0 to 0.99 / J.
+        bounds: of the fractions, by name; by default 1e-4 to 0.99 / J.
 
     Returns:
         Coefficients with K (1 + J) components, and their basis with the parameters θ, f_NAME ...
@@ -50,7 +52,7 @@ def mixture_by_fractions(
         InputError: a density has the wrong shape or is not a number, or the bounds allow impossible fractions.
     """
     densities = _densities(coefficients, log_densities)
-    default = (0.0, LARGEST_FRACTION / len(densities))
+    default = (SMALLEST_FRACTION, LARGEST_FRACTION / len(densities))
     parameters = [Parameter(f"f_{name}", (bounds or {}).get(name, default)) for name in densities]
     components = coefficients.fiducial.shape[-1]
     # each background takes a copy of the signal's components, so that its share is that of σ(θ) = Σ b_k σ_k
