@@ -1,0 +1,145 @@
+"""Posterior predictive checks: what the fitted posterior says of the distribution of any observable, against the data.
+
+Every draw from the posterior has its own α, to which the bank is reweighted exactly, and its own replica of the networks: in
+replica r the weight of an event is multiplied by p_r(x | α) over the mean density of all replicas. The spread of the
+histograms over the draws is the uncertainty of the prediction, that of α and of the networks; the spread over the replicas
+at the same α is that of the networks alone. The mean over the replicas is simulated events, no network's: a disagreement
+beyond the bands means that data and simulation differ.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import softmax
+
+from bmem.calibration.bank import Bank
+from bmem.calibration.record import Array, IntArray, JsonRecord
+from bmem.errors import InputError
+
+
+@dataclass(frozen=True)
+class PredictiveHistogram(JsonRecord):
+    """Counts of ``observed`` [B] events in the bins of ``edges`` [B + 1], and what S draws from the posterior expect.
+
+    ``expected`` [S, B] are mean counts, normalised to all observed events whether inside the edges or not; ``replicated``
+    [S, B] whole samples of as many events drawn from them, which have the statistical fluctuation in addition;
+    ``by_replica`` [R, B] mean counts in each replica of the networks, over the same α in all.
+    """
+
+    edges: Array
+    observed: Array
+    expected: Array
+    replicated: Array
+    by_replica: Array
+
+    def band(self, level: float = 0.683, replicated: bool = False) -> tuple[Array, Array]:
+        """Central interval [B] of the expected counts over the draws, or of the replicated ones."""
+        values = self.replicated if replicated else self.expected
+        low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        return low, high
+
+    @property
+    def network(self) -> Array | None:
+        """Standard deviation of the expected counts [B] over the replicas; None with a single one (not evaluated)."""
+        return None if len(self.by_replica) == 1 else self.by_replica.std(axis=0, ddof=1)
+
+    @property
+    def p_value(self) -> float:
+        """Share of replicated samples with a larger χ² about their own draw's expectation than the observed one.
+
+        (Gelman, Meng, Stern, Statistica Sinica 6 (1996) 733.) It crowds around 1/2 because α was fitted: a small one is
+        stronger evidence than its number says. Bins in which a draw expects nothing count only if something is there.
+        """
+        larger = self._chi2(self.replicated) >= self._chi2(self.observed)
+        return float((1 + larger.sum()) / (1 + len(larger)))
+
+    def _chi2(self, counts: Array) -> Array:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            terms = np.square(counts - self.expected) / self.expected
+        return np.where((self.expected > 0) | (counts > 0), terms, 0.0).sum(axis=1)
+
+
+@dataclass(frozen=True)
+class PosteriorDraws:
+    """Values ``theta`` [...] of the parameter and, of the same shape, the ``replica`` of the networks that each belongs to.
+
+    Both are in what ``bmem.inference.export`` makes. Some hundred are enough for a histogram.
+    """
+
+    theta: Array
+    replica: IntArray
+
+    @classmethod
+    def of(cls, theta: ArrayLike, replica: ArrayLike = 0) -> PosteriorDraws:
+        """Of anything that numpy can read; one replica for all if there is only one."""
+        values = np.asarray(theta, np.float64)
+        return cls(values, np.broadcast_to(np.asarray(replica, np.int64), values.shape))
+
+
+def predictive_histogram(
+    bank: Bank, feature: Array, observed: Array, edges: ArrayLike, *, draws: PosteriorDraws, rng: np.random.Generator
+) -> PredictiveHistogram:
+    """Predict the distribution of one observable for each of the posterior ``draws``.
+
+    Args:
+        bank: of simulated events, integrated with the networks of the sample.
+        feature: the observable of the bank's events, in their order [N].
+        observed: that of the sample [n].
+        edges: of the bins, rising [B + 1]; a value at an edge belongs to the bin above it.
+        draws: from the posterior.
+        rng: of the replicated samples.
+
+    Raises:
+        InputError: one value is needed for every event of the bank, the edges do not rise, there is no draw, or one is of a
+            replica that the bank has not.
+        RangeError: the bank cannot stand for a draw.
+    """
+    bins = np.asarray(edges, np.float64)
+    if len(feature) != bank.n_events:
+        raise InputError(f"{len(feature)} values of the observable for {bank.n_events} events of the bank; give its own")
+    if len(bins) < 2 or not (np.diff(bins) > 0).all() or draws.theta.size == 0:
+        raise InputError("a predictive histogram needs rising edges and at least one draw from the posterior")
+    _check(bank, draws)
+    place, cells = np.digitize(feature, bins), len(bins) + 1
+    every = np.stack([[np.bincount(place, w, cells) for w in _weights(bank, x)] for x in draws.theta.ravel()])
+    own: Array = every[np.arange(len(every)), draws.replica.ravel()].astype(np.float64)
+    return PredictiveHistogram(
+        edges=bins,
+        observed=np.bincount(np.digitize(observed, bins), minlength=cells)[1:-1].astype(np.float64),
+        expected=len(observed) * own[:, 1:-1],
+        replicated=rng.multinomial(len(observed), own / own.sum(axis=1, keepdims=True))[:, 1:-1].astype(np.float64),
+        by_replica=len(observed) * every.mean(axis=0)[:, 1:-1],
+    )
+
+
+def predictive_events(bank: Bank, draws: PosteriorDraws, n: int, rng: np.random.Generator) -> IntArray:
+    """Indices [..., n] of events of the bank drawn at each of the posterior ``draws`` [...], in its replica.
+
+    An observable of them is what ``bmem.inference.export.with_predictive`` takes: ``feature[predictive_events(...)]``.
+
+    Raises:
+        InputError: a draw is of a replica that the bank has not.
+        RangeError: the bank cannot stand for a draw.
+    """
+    _check(bank, draws)
+    rows = np.empty((draws.theta.size, n), np.int64)
+    for i, (x, r) in enumerate(zip(draws.theta.ravel(), draws.replica.ravel(), strict=True)):
+        edges = np.cumsum(_weights(bank, x)[r])
+        rows[i] = np.searchsorted(edges / edges[-1], rng.random(n), side="right")
+    return rows.reshape(*draws.theta.shape, n)
+
+
+def _weights(bank: Bank, theta: float) -> Array:
+    """Weights [R, N], of sum 1, that make the bank a sample of what each replica says of ``theta``."""
+    logs = np.stack([bank.log_densities([[theta]], r)[:, 0] for r in range(len(bank.fiducial))])
+    weights = bank.weights([theta]) * softmax(logs, axis=0)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))
+
+
+def _check(bank: Bank, draws: PosteriorDraws) -> None:
+    replicas = len(bank.fiducial)
+    if draws.replica.size and not 0 <= draws.replica.min() <= draws.replica.max() < replicas:
+        raise InputError(f"draws of the replicas up to {draws.replica.max()} for a bank with {replicas}; integrate it alike")
