@@ -167,9 +167,11 @@ class Figures:
         shown = []
         with style():
             for name in trainings(self.run):
-                figure, axes = new_figure()
-                draw_losses(axes, load_history(self.run, name))
-                shown.append(self._saved(figure, f"training_{name}", f"Loss of the {name} during training."))
+                history = load_history(self.run, name)
+                if len(history.train_loss) > 1:
+                    figure, axes = new_figure()
+                    draw_losses(axes, history)
+                    shown.append(self._saved(figure, f"training_{name}", f"Loss of the {name} during training."))
         return shown
 
     def densities(self, networks: Networks, data: Pairs) -> list[ReportFigure]:
