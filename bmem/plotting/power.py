@@ -86,24 +86,24 @@ def draw_power_events(
 def draw_expected_intervals(
     axes: Axes, truths: ArrayLike, regions: Mapping[str, Sequence[IntervalSet]], quantity: Quantity = ALPHA
 ) -> dict[str, Any]:
-    """Draw the expected region at every one of the ``truths`` [A] as bars, the ``regions`` of each label side by side.
+    """Draw the expected region at every one of the ``truths`` [A] as bars, each of the ``regions`` narrower than the last.
 
     Pieces beyond the ends of an angle's range come in again at the other side. Returns the list of bars of each label.
     """
     x = np.asarray(truths, np.float64) * quantity.scale
-    width = 0.8 * (np.diff(x).min() if len(x) > 1 else 1.0) / max(1, len(regions))
+    widest = 0.8 * (np.diff(x).min() if len(x) > 1 else 1.0)
     artists: dict[str, Any] = {}
     for i, ((label, sets), color) in enumerate(zip(regions.items(), _COLORS, strict=False)):
-        places = x + (i - (len(regions) - 1) / 2) * width
-        bars = [(place, piece) for place, region in zip(places, sets, strict=True) for piece in _unwrapped(region)]
+        bars = [(place, piece) for place, region in zip(x, sets, strict=True) for piece in _unwrapped(region)]
         heights = np.array([(high - low) * quantity.scale for _, (low, high) in bars])
         bottoms = np.array([low * quantity.scale for _, (low, _) in bars])
-        artists[label] = axes.bar([p for p, _ in bars], heights, width, bottoms, color=color, alpha=0.6, lw=0, label=label)
+        width = widest * (1 - i / len(regions))
+        artists[label] = axes.bar([p for p, _ in bars], heights, width, bottoms, color=color, lw=0, label=label)
     axes.plot(x, x, color=REFERENCE, lw=0.8, label="truth")
     first = next(iter(regions.values()))[0].parameter
     quantity.set_ticks(axes.xaxis)
     quantity.set_ticks(axes.yaxis)
-    margin = 0.6 * width * len(regions)
+    margin = 0.6 * widest
     axes.set(xlim=(x[0] - margin, x[-1] + margin), ylim=[bound * quantity.scale for bound in first.bounds])
     axes.set(xlabel=f"true {quantity.label}", ylabel=f"expected interval of {quantity.label}")
     legend_above(axes)

@@ -64,8 +64,10 @@ def test_expected_intervals_are_cut_at_the_end_of_the_range(axes, legend_hides_n
     bars = [(bar.get_y(), bar.get_y() + bar.get_height()) for bar in artists["50"]]
     expected = np.degrees([(-2, -1), (1, 2), (3, np.pi), (-np.pi, 3.5 - 2 * np.pi)])
     np.testing.assert_allclose(bars, expected)
-    shift = artists["100"][0].get_x() - artists["50"][0].get_x()
-    assert shift == pytest.approx(artists["50"][0].get_width())
+    wide, narrow = artists["50"][0], artists["100"][0]
+    assert narrow.get_width() == pytest.approx(wide.get_width() / 2)
+    assert narrow.get_center()[0] == pytest.approx(wide.get_center()[0])
+    assert wide.get_center()[0] == pytest.approx(0)
     legend_hides_nothing(axes)
 
 
