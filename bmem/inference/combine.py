@@ -12,10 +12,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from iminuit.cost import NormalConstraint
 from numpy.typing import ArrayLike, NDArray
 
+from bmem.inference.constraints import Joint
 from bmem.inference.fit import FitResult, difference, fit
-from bmem.inference.objective import Basis, MarginalLikelihood, NegativeTwoLogLikelihood
+from bmem.inference.objective import Basis, MarginalLikelihood, NegativeTwoLogLikelihood, Objective
 from bmem.likelihood.coefficients import Coefficients
 from bmem.process.contract import Parameter
 
@@ -86,7 +88,11 @@ class Budget:
 
 
 def budget(
-    coefficients: Coefficients, basis: Basis, luminosity: float | None = None, exclude: ArrayLike = ()
+    coefficients: Coefficients,
+    basis: Basis,
+    luminosity: float | None = None,
+    exclude: ArrayLike = (),
+    constraints: Sequence[NormalConstraint] = (),
 ) -> tuple[MarginalLikelihood, Budget]:
     """Fit the likelihood averaged over replicas and take the budget of its global minimum.
 
@@ -95,24 +101,34 @@ def budget(
         basis: the morphing basis.
         luminosity: see ``NegativeTwoLogLikelihood``.
         exclude: indices of events to leave out, from ``unusable_events``.
+        constraints: external measurements of some parameters; every fit has them, and the statistical errors theirs.
 
     Returns:
-        The marginal likelihood, for curves and intervals, and the budget.
+        The marginal likelihood (without the constraints, see ``Joint``), for curves and intervals, and the budget.
     """
     objective = MarginalLikelihood.of(coefficients, basis, luminosity, exclude)
-    estimate = fit(objective)
-    fits = [fit(replica) for replica in objective.replicas]
+    estimate = fit(_constrained(objective, constraints))
+    replicas = [_constrained(replica, constraints) for replica in objective.replicas]
+    fits = [fit(replica) for replica in replicas]
     centres = [np.array(result.nearest(estimate.theta).theta) for result in fits]
     statistical = [result.nearest(estimate.theta).error for result in fits]
     linear = [
-        np.diag(linear_covariance(replica, centre, coefficients.covariance[r], coefficients.fiducial_covariance[r]))
+        np.diag(
+            linear_covariance(
+                replica,
+                centre,
+                coefficients.covariance[r],
+                coefficients.fiducial_covariance[r],
+                replicas[r].curvature(centre),
+            )
+        )
         for r, (replica, centre) in enumerate(zip(objective.replicas, centres, strict=True))
     ]
     return objective, Budget(
         estimate=estimate,
         statistical=_quadratic_mean(statistical),
         integration_linear=_quadratic_mean(np.sqrt(linear)),
-        integration=_integration(coefficients, objective, centres),
+        integration=_integration(coefficients, objective, centres, constraints),
         network=spread(fits, estimate.theta) if len(fits) > 1 else None,
     )
 
@@ -135,15 +151,23 @@ def spread(fits: Sequence[FitResult], centres: ArrayLike) -> Spread:
     )
 
 
+def _constrained(objective: Objective, constraints: Sequence[NormalConstraint]) -> Objective:
+    return Joint([objective], constraints) if constraints else objective
+
+
 def linear_covariance(
-    objective: NegativeTwoLogLikelihood, theta: ArrayLike, covariance: Array, fiducial_covariance: Array
+    objective: NegativeTwoLogLikelihood,
+    theta: ArrayLike,
+    covariance: Array,
+    fiducial_covariance: Array,
+    curvature: Array | None = None,
 ) -> Array:
     """Covariance [P, P] of the estimate ``theta`` from that of the integrals [N, K, K] and of σ_k [K, K], to first order.
 
     With g the gradient and H the second derivatives of -2 log L, δθ = -H⁻¹ (∂g/∂I δI + ∂g/∂σ δσ). NaN where H is not
-    positive definite.
+    positive definite; ``curvature`` is H where more than ``objective`` was minimised, a sum with constraints.
     """
-    curvature = objective.curvature(theta)
+    curvature = objective.curvature(theta) if curvature is None else curvature
     if not np.linalg.eigvalsh(curvature)[0] > 0:
         return np.full(curvature.shape, np.nan)
     of_integrals, of_fiducial = objective.score_jacobians(theta)
@@ -165,12 +189,19 @@ def resampled(objective: MarginalLikelihood, coefficients: Coefficients, b: int)
     return r, objective.replicas[r].with_integrals(sample.values[r], sample.fiducial[r])
 
 
-def _integration(coefficients: Coefficients, objective: MarginalLikelihood, centres: Sequence[Array]) -> Spread | None:
+def _integration(
+    coefficients: Coefficients,
+    objective: MarginalLikelihood,
+    centres: Sequence[Array],
+    constraints: Sequence[NormalConstraint],
+) -> Spread | None:
     """Spread over resamples, the replicas taking turns, each fit around the estimate of its own replica."""
     if coefficients.bootstrap is None:
         return None
     turns = [resampled(objective, coefficients, b) for b in range(coefficients.bootstrap.shape[1])]
-    return spread([fit(likelihood) for _, likelihood in turns], np.array([centres[r] for r, _ in turns]))
+    return spread(
+        [fit(_constrained(likelihood, constraints)) for _, likelihood in turns], np.array([centres[r] for r, _ in turns])
+    )
 
 
 def _quadratic_mean(errors: ArrayLike) -> tuple[float, ...]:

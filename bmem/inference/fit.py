@@ -113,8 +113,14 @@ def fit(objective: Objective) -> FitResult:
     """Minimise ``objective`` from every minimum of a scan over the whole range.
 
     Raises:
+        InputError: not an objective but a plain sum of costs.
         FitError: no start leads to a finite minimum, or one of several parameters has no influence at all.
     """
+    if not isinstance(objective, Objective):
+        raise InputError(
+            f"{type(objective).__name__} has no exact derivatives and ranges; bmem.inference.constraints.joint makes an "
+            "objective of a sum of likelihoods and constraints"
+        )
     minima: list[Minimum] = []
     for start in _starts(objective):
         found = _refine(objective, start)

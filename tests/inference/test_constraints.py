@@ -8,12 +8,14 @@ from iminuit.cost import LeastSquares, NormalConstraint
 from likelihood_examples import ANGLE, PLANE, RESOLVED, counts, toy_sample
 
 from bmem.errors import InputError
+from bmem.inference.combine import budget
 from bmem.inference.constraints import Joint, joint
 from bmem.inference.fit import fit
 from bmem.inference.intervals import profile_intervals
 from bmem.inference.objective import NegativeTwoLogLikelihood, Objective
 from bmem.inference.scale import with_strength
 from bmem.likelihood.basis import MorphingBasis
+from bmem.likelihood.coefficients import Coefficients
 from bmem.process.contract import Parameter
 
 PAIR = (Parameter("x", (-10.0, 10.0)), Parameter("y", (-10.0, 10.0)))
@@ -96,6 +98,29 @@ def test_a_constraint_lets_the_shape_have_a_strength():
     assert found.error[1] == pytest.approx(0.2, rel=1e-6)
 
 
+def test_the_budget_of_a_constrained_fit():
+    """Every fit of the budget has the constraint: it shrinks the statistical error, and the integration error with it, in
+    the linear propagation as in the bootstrap (25 resamples know theirs to 14 %)."""
+    values, rng = toy_sample(RESOLVED, 60, 0.8, seed=5), np.random.default_rng(2)
+    noise = 0.1 * values
+    coefficients = Coefficients(
+        values=values[None],
+        covariance=np.eye(3) * (noise**2)[None, ..., None],
+        fiducial=RESOLVED.fiducial().numpy()[None],
+        fiducial_covariance=np.zeros((1, 3, 3)),
+        bootstrap=(values + noise * rng.normal(size=(25, *values.shape)))[None],
+        fiducial_bootstrap=np.tile(RESOLVED.fiducial().numpy(), (1, 25, 1)),
+    )
+    basis, constraint = MorphingBasis.of(RESOLVED), NormalConstraint("theta", 0.8, 0.05)
+    (_, free), (objective, found) = budget(coefficients, basis), budget(coefficients, basis, constraints=[constraint])
+    expected = fit(joint(objective + constraint))
+    assert found.estimate.theta == pytest.approx(expected.theta)
+    assert found.statistical == pytest.approx(expected.error, rel=1e-9)
+    shrunk = (found.statistical[0] / free.statistical[0]) ** 2
+    assert found.integration_linear[0] == pytest.approx(shrunk * free.integration_linear[0], rel=0.2)
+    assert 0.5 < found.integration.std[0] / found.integration_linear[0] < 2
+
+
 def test_one_objective_is_itself():
     objective = plane()
     assert joint(objective) is objective
@@ -130,6 +155,8 @@ def test_bad_input():
         joint(plane() + NormalConstraint("x", np.nan, 1.0))
     with pytest.raises(InputError, match="LeastSquares"):
         joint(plane() + LeastSquares([1.0], [1.0], [1.0], lambda q, x: x + q))
+    with pytest.raises(InputError, match=r"CostSum.*joint"):
+        fit(plane() + NormalConstraint("x", 0.2, 0.1))
     with pytest.raises(InputError, match="constraints alone"):
         joint(NormalConstraint("x", 0.0, 1.0))
     with pytest.raises(InputError, match="different ranges"):
