@@ -87,13 +87,13 @@ class MeanFieldLoss(nn.Module):
         return torch.stack(terms).sum()
 
     def forward(self, batch: tuple[Tensor, ...]) -> Tensor:
-        """Mean loss with weights drawn from the posterior, plus the divergence per row of the training set."""
+        """Mean loss with weights drawn from the posterior, plus temperature times divergence per row of the training set."""
         rng = self._generator()
         means, scales = self.means, self.scales
         local = {_join(layer, kind) for layer in self.local for kind in ("weight", "bias")}
         drawn = {name: _draw(means[name], scales[name], rng) for name in self.names if name not in local}
         with self._noise(scales, rng):
-            return self.loss.at(drawn, batch) + self.divergence() / self.rows
+            return self.loss.at(drawn, batch) + self.settings.temperature * self.divergence() / self.rows
 
     def _generator(self) -> torch.Generator:
         device = self.steps.device
@@ -173,23 +173,28 @@ def _record_shape(shapes: list[torch.Size], layer: nn.Module, inputs: tuple[Tens
 class MeanField:
     """Independent Gaussians; the means start at the weights that the module has, best at those of a point estimate.
 
-    Correlations between weights are left out, so the band is too narrow where they matter.
+    Correlations between weights are left out, so the band is too narrow where they matter. Where weights are about as many
+    as rows the noise in all of them is felt in the mean, too; a posterior with ``temperature`` below 1, the power
+    1 / temperature of the likelihood, is nearer to what independent trainings do (arXiv:2002.02405; measured in
+    studies/network_uncertainty).
 
     Attributes:
         prior_scale: standard deviation of the Gaussian prior of every weight; None: for each tensor the one that makes the
             ELBO largest (empirical Bayes).
         initial_scale: width of every weight at the beginning.
+        temperature: weight of the divergence from the prior; 1 is Bayes' theorem.
         layers: names of the parts or parameters that are random, or patterns ("*last"); the others are trained as they
             are, without a prior. Default: all that require gradients.
     """
 
     prior_scale: float | None = 1.0
     initial_scale: float = 0.01
+    temperature: float = 1.0
     layers: tuple[str, ...] | None = None
     network: MeanFieldLoss | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        for name in ("prior_scale", "initial_scale"):
+        for name in ("prior_scale", "initial_scale", "temperature"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"MeanField.{name} must be positive, not {value}")
@@ -228,13 +233,12 @@ class MeanField:
         self.network = network
         warn_if_not_flat(history, rows, sum(value.numel() for value in means.values()))
         scales = {name: value.detach() for name, value in network.scales.items()}
-        prior_scales = {name: float(network.prior_scale(means[name], scales[name])) for name in scales}
-        warn_if_wide(scales, prior_scales)
         like = {name: value.detach() for name, value in means.items()}
+        prior_scales = {name: float(network.prior_scale(like[name], scales[name])) for name in scales}
+        warn_if_wide(scales, prior_scales)
         prior = torch.cat([value.new_full((value.numel(),), prior_scales[name]) for name, value in like.items()])
-        target = LogPosterior(
-            network.loss, like, Normal(torch.zeros_like(prior), prior).to_event(1), split(data, settings, seed)[0]
-        )
+        prior_density = Normal(torch.zeros_like(prior), prior).to_event(1)
+        target = LogPosterior(network.loss, like, prior_density, split(data, settings, seed)[0], self.temperature)
         approximation = Normal(flatten(like), flatten(scales)).to_event(1)
         warn_if_far(target, approximation, generator(seed, "mean field", "pareto k", device=prior.device))
         return history

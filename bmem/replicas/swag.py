@@ -72,7 +72,8 @@ class Walk(nn.Module):
         before = now - self.mean
         self.mean += before / count
         self.square += before * (now - self.mean)
-        self.kept[(count // self.every) % len(self.kept)] = now
+        if count % self.every == 0:
+            self.kept[(count // self.every - 1) % len(self.kept)] = now
 
     def variance(self) -> Tensor:
         """Of every weight along the walk [W]."""

@@ -75,24 +75,26 @@ class Loss(nn.Module):
 
 @dataclass(frozen=True)
 class LogPosterior:
-    """log p(rows | weights) + log p(weights), up to a constant, of a vector of weights [W].
+    """log p(rows | weights) / temperature + log p(weights), up to a constant, of a vector of weights [W].
 
     Attributes:
         loss: mean of -log p(row | weights).
         like: the random weights, by name.
         prior: over the vector.
         rows: of the training set.
+        temperature: below 1 for a posterior that trusts the rows more than Bayes' theorem does.
     """
 
     loss: Loss
     like: Mapping[str, Tensor]
     prior: Distribution
     rows: tuple[Tensor, ...]
+    temperature: float = 1.0
 
     def __call__(self, vector: Tensor) -> Tensor:
         dtype = next(iter(self.like.values())).dtype
         mean = self.loss.at(unflatten(vector.to(dtype), self.like), self.rows)
-        return self.prior.log_prob(vector) - len(self.rows[0]) * mean
+        return self.prior.log_prob(vector) - len(self.rows[0]) / self.temperature * mean
 
 
 class PenalisedLoss(nn.Module):

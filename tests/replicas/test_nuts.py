@@ -82,6 +82,7 @@ def standard() -> tuple[Tensor, Tensor]:
     return band(posterior)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bmem.errors.TrustWarning")
 @pytest.mark.parametrize(
     ("make", "narrowest", "widest"),
@@ -99,7 +100,6 @@ def test_bands_of_a_small_network_against_nuts(
     posterior = make()
     posterior.fit(small_network(), gaussian, curve(), SETTINGS, seed=1)
     (mean, width), (exact_mean, exact_width) = band(posterior), standard
-    print("pull", (mean - exact_mean) / exact_width, "ratio", width / exact_width)
     assert ((mean - exact_mean).abs() < exact_width).all()
     assert (width / exact_width > narrowest).all()
     assert (width / exact_width < widest).all()
