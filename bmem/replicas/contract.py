@@ -20,6 +20,9 @@ from bmem.training.settings import History, TrainingSettings
 _ROWS_AT_ONCE = 4096
 """Rows times replicas evaluated at once: more of them do not fit into the processor's cache, fewer waste calls."""
 
+_FEWEST_AT_ONCE = 8
+"""Replicas below which a batched call gains nothing: so many rows keep the processor busy with one network."""
+
 
 class _Method(nn.Module):
     """Gives any method of a module the name ``forward``, which is what ``functional_call`` calls."""
@@ -83,7 +86,7 @@ class Replicas:
 
         weights = {name: self.weights[name] for name in _own_names(self.module) if name in self.weights}
         at_once = _ROWS_AT_ONCE // max(1, *(argument.shape[:-1].numel() for argument in args))
-        if len(self) > 1 and at_once > 1:
+        if len(self) > 1 and at_once >= _FEWEST_AT_ONCE:
             return vmap(single, chunk_size=at_once)(weights)
         results = [single({name: value[r] for name, value in weights.items()}) for r in range(len(self))]
         return pytree.tree_map(lambda *values: torch.stack(values), *results)
