@@ -15,6 +15,7 @@ from scipy import stats
 
 from bmem.calibration.bank import Bank
 from bmem.calibration.record import Array, JsonRecord
+from bmem.calibration.toys import AS_INTEGRATED, Treatment
 from bmem.errors import InputError
 from bmem.inference.objective import MarginalLikelihood
 from bmem.inference.posterior import FLAT, Prior, posterior
@@ -24,7 +25,8 @@ from bmem.inference.posterior import FLAT, Prior, posterior
 class SbcSettings:
     """``simulations`` of samples of ``events``, posteriors on ``points``; the bank must be worth ``minimum`` events.
 
-    ``false_alarm`` is the probability that a perfect posterior is blamed.
+    ``false_alarm`` is the probability that a perfect posterior is blamed; ``treatment`` says how networks and integrals
+    enter each of them.
     """
 
     events: int
@@ -32,6 +34,7 @@ class SbcSettings:
     points: int = 1800
     minimum: float = 0.0
     false_alarm: float = 1e-3
+    treatment: Treatment = AS_INTEGRATED
 
     def __post_init__(self) -> None:
         if self.events < 1 or self.simulations < 20:
@@ -80,19 +83,23 @@ class SimulationBasedCalibration(JsonRecord):
 def simulation_based_calibration(
     bank: Bank, settings: SbcSettings, rng: np.random.Generator, prior: Prior = FLAT
 ) -> SimulationBasedCalibration:
-    """Test the posterior of the likelihood averaged over the bank's replicas under ``prior``.
+    """Test the posterior under ``prior``, by default of the likelihood averaged over the bank's replicas.
 
     Raises:
-        InputError: the basis has several parameters, or the prior excludes everything.
+        InputError: the basis has several parameters, the prior excludes everything, or resamples are asked for that the bank
+            has not kept.
         RangeError: the bank is worth too few events at a truth, or a posterior is too narrow for the grid.
     """
     if len(bank.basis.parameters) != 1:
         raise InputError("SBC is of one parameter; give a basis in which the others are fixed")
     truths = prior.sample(bank.basis.parameters[0], settings.simulations, rng)
     ranks, levels = np.empty(len(truths)), np.empty(len(truths))
+    replicas = rng.spawn(1)[0].integers(len(bank.fiducial), size=len(truths))
     for i, truth in enumerate(truths):
         events = bank.draw([truth], (settings.events,), rng, settings.minimum)
-        sample = MarginalLikelihood.of(bank.coefficients(events), bank.basis)
-        result = posterior(sample, prior, settings.points)
+        source = bank.resampled(i) if settings.treatment.resampled else bank
+        sample = MarginalLikelihood.of(source.coefficients(events), bank.basis)
+        drawn = settings.treatment.replicas == "drawn"
+        result = posterior(sample.replicas[replicas[i]] if drawn else sample, prior, settings.points)
         ranks[i], levels[i] = result.below(truth), result.mass_above(truth)
     return SimulationBasedCalibration(prior.description, settings.events, truths, ranks, levels, settings.false_alarm)

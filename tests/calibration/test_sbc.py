@@ -10,6 +10,7 @@ from scipy import stats
 
 from bmem.calibration.bank import Bank
 from bmem.calibration.sbc import SbcSettings, SimulationBasedCalibration, simulation_based_calibration
+from bmem.calibration.toys import Treatment
 from bmem.errors import InputError, RangeError
 from bmem.inference.posterior import Prior
 from bmem.likelihood.coefficients import Coefficients
@@ -60,6 +61,23 @@ def test_wrong_likelihoods_are_found_out(bank: Bank) -> None:
 
     result = simulation_based_calibration(Trebled(**vars(bank)), replace(SETTINGS, points=3600), np.random.default_rng(5))
     assert result.p_levels < FALSE_ALARM / 2
+
+
+def test_treatments_of_networks_and_integrals(bank: Bank) -> None:
+    """Equal replicas and resamples change nothing, nor does which replica is drawn; a second, wrong one shows if drawn."""
+    few = replace(SETTINGS, simulations=30)
+    sigma, stacked = np.repeat(bank.fiducial, 2, 0), np.repeat(bank.integrals, 2, 0)
+    alike = replace(bank, integrals=stacked, fiducial=sigma, bootstrap=stacked[:, None], fiducial_bootstrap=sigma[:, None])
+    expected = simulation_based_calibration(bank, few, np.random.default_rng(7))
+    for treatment in (Treatment(), Treatment("drawn"), Treatment(resampled=True)):
+        found = simulation_based_calibration(alike, replace(few, treatment=treatment), np.random.default_rng(7))
+        np.testing.assert_allclose(found.ranks, expected.ranks, atol=1e-9)
+        np.testing.assert_allclose(found.levels, expected.levels, atol=0.01)
+    wrong = replace(alike, fiducial=sigma * np.array([[1.0, 1.0, 1.0], [1.0, 1.0, 0.1]]))
+    one = replace(SETTINGS, simulations=120, treatment=Treatment("drawn"))
+    assert not simulation_based_calibration(wrong, one, np.random.default_rng(8)).calibrated
+    with pytest.raises(InputError, match="keeps no resamples"):
+        simulation_based_calibration(bank, replace(few, treatment=Treatment(resampled=True)), np.random.default_rng(1))
 
 
 def test_false_alarm_rate_is_kept() -> None:
