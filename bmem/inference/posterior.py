@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from iminuit.cost import Cost, CostSum
 from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import CubicSpline
+from scipy.special import logsumexp
 
 from bmem.errors import InputError, RangeError
 from bmem.inference.intervals import IntervalSet, regions
@@ -26,7 +28,9 @@ Array = NDArray[np.float64]
 POINTS = 7200
 """Cells of the grid: 0.05° for an angle."""
 _LARGEST_SHARE = 0.02
-"""More posterior mass than this in one cell means that the grid is too coarse: σ is below 20 cells."""
+"""With more posterior mass in one cell (σ below 20 of them) cells are divided, -2 log L in between by a cubic spline."""
+_COARSEST = 0.2
+"""With more than this (σ below 2 cells) not even a spline knows the curve."""
 _IMPOSSIBLE = -1e6
 
 
@@ -181,12 +185,12 @@ class Posterior:
 
 
 def posterior(objective: Cost, prior: Prior = FLAT, points: int = POINTS) -> Posterior:
-    """The posterior of the only parameter of ``objective``, exact on ``points`` cells of its range.
+    """The posterior of the only parameter of ``objective``, exact on ``points`` cells of its range, or more if it is narrow.
 
     Args:
         objective: a likelihood in one replica, averaged over replicas, or the sum of one with constraints of iminuit.
         prior: the prior.
-        points: cells of the grid.
+        points: cells in which -2 log L is evaluated.
 
     Raises:
         InputError: there is no likelihood, or there are several parameters, or the prior excludes everything.
@@ -194,19 +198,36 @@ def posterior(objective: Cost, prior: Prior = FLAT, points: int = POINTS) -> Pos
     """
     parameter, curve = _curve(objective)
     x = _centres(parameter, points)
-    step = (parameter.bounds[1] - parameter.bounds[0]) / points
-    prior_density = prior.at(x, parameter)
-    values = prior_density - curve(x) / 2
-    peak = values.max()
-    total = np.exp(values - peak).sum()
-    if 1 / total > _LARGEST_SHARE:
-        needed = int(np.ceil(1.5 * points / (total * _LARGEST_SHARE)))
+    values = curve(x)
+    largest = _largest_share(prior.at(x, parameter) - values / 2)
+    if largest > _COARSEST:
+        needed = np.ceil(2 * points * largest / _COARSEST)
         raise RangeError(
-            f"the posterior of {parameter.name} is too narrow for {points} points ({1 / total:.0%} of it at one of them); "
-            f"take about {needed}, or the profile likelihood, which agrees for so many events"
+            f"the posterior of {parameter.name} is too narrow for {points} points ({largest:.0%} of it at one of them); "
+            f"take about {needed:.0f}, or the profile likelihood, which agrees for so many events"
         )
-    evidence = peak + np.log(total) - np.log(np.exp(prior_density - prior_density.max()).sum()) - prior_density.max()
-    return Posterior(parameter, prior.description, x, values - peak - np.log(total * step), float(evidence))
+    if largest > _LARGEST_SHARE:
+        x, values = _divided(x, values, int(np.ceil(largest / _LARGEST_SHARE)), parameter)
+    prior_density = prior.at(x, parameter)
+    log_density = prior_density - values / 2
+    step = (parameter.bounds[1] - parameter.bounds[0]) / len(x)
+    total = float(logsumexp(log_density))
+    evidence = total - float(logsumexp(prior_density))
+    return Posterior(parameter, prior.description, x, log_density - total - np.log(step), evidence)
+
+
+def _largest_share(log_density: Array) -> float:
+    """Of one cell in the whole."""
+    return float(1 / np.exp(log_density - log_density.max()).sum())
+
+
+def _divided(x: Array, values: Array, parts: int, parameter: Parameter) -> tuple[Array, Array]:
+    """Centres of cells that are ``parts`` times as many, and a curve known at the centres x [G] there."""
+    fine = _centres(parameter, parts * len(x))
+    if parameter.period is None:
+        return fine, CubicSpline(x, values)(fine)
+    closed = CubicSpline(np.append(x, x[0] + parameter.period), np.append(values, values[0]), bc_type="periodic")
+    return fine, closed(fine)
 
 
 def _centres(parameter: Parameter, cells: int) -> Array:

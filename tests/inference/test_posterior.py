@@ -158,8 +158,25 @@ def test_bad_input_is_refused() -> None:
         posterior(BINOMIAL).interval(1.0)
 
 
+def test_a_narrow_posterior_is_interpolated() -> None:
+    """3000 of 10000 events on 500 cells, σ of 2.3 cells: Beta(3001, 7001); around the period as on a fine grid."""
+    result, beta = (
+        posterior(NegativeTwoLogLikelihood(counts(7000, 3000), np.ones(2), MIXTURE), points=500),
+        stats.beta(3001, 7001),
+    )
+    assert len(result.points) > 2000
+    assert result.mean == pytest.approx(beta.mean(), abs=0.001 * beta.std())
+    assert result.std == pytest.approx(beta.std(), rel=1e-3)
+    ((low, high),) = result.interval(0.683).intervals
+    assert beta.cdf(high) - beta.cdf(low) == pytest.approx(0.683, abs=2e-3)
+    objective = likelihood(RESOLVED, 1000, np.pi, seed=8)
+    coarse, fine = posterior(objective, points=180).interval(0.683), posterior(objective).interval(0.683)
+    np.testing.assert_allclose(coarse.intervals, fine.intervals, atol=0.01 * fine.length)
+
+
 def test_a_grid_that_is_too_coarse_is_refused_and_the_advice_helps() -> None:
-    with pytest.raises(RangeError, match=r"too narrow for 50 points .* take about (\d+)") as error:
-        posterior(BINOMIAL, points=50)
+    with pytest.raises(RangeError, match=r"too narrow for 20 points .* take about (\d+)") as error:
+        posterior(BINOMIAL, points=20)
     points = int(str(error.value).split("about ")[1].split(",")[0])
+    assert points < 200
     assert posterior(BINOMIAL, points=points).mean == pytest.approx(BETA.mean(), abs=1e-4)
