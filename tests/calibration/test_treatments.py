@@ -1,7 +1,7 @@
 """What the treatments of network and integration errors do, on the toy: networks are wrong response matrices.
 
-Four replicas scatter around a network that is itself as far from the truth. Belts are made from one bank and tested with toys
-of another one, both of the true response: whatever the replicas say, a belt of simulated toys covers.
+Four replicas scatter around a network that is itself as far from the truth. Belts are made from one bank and tested with
+toys of another one, both of the true response: whatever the replicas say, a belt of simulated toys covers.
 """
 
 from dataclasses import replace
@@ -109,7 +109,7 @@ def test_belt_of_drawn_replicas_measures_with_one() -> None:
 
 
 def test_integration_errors_are_in_the_bank_already() -> None:
-    """Integrals with a noise of a factor 3: the belt of the events as they are covers, that of resampled toys covers too much."""
+    """Integrals with a noise of a factor 3: the belt of the events as they are covers; resampled, it covers too much."""
     clean = [toy_bank(TRUE, 3000, QUARTERS, seed=seed) for seed in (5, 6)]
     belts_from, test = (noisy(bank, seed) for seed, bank in enumerate(clean))
     fractions = {}
