@@ -39,7 +39,7 @@ def closed_form(features: Tensor, y: Tensor, prior_scale: float) -> tuple[Tensor
 
 def test_linear_regression_is_exact() -> None:
     """Means within 5, widths within 5 Monte-Carlo errors of arviz (false alarms 6e-7 for each of 6 numbers)."""
-    posterior, module = Nuts(prior_scale=0.8, draws=400, warm_up=200), nn.Linear(3, 1, bias=False).double()
+    posterior, module = Nuts(prior_scale=0.8, draws=150, warm_up=100), nn.Linear(3, 1, bias=False).double()
     posterior.fit(module, gaussian, regression(), SETTINGS, seed=1)
     x, y = split(regression(), SETTINGS, seed=1)[0]
     mean, covariance = closed_form(x, y, 0.8)
@@ -49,7 +49,7 @@ def test_linear_regression_is_exact() -> None:
     draws = posterior.samples.flatten(0, 1)
     assert ((draws.mean(dim=0) - mean).abs() < 5 * errors["mean"]).all()
     assert ((draws.std(dim=0) - covariance.diagonal().sqrt()).abs() < 5 * errors["sd"]).all()
-    assert (errors["sd"] < 0.1 * covariance.diagonal().sqrt()).all()
+    assert (errors["sd"] < 0.15 * covariance.diagonal().sqrt()).all()
     torch.testing.assert_close(module.weight.data[0], draws.mean(dim=0))
 
 
@@ -77,7 +77,7 @@ def band(posterior: WeightPosterior) -> tuple[Tensor, Tensor]:
 
 @pytest.fixture(scope="module")
 def standard() -> tuple[Tensor, Tensor]:
-    posterior = Nuts(prior_scale=1.0, draws=300, warm_up=200)
+    posterior = Nuts(prior_scale=1.0, draws=250, warm_up=150)
     posterior.fit(small_network(), gaussian, curve(), SETTINGS, seed=1)
     return band(posterior)
 
@@ -105,9 +105,10 @@ def test_bands_of_a_small_network_against_nuts(
     assert (width / exact_width < widest).all()
 
 
+@pytest.mark.slow
 def test_a_named_subset_is_random() -> None:
     """Of the last layer, on features that stay, the posterior is that of a linear regression."""
-    posterior, module = Nuts(draws=300, warm_up=200, layers=("last",)), small_network()
+    posterior, module = Nuts(draws=300, warm_up=150, layers=("last",)), small_network()
     before = module.first.weight.data.clone()
     posterior.fit(module, gaussian, curve(), SETTINGS, seed=1)
     x, y = split(curve(), SETTINGS, seed=1)[0]
