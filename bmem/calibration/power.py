@@ -35,15 +35,18 @@ _MINIMUM = 200.0
 _RESERVE = 10.0
 """Times the number of events that the bank must be worth: its fluctuation moves an expected interval by 1/3 σ at most."""
 _FINE = 20
+_ROUNDING = 1e-10
+"""A score smaller than this over the range of the parameter is none."""
 
 
 @dataclass(frozen=True)
 class Power(JsonRecord):
     """Information per event on one parameter at the ``truths`` [A], in inverse squares of its unit, and what follows.
 
-    ``reco`` [A] of the reconstructed events and ``hard`` [A] with x_hard known, ``kept`` [A] their ratio, with Monte Carlo
-    errors ``..._error`` [A] (at most: the balance of the weights makes them smaller); ``rate`` [A] that of the number of
-    events, (∂ log σ_fid/∂α)² for each of them; ``fiducial`` [A] σ_fid in pb; ``effective`` [A] what the bank was worth.
+    ``reco`` [A] of the reconstructed events and ``hard`` [A] with x_hard known, ``kept`` [A] their ratio (NaN if both are
+    zero), with Monte Carlo errors ``..._error`` [A] (at most: the balance of the weights makes them smaller); ``rate`` [A]
+    that of the number of events, (∂ log σ_fid/∂α)² for each of them; ``fiducial`` [A] σ_fid in pb; ``effective`` [A] what
+    the bank was worth.
     """
 
     truths: Array
@@ -118,18 +121,31 @@ def _at(bank: Bank, truth: float, minimum: float) -> tuple[float, ...]:
     w = weights[used]
     own = mean_density_score(bank.integrals[:, used], bank.fiducial, b, slope)
     exact = mean_density_score(bank.exact[None, used], bank.exact_fiducial[None], b, slope)
-    own, exact = own - w @ own, exact - w @ exact
-    together, variance, hard = w @ (own * exact), w @ own**2, w @ exact**2
-    reco = together**2 / variance
-    # influence functions of the moments, by the delta method
-    of_reco = 2 * together / variance * own * exact - (together / variance) ** 2 * own**2 - reco
-    of_hard = exact**2 - hard
-    kept = reco / hard
-    errors = (float(np.sqrt(w**2 @ column**2)) for column in (of_reco, of_hard, (of_reco - kept * of_hard) / hard))
-    reco_error, hard_error, kept_error = errors
     sigma = float(b @ bank.exact_fiducial)
     rate = float(slope @ bank.exact_fiducial / sigma) ** 2
-    return float(reco), reco_error, float(hard), hard_error, float(kept), kept_error, rate, sigma, effective
+    low, high = bank.basis.parameters[0].bounds
+    own, exact = (_unless_rounding(score - w @ score, w, high - low) for score in (own, exact))
+    return *_shape(own, exact, w), rate, sigma, effective
+
+
+def _unless_rounding(score: Array, w: Array, span: float) -> Array:
+    """``score`` [N], or zeros where it is rounding."""
+    return score if w @ score**2 > (_ROUNDING / span) ** 2 else np.zeros_like(score)
+
+
+def _shape(own: Array, exact: Array, w: Array) -> tuple[float, ...]:
+    """Information in the score ``own`` [N], that in the ``exact`` one and their ratio, each with its error."""
+    squares, hard = float(w @ own**2), float(w @ exact**2)
+    ratio = float(w @ (own * exact)) / squares if squares > 0 else 0.0
+    each = 2 * ratio * own * exact - (ratio * own) ** 2  # its mean is the information, linear in all fluctuations
+    reco = float(w @ each)
+    kept = reco / hard if hard > 0 else np.nan
+
+    def error(deviation: Array) -> float:
+        return float(np.sqrt(w**2 @ deviation**2))
+
+    kept_error = error(each - kept * exact**2) / hard if hard > 0 else np.nan
+    return reco, error(each - reco), hard, error(exact**2 - hard), kept, kept_error
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ def draw_kept(axes: Axes, power: Power, quantity: Quantity = ALPHA) -> dict[str,
     artists = {"kept": axes.errorbar(power.truths * quantity.scale, power.kept, power.kept_error, fmt="o", ms=2.2, lw=0.9)}
     quantity.set_ticks(axes.xaxis)
     axes.axhline(1, color=REFERENCE, lw=0.7)
-    axes.set(xlabel=f"true {quantity.label}", ylabel="kept", ylim=(min(0.9, float(power.kept.min()) - 0.05), 1.02))
+    axes.set(xlabel=f"true {quantity.label}", ylabel="kept", ylim=(min(0.9, float(np.nanmin(power.kept)) - 0.05), 1.02))
     return artists
 
 
