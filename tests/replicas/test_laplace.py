@@ -1,6 +1,8 @@
 """Laplace: exact for a linear regression, correlations included; exact Hessian and Fisher information elsewhere."""
 
+import warnings
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -12,6 +14,9 @@ from bmem.replicas import Laplace
 from bmem.replicas.laplace import _fisher, _hessian
 from bmem.replicas.weights import Loss, random_weights
 from bmem.training import TrainingSettings
+
+# A fit that is cut short, or a diagonal, is far from the posterior, too: that flag has a test of its own.
+pytestmark = pytest.mark.filterwarnings("ignore:the approximation is far:bmem.errors.TrustWarning")
 
 NOISE = 0.5
 SETTINGS = TrainingSettings(epochs=400, batch_size=1000, learning_rate=0.05, validation_fraction=0.1)
@@ -105,6 +110,18 @@ def test_a_saddle_is_flagged() -> None:
     nn.init.ones_(module.last.weight)
     with pytest.warns(TrustWarning, match="negative in .* more epochs or fewer layers"):
         fitted(Laplace(structure="full"), module, settings=replace(SETTINGS, epochs=1, learning_rate=1e-9))
+
+
+@pytest.mark.parametrize(("structure", "flags"), [("diagonal", 1), ("full", 0)])
+def test_a_diagonal_that_leaves_out_strong_correlations_is_flagged(
+    structure: Literal["diagonal", "full"], flags: int
+) -> None:
+    x, y = regression()
+    copies = x[:, :1] + 0.4 * torch.randn(len(x), 10, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        Laplace(structure=structure).fit(nn.Linear(10, 1).double(), gaussian, (copies, y), SETTINGS, seed=1)
+    assert sum("Pareto k" in str(warning.message) for warning in caught) == flags
 
 
 @pytest.mark.parametrize(
