@@ -53,11 +53,7 @@ METHODS = {
     "SWAG": Method(Swag, _passes(10, 3e-3)),
     "bootstrap, 1 epoch": Method(lambda: Ensemble(8, None), _passes(1, 5e-3), 8),
     "bootstrap, 4 epochs": Method(lambda: Ensemble(8, None), _passes(4, 5e-3), 8),
-}
-"""Found from the trained network on."""
-
-FROM_SCRATCH = {
     "ensemble": Method(lambda: Ensemble(6, initialise), POINT, 6),
     "ensemble, same rows": Method(lambda: Ensemble(6, initialise, bootstrap=False), POINT, 6),
 }
-"""As expensive as their members' trainings; the second leaves out what the training sample does."""
+"""The last two are trained from the beginning, the others go on from the trained network."""

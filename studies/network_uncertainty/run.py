@@ -1,4 +1,4 @@
-"""Is the network error right? python run.py [--out OUT] [--trainings T] [--rows N] [--scratch] [--only NAME ...].
+"""Is the network error right? python run.py [--out OUT] [--trainings T] [--rows N] [--only NAME ...].
 
 Trains T networks on training sets of their own, claims an error for each with every posterior, and compares the claims with
 the true errors: a table and a figure in OUT; see README.md.
@@ -19,7 +19,7 @@ import torch
 import truth
 from matplotlib.figure import Figure
 from measurements import Array, Probe, negative_log_likelihood
-from methods import FROM_SCRATCH, METHODS, POINT, Method, network
+from methods import METHODS, POINT, Method, network
 from torch import Tensor, nn
 
 from bmem.errors import TrustWarning
@@ -56,7 +56,11 @@ class Record:
     def row(self, region: str) -> dict[str, float]:
         """The numbers of the table."""
         error, claim = np.stack(self.errors[region]), np.stack(self.claims[region])
-        numbers = {"error": _rms(error), "spread": _rms(error - error.mean(axis=0)) * (len(error) / (len(error) - 1)) ** 0.5}
+        numbers = {
+            "error": _rms(error),
+            "spread": float(np.sqrt(error.var(axis=0, ddof=1).mean())),
+            "seconds": self.seconds / len(error),
+        }
         if not claim.any():
             return numbers
         pull = np.abs(error) / claim
@@ -104,45 +108,50 @@ def study(trainings: int, rows: int, methods: dict[str, Method]) -> Iterator[dic
         yield records
 
 
-def table(records: dict[str, Record]) -> str:
+Rows = dict[str, dict[str, dict[str, float]]]
+"""Numbers of the table by method and region."""
+
+
+def table(rows: Rows) -> str:
     """The result in Markdown, region by region."""
-    trainings, lines = len(records["point estimate"].errors["fit"]), []
+    lines = []
     for region, title in REGIONS.items():
         lines += [
             f"\n| {title} | true error | true spread | claimed | pull width | covers 68.3 % | 95.4 % | seconds |",
             "|---|---|---|---|---|---|---|---|",
         ]
-        for name, record in records.items():
-            row = record.row(region)
+        for name, regions in rows.items():
+            row = regions[region]
             claims = [f"{row[key]:.{digits}f}" if key in row else "-" for key, digits in (("claimed", 3), ("pull", 2))]
             covers = [f"{100 * row[key]:.0f} %" if key in row else "-" for key in ("covers1", "covers2")]
-            cells = [f"{row['error']:.3f}", f"{row['spread']:.3f}", *claims, *covers, f"{record.seconds / trainings:.1f}"]
+            cells = [f"{row['error']:.3f}", f"{row['spread']:.3f}", *claims, *covers, f"{row['seconds']:.1f}"]
             lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def figure(records: dict[str, Record]) -> Figure:
-    """Claimed over true error and coverage of every method, one panel per region."""
-    names = [name for name in records if name != "point estimate"][::-1]
-    made, _ = style.new_figure(height=0.25 * len(names) + 1.0, width=2 * style.COLUMN)
+def figure(rows: Rows) -> Figure:
+    """Claimed over true error of every method, one panel per region."""
+    names = [name for name in rows if name != "point estimate"][::-1]
+    made, _ = style.new_figure(height=0.19 * len(names) + 0.9, width=2 * style.COLUMN)
     made.clear()
     panels = made.subplots(1, len(REGIONS), sharey=True)
     heights = np.arange(len(names))
+    looks = {"error": (style.LEARNED, "o", "error"), "spread": (style.SECOND, "s", "spread of trainings")}
     for axes, (region, title) in zip(panels, REGIONS.items(), strict=True):
-        rows = [records[name].row(region) for name in names]
         axes.axvline(1, color=style.REFERENCE, lw=0.7)
-        for key, color, marker, label in (
-            ("error", style.LEARNED, "o", "true error"),
-            ("spread", style.SECOND, "s", "spread of trainings"),
-        ):
-            ratio = [row["claimed"] / row[key] for row in rows]
-            axes.plot(ratio, heights, marker, ms=3.5, color=color, label=f"claimed / {label}")
-        axes.set(xscale="log", xlim=(0.15, 7), xlabel="claimed / true", ylim=(-0.6, len(names) - 0.4))
-        axes.set_xticks([0.2, 0.5, 1, 2, 5], ["0.2", "0.5", "1", "2", "5"])
-        axes.minorticks_off()
-        axes.set_title(title, fontsize="medium", loc="right")
+        for key, (color, marker, label) in looks.items():
+            ratio = [rows[name][region]["claimed"] / rows[name][region][key] for name in names]
+            axes.plot(ratio, heights, marker, ms=3.5, color=color, ls="none", label=f"true: {label}")
+        axes.set(xscale="log", xlim=(0.25, 8), xlabel="claimed error / true", title=title, ylim=(-0.6, len(names) - 0.4))
+        axes.set_xticks([0.3, 1, 3], ["0.3", "1", "3"])
+        axes.set_xticks([0.5, 2, 5], minor=True)
+        axes.tick_params(axis="x", which="minor", labelbottom=False)
+        axes.grid(axis="y", color=style.QUIET, alpha=0.3, lw=0.4)
     panels[0].set_yticks(heights, names)
-    style.legend_above(panels[0], columns=1)
+    for axes in panels:
+        axes.tick_params(axis="y", which="both", length=0)
+    handles, labels = panels[0].get_legend_handles_labels()
+    made.legend(handles, labels, loc="outside upper right", ncols=2)
     return made
 
 
@@ -151,11 +160,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--trainings", type=int, default=12)
     parser.add_argument("--rows", type=int, default=4000)
-    parser.add_argument("--scratch", action="store_true", help="ensembles that are trained from the beginning instead")
-    parser.add_argument("--only", nargs="*", help="of the methods")
+    parser.add_argument("--only", nargs="*", default=list(METHODS), help="of the methods")
     options = parser.parse_args()
-    methods = FROM_SCRATCH if options.scratch else METHODS
-    methods = {name: methods[name] for name in options.only or methods}
+    methods = {name: METHODS[name] for name in options.only}
     torch.set_num_threads(1)
     # What a posterior says of itself is not the question here.
     warnings.simplefilter("ignore", TrustWarning)
@@ -163,10 +170,10 @@ def main() -> None:
     for number, records in enumerate(study(options.trainings, options.rows, methods), 1):
         print(f"training {number} of {options.trainings}", flush=True)
         if number > 1:
-            (options.out / "network_uncertainty.md").write_text(table(records) + "\n")
-    print(table(records))
-    with style.style():
-        style.save(figure(records), options.out / "network_uncertainty")
+            rows = {name: {region: record.row(region) for region in REGIONS} for name, record in records.items()}
+            (options.out / "network_uncertainty.md").write_text(table(rows) + "\n")
+            with style.style():
+                style.save(figure(rows), options.out / "network_uncertainty")
 
 
 if __name__ == "__main__":
