@@ -81,7 +81,7 @@ def test_a_fitted_peak_is_the_one_that_was_drawn():
 
 
 def test_the_peak_of_the_simulated_signal(simulated_masses):
-    """Two Gaussians fitted to one half describe the other (Kolmogorov-Smirnov, FALSE_ALARM); the energy scale is unbiased."""
+    """Two Gaussians fitted to one half describe the other (Kolmogorov-Smirnov, FALSE_ALARM); the scale is unbiased."""
     half = len(simulated_masses) // 2
     peak = MassPeak.fit(simulated_masses[:half])
     grid = torch.linspace(*WINDOW, 5501, dtype=torch.float64)
