@@ -145,7 +145,8 @@ class GoodnessTest:
         kept = np.setdiff1d(np.arange(coefficients.n_events), unusable)
         if len(kept) != self.events:
             raise InputError(f"this test is of {self.events} usable events, the sample has {len(kept)}; make another one")
-        if fiducial.shape != self.bank.fiducial.shape or not np.allclose(fiducial, self.bank.fiducial, rtol=1e-6):
+        own = self.bank.fiducial
+        if fiducial.shape != own.shape or not np.allclose(fiducial, own, rtol=1e-6, atol=1e-6 * np.abs(own).max()):
             raise InputError("the σ_k of the sample are not those of the bank: give a bank of the same networks")
         logs = log_mean_density(coefficients.values[:, kept], fiducial, self._scan.b)
         place = int(logs.sum(axis=0).argmax())

@@ -18,6 +18,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
 from scipy.special import logsumexp
 from scipy.stats import chi2
@@ -34,7 +35,11 @@ _MINIMUM = 200.0
 """Unweighted events that the bank must be worth for an information: it is then known to some 10 %."""
 _RESERVE = 10.0
 """Times the number of events that the bank must be worth: its fluctuation moves an expected interval by 1/3 σ at most."""
-_FINE = 20
+_FINE = 40
+"""Points between two of the scan, for the length of a region."""
+_SAME = 1e-6
+_PARTS = 12
+"""Slices of the scan, which bound memory."""
 _ROUNDING = 1e-10
 """A score smaller than this over the range of the parameter is none."""
 
@@ -173,9 +178,8 @@ class Expectation:
         return cls(bank, truth, weights, effective)
 
     def log_density(self, x: ArrayLike) -> Array:
-        """E[log p(x_n | x)] per event in each replica: x [G] → [R, G]."""
-        grid = np.asarray(x, np.float64)[:, None]
-        return np.stack([self._w @ self._used.log_densities(grid, r) for r in range(len(self.bank.fiducial))])
+        """E[log p(x_n | x)] per event in each replica: x [G] → [R, G], by a cubic spline through the points of a scan."""
+        return np.asarray(self._spline(x))
 
     def curve(self, x: ArrayLike, events: float) -> Array:
         """-2 log L of the average sample of ``events`` events, averaged over replicas as data are: x [G] → [G].
@@ -195,14 +199,13 @@ class Expectation:
         _demand_level(level)
         if belt is not None:
             self._check(belt, events)
-        lowest = _marginal(self._scan[1], events).min()
+        parameter, grid = self.bank.basis.parameters[0], axes(self.bank.basis.parameters, 2)[0]
+        values = self.curve(grid, events)
 
         def excess(x: Array) -> Array:
             threshold = chi2.ppf(level, 1) if belt is None else belt.critical_value(x, level)
-            return self.curve(x, events) - lowest - threshold
+            return self.curve(x, events) - values.min() - threshold
 
-        grid = self._scan[0]
-        parameter = self.bank.basis.parameters[0]
         return IntervalSet(parameter, float(level), regions(excess, grid, excess(grid), parameter.period))
 
     def events_needed(self, length: float, level: float) -> float:
@@ -217,7 +220,7 @@ class Expectation:
         if not 0 < length < high - low:
             raise InputError(f"the length of an interval lies between 0 and {high - low:.4g}, not at {length}")
         most, threshold = self.effective / _RESERVE, float(chi2.ppf(level, 1))
-        fine = self._fine_log_density()
+        fine = self.log_density(np.linspace(low, high, _FINE * len(axes(self.bank.basis.parameters)[0]) + 1))
 
         def excess(log_events: float) -> float:
             curve = _marginal(fine, float(np.exp(log_events)))
@@ -230,29 +233,18 @@ class Expectation:
             )
         return float(np.exp(brentq(excess, 0.0, np.log(most)))) if excess(0.0) < 0 else 1.0
 
-    def _fine_log_density(self) -> Array:
-        """[R, F] on an even, closed and fine grid, linear between the points of the scan."""
-        grid, values = self._scan
-        low, high = self.bank.basis.parameters[0].bounds
-        if self.bank.basis.parameters[0].period is not None:
-            grid, values = np.append(grid, high), np.concatenate([values, values[:, :1]], axis=1)
-        even = np.linspace(low, high, _FINE * len(grid) + 1)
-        return np.stack([np.interp(even, grid, row) for row in values])
-
     @cached_property
-    def _scan(self) -> tuple[Array, Array]:
-        """A grid and ``log_density`` on it."""
-        grid = axes(self.bank.basis.parameters, 2)[0]
-        return grid, self.log_density(grid)
-
-    @cached_property
-    def _used(self) -> Bank:
-        """The events with a weight: the others need not have a density."""
-        return self.bank.select(np.flatnonzero(self.weights))
-
-    @property
-    def _w(self) -> Array:
-        return self.weights[self.weights > 0]
+    def _spline(self) -> CubicSpline:
+        parameter = self.bank.basis.parameters[0]
+        grid, used = axes((parameter,))[0], self.weights > 0  # the other events need not have a density
+        bank, w = self.bank.select(np.flatnonzero(used)), self.weights[used]
+        parts = np.array_split(grid[:, None], _PARTS)
+        replicas = range(len(bank.fiducial))
+        values = np.concatenate([np.stack([w @ bank.log_densities(part, r) for r in replicas]) for part in parts], axis=1)
+        if parameter.period is None:
+            return CubicSpline(grid, values, axis=1)
+        closed = np.append(grid, parameter.bounds[1]), np.concatenate([values, values[:, :1]], axis=1)
+        return CubicSpline(*closed, axis=1, bc_type="periodic", extrapolate="periodic")
 
     def _demand(self, events: float) -> None:
         if not events > 0:
@@ -269,7 +261,7 @@ class Expectation:
             raise InputError(f"the belt is for {belt.events} events, not for {events}; make another one")
         same = belt.parameter == self.bank.basis.parameters[0]
         for own, other in ((belt.basis, self.bank.basis.value(belt.values[:, None])), (belt.fiducial, self.bank.fiducial)):
-            same = same and own.shape == other.shape and np.allclose(own, other, rtol=1e-6)
+            same = same and own.shape == other.shape and np.allclose(own, other, rtol=_SAME, atol=_SAME * np.abs(own).max())
         if not same:
             raise InputError(
                 "the belt was made for another parameter, process or other networks than the bank; make it anew"
