@@ -7,6 +7,7 @@ import arviz as az
 import matplotlib as mpl
 import numpy as np
 import pytest
+import xarray as xr
 from likelihood_examples import FALSE_ALARM, MIXTURE, PLANE, counts, toy_sample
 from scipy import stats
 
@@ -146,6 +147,22 @@ def test_survives_the_disk(data: Any, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(ArtifactError, match=r"posterior\.nc"):
         load(path)
+
+
+def test_arviz_from_1_0_on_takes_trees_of_datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no InferenceData: everything is the same in an ``xarray.DataTree``."""
+    monkeypatch.delattr(az, "InferenceData")
+    theta = np.full((2, 4, 1), 0.5)
+    chains = Chains(OBJECTIVE.parameters, theta, -OBJECTIVE.value(theta) / 2, "flat", divergences=1)
+    tree = inference_data_of_chains(OBJECTIVE, chains, np.random.default_rng(1))
+    assert isinstance(tree, xr.DataTree)
+    assert tree["sample_stats"].attrs["divergences"] == 1
+    tree = with_predictive(tree, {"m": np.ones(3)}, {"m": np.zeros((2, 4, 3))})
+    save(tree, tmp_path / "posterior.nc")
+    again = load(tmp_path / "posterior.nc")
+    assert set(again.children) == {"posterior", "log_likelihood", "sample_stats", "observed_data", "posterior_predictive"}
+    for name, group in tree.children.items():
+        xr.testing.assert_identical(again[name].to_dataset(), group.to_dataset())
 
 
 def test_bad_input_is_refused(data: Any) -> None:
