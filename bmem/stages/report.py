@@ -46,6 +46,7 @@ def report(run: Run) -> None:
     networks, data = Networks.load(run), Pairs.load(run, "validation")
     calibrated = [name for name in names if artifacts.exists(run.calibration(name))]
     shown = [figures.likelihood(name) for name in names] + figures.belts()
+    shown += [figure for name in names for figure in figures.couplings(name)]
     sections = [Section("Measurement", tables=(_budget_table(run, names),), figures=tuple(shown))]
     shown = [figure for name in names for figure in figures.scrutiny(name)]
     tables = tuple(_drivers_table(run, name) for name in names)
@@ -115,7 +116,7 @@ def _budget_table(run: Run, names: list[str]) -> Table:
 
 def _goodness_table(run: Run, names: list[str]) -> Table:
     """Is a sample compatible with any α?"""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for name in names:
         found = run.load_json(run.fit(name), FIT)["goodness"]
         if found is None or "refused" in found:
