@@ -114,6 +114,7 @@ class FitSection(Section):
     luminosity: float | None = Field(
         None, gt=0, description="in pb⁻¹ for H → γγ and t → bjj: adds the Poisson term of the rate"
     )
+    couplings: bool = Field(False, description="fit κ_S and κ_P freely too, with their contours at 68.3 and 95.4 %")
 
 
 class BeltSection(Section):

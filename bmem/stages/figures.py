@@ -12,11 +12,13 @@ from bmem import artifacts
 from bmem.calibration.goodness import Goodness
 from bmem.calibration.neyman import Belt
 from bmem.events.reconstruction import OBSERVABLES
+from bmem.inference.contours import ContourSet
 from bmem.inference.influence import Influence
 from bmem.likelihood.coefficients import Coefficients
 from bmem.plotting.acceptance import Predictions, draw_acceptance, draw_reliability
 from bmem.plotting.belt import draw_belt
 from bmem.plotting.calibration import draw_coverage, draw_estimates, draw_pulls
+from bmem.plotting.contours import draw_contours
 from bmem.plotting.coverage import draw_bias_and_spread, draw_levels, draw_methods_along
 from bmem.plotting.event_display import draw_event, event_figure
 from bmem.plotting.goodness import draw_goodness
@@ -71,6 +73,18 @@ class Figures:
             bands = "resamples of the integration points" + ", the replicas taking turns" * (fit["replicas"] > 1)
             caption = f"{name}: -2 Δ log L of {fit['events']} events; the bands are {bands}."
             return self._saved(figure, f"likelihood_{name}", caption)
+
+    def couplings(self, name: str) -> list[ReportFigure]:
+        """Contours of the free couplings, where they were fitted."""
+        fit = self.run.load_json(self.run.fit(name), FIT)
+        if fit["couplings"] is None:
+            return []
+        alpha = true_alpha(self.run, name)
+        truth = None if alpha is None else (float(np.cos(alpha)), float(2 / 3 * np.sin(alpha)))
+        with style():
+            figure, axes = new_figure(height=3.2)
+            draw_contours(axes, ContourSet.from_dict(fit["couplings"]["contours"]), truth=truth)
+            return [self._saved(figure, f"couplings_{name}", f"{name}: κ_S and κ_P, fitted freely; joint regions.")]
 
     def scrutiny(self, name: str) -> list[ReportFigure]:
         """The events that drive the estimate, the first of them displayed, and the goodness of fit where there is one."""

@@ -9,22 +9,25 @@ from typing import Any
 from bmem.calibration.goodness import goodness_of_fit
 from bmem.errors import RangeError
 from bmem.inference import export
-from bmem.inference.fit import FitResult
+from bmem.inference.contours import contours
+from bmem.inference.fit import FitResult, fit
 from bmem.inference.influence import influence
-from bmem.inference.objective import MarginalLikelihood
+from bmem.inference.objective import MarginalLikelihood, unusable_events
 from bmem.inference.posterior import posterior
 from bmem.likelihood.coefficients import Coefficients
+from bmem.likelihood.couplings import coupling_basis
 from bmem.rng import numpy_generator
 from bmem.stages.belt import LEVELS, load_bank
 from bmem.stages.run import Run
 
 
 def scrutiny(run: Run, objective: MarginalLikelihood, estimate: FitResult, coefficients: Coefficients) -> dict[str, Any]:
-    """Posterior, influence and goodness of fit (None without a bank) as plain values, by these names."""
+    """As plain values: posterior, influence, goodness of fit (None without a bank), free couplings (None unless asked for)."""
     return {
         "posterior": _posterior(objective),
         "influence": influence(objective, estimate, coefficients.diagnostics).to_dict(),
         "goodness": _goodness(run, coefficients),
+        "couplings": _couplings(run, coefficients),
     }
 
 
@@ -48,6 +51,18 @@ def _posterior(objective: MarginalLikelihood) -> dict[str, Any]:
         "intervals": [region.to_dict() for region in regions],
         "printed_intervals": [str(region) for region in regions],
     }
+
+
+def _couplings(run: Run, coefficients: Coefficients) -> dict[str, Any] | None:
+    """Fit and contours of (κ_S, κ_P), from the same integrals."""
+    if not run.config.fit.couplings:
+        return None
+    basis = coupling_basis()
+    lost = unusable_events(coefficients, basis)
+    objective = MarginalLikelihood.of(coefficients, basis, run.config.fit.luminosity, lost)
+    result = fit(objective)
+    found = contours(objective, result, LEVELS)
+    return {"estimate": result.to_dict(), "contours": found.to_dict(), "excluded": lost.tolist()}
 
 
 def _goodness(run: Run, coefficients: Coefficients) -> dict[str, Any] | None:

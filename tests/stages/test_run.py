@@ -17,6 +17,7 @@ from bmem.config import parse
 from bmem.errors import ArtifactError
 from bmem.events import parquet
 from bmem.inference import export
+from bmem.inference.contours import ContourSet
 from bmem.inference.influence import Influence
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection
@@ -221,6 +222,17 @@ def test_doubts_about_a_posterior_are_kept_with_the_network(tmp_path: Path) -> N
     suspicions = artifacts.read_header(run.network("transfer")).settings["suspicions"]
     assert any("too few to tell whether the ELBO is flat" in suspicion for suspicion in suspicions)
     assert suspicions[0] in said(run)
+
+
+def test_couplings_are_fitted_where_they_are_asked_for(finished: Run, tmp_path: Path) -> None:
+    assert finished.load_json(finished.fit("lhe"), FIT)["couplings"] is None
+    run = quiet(settings(finished.out.parent, fit={"couplings": True}), tmp_path)
+    shutil.copytree(finished.out / "likelihood", tmp_path / "likelihood")
+    STAGES["fit"](run)
+    found = run.load_json(run.fit("lhe"), FIT)["couplings"]
+    contours = ContourSet.from_dict(found["contours"])
+    assert [p.name for p in contours.parameters] == ["kappa_s", "kappa_p"]
+    assert contours.minima[0][:2] == pytest.approx(found["estimate"]["minima"][0]["theta"])
 
 
 def test_a_fit_has_the_bayesian_answer_and_the_events_that_drive_it(finished: Run) -> None:
