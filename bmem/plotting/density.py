@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import Normalize
+from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullFormatter
 from numpy.typing import NDArray
 
 from bmem.networks.band import DensityBand
@@ -40,6 +42,14 @@ def draw_density(panels: Three, band: DensityBand, *labels: str) -> dict[str, An
     return artists
 
 
+def percent_axis(axis: Axis) -> None:
+    """Label a logarithmic axis in per cent: at 1, 2 and 5 in every decade if there are few of them."""
+    low, high = sorted(axis.get_view_interval())
+    axis.set_major_locator(LogLocator(subs=(1.0,) if high > 100 * low else (1.0, 2.0, 5.0), numticks=12))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
+    axis.set_minor_formatter(NullFormatter())
+
+
 def _draw_lines(panels: Three, band: DensityBand, label: str) -> dict[str, Any]:
     density, relative, pull = panels
     edges, mean, error = band.edges[0], band.mean, band.error
@@ -49,6 +59,7 @@ def _draw_lines(panels: Three, band: DensityBand, label: str) -> dict[str, Any]:
     artists["relative"] = relative.stairs(band.relative_error, edges, baseline=None, color=LEARNED)
     density.set(ylabel="density", ylim=(0, None))
     relative.set(ylabel=r"$\sigma/p$", yscale="log")
+    percent_axis(relative.yaxis)
     lowest = relative if band.reference is None else pull
     if band.reference is not None:
         artists["reference"] = _draw_reference(density, edges, band.reference, band.reference_error)
@@ -58,6 +69,7 @@ def _draw_lines(panels: Three, band: DensityBand, label: str) -> dict[str, Any]:
             centres(edges), np.clip(band.pull, -_LARGEST_PULL, _LARGEST_PULL), "o", ms=2.5, color=LEARNED, clip_on=False
         )
         pull.set(ylabel="pull", ylim=(-_LARGEST_PULL, _LARGEST_PULL))
+        pull.yaxis.set_major_locator(MultipleLocator(2))
     lowest.set(xlabel=label, xlim=(edges[0], edges[-1]))
     legend_above(density, columns=2)
     return artists
