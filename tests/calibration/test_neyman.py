@@ -184,3 +184,16 @@ def test_bad_settings_are_refused() -> None:
 
 def _points():
     return TOY.means[0].expand(EVENTS, 2)
+
+
+def test_belt_for_a_single_event_and_none(belt: Belt) -> None:
+    """One event has an interval of its own belt; a sample without events has no likelihood at all."""
+    single = make_belt(
+        toy_bank(TOY, 500, QUARTERS, seed=13), 1, seed=1, settings=BeltSettings(points=5, toys=500, halvings=0)
+    )
+    region = single.interval(measurement(0.3, 14, n=1), 0.954)
+    assert region.contains(fit(measurement(0.3, 14, n=1)).theta).all()
+    with pytest.raises(InputError, match="100 events, the measurement has 1"):
+        belt.interval(measurement(0.3, 14, n=1), 0.954)
+    with pytest.raises(InputError, match="no event is left"):
+        NegativeTwoLogLikelihood.of(toy_events(TOY, 3, 0.3, 15).observed, BASIS, exclude=[0, 1, 2])
