@@ -8,8 +8,8 @@ The absolute densities log p(x_n | α̂) of the events at the fitted α̂ are he
 
 What is expected is taken at the α̂ of each sample, toys included. At α̂ the score vanishes, so that to first order the mean
 moves with α̂ exactly as its expectation does: the statistics are insensitive to α and say nothing of its value, and
-their distributions hardly depend on the α at which the toys are drawn. A raw mean log p would scatter more
-in toys of one α than about its expectation, and its p-values would crowd around 1/2.
+their distributions hardly depend on the α at which the toys are drawn. A raw mean log p scatters more among toys
+of one α than about its expectation at α̂, and its p-values are too large where the density's entropy depends on α.
 
 A sample of another process whose events have the same densities under this one cannot be told.
 """
