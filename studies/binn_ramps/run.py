@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 from ramps import HALF, RAMPS, Ramp, Stretch, ring_on
 from torch import Tensor, nn
@@ -205,6 +205,8 @@ def sizes_figure(scans: dict[int, dict[str, Trained]]) -> Figure:
     axes.plot(sizes, claimed * (sizes / sizes[0]) ** -0.5, color=style.QUIET, ls=(0, (4, 2)), lw=0.9, label=r"$1/\sqrt{N}$")
     axes.set(xscale="log", yscale="log", xlabel="training points", ylabel="relative error (crosses: true)")
     percent_axis(axes.yaxis)
+    axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.xaxis.set_minor_formatter(NullFormatter())
     style.legend_above(axes, columns=2)
     return made
 
