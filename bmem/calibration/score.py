@@ -43,26 +43,27 @@ class ScoreSummary(JsonRecord):
         return np.sqrt(np.diag(np.linalg.inv(events * self.information)))
 
 
-def scores(coefficients: Coefficients, basis: MorphingBasis, theta: ArrayLike, replica: int = 0) -> Array:
-    """∂ log p(x_n | θ)/∂θ [N, P] at ``theta`` [P]; NaN where Σ b_k I_k ≤ 0.
+def scores(coefficients: Coefficients, basis: MorphingBasis, theta: ArrayLike) -> Array:
+    """∂ log p(x_n | θ)/∂θ [N, P] at ``theta`` [P], averaged over the replicas; NaN where Σ b_k I_k ≤ 0 in one of them.
 
     With p = Σ b_k I_k / Σ b_k σ_k it is Σ b'_k I_k / Σ b_k I_k - Σ b'_k σ_k / Σ b_k σ_k.
     """
     value, gradient = basis.value(theta), basis.gradient(theta)
-    integrals, fiducial = coefficients.values[replica], coefficients.fiducial[replica]
-    density = integrals @ value
+    density = coefficients.values @ value
     density = np.where(density > 0, density, np.nan)
-    return integrals @ gradient.T / density[:, None] - gradient @ fiducial / (value @ fiducial)
+    of_fiducial = coefficients.fiducial @ gradient.T / (coefficients.fiducial @ value)[:, None]
+    each = coefficients.values @ gradient.T / density[..., None] - of_fiducial[:, None]
+    return np.asarray(each.mean(axis=0))
 
 
-def score_test(coefficients: Coefficients, basis: MorphingBasis, theta: ArrayLike, replica: int = 0) -> ScoreSummary:
+def score_test(coefficients: Coefficients, basis: MorphingBasis, theta: ArrayLike) -> ScoreSummary:
     """Test that the mean score of events made at ``theta`` [P] is zero, and estimate the Fisher information.
 
     Raises:
         InputError: too few events with a positive density.
     """
     theta = np.asarray(theta, float)
-    each = scores(coefficients, basis, theta, replica)
+    each = scores(coefficients, basis, theta)
     usable = each[np.isfinite(each).all(axis=1)]
     events, parameters = usable.shape
     if events <= parameters + 1:
@@ -86,10 +87,11 @@ def score_test(coefficients: Coefficients, basis: MorphingBasis, theta: ArrayLik
 
 
 def information_kept(reconstructed: ScoreSummary, hard: ScoreSummary) -> tuple[Array, Array]:
-    """Fraction [P] of the hard-level Fisher information that the reconstruction keeps, with its standard error [P].
+    """Fraction [P] of the hard-level information that the fit achieves, E[s t]² / (E[s²] E[t²]), with its standard error [P].
 
-    Both must be of the same events in the same order: the error counts their correlation (delta method on
-    E[s_reco²] / E[s_hard²]), and events that either excludes are left out of both.
+    With the exact score t and that of the likelihood in use, s: their squared correlation, which does not take the noise of
+    the integrals or an error of the networks in s for information, as E[s²] alone would (Godambe, Ann. Math. Stat. 31 (1960)
+    1208). Both must be of the same events in the same order; events that either excludes are left out of both.
 
     Raises:
         InputError: the numbers of events differ.
@@ -98,6 +100,10 @@ def information_kept(reconstructed: ScoreSummary, hard: ScoreSummary) -> tuple[A
         shapes = f"{reconstructed.scores.shape} and {hard.scores.shape}"
         raise InputError(f"information kept: scores have shapes {shapes}; give the same events to both")
     both = np.isfinite(reconstructed.scores).all(axis=1) & np.isfinite(hard.scores).all(axis=1)
-    reco, floor = reconstructed.scores[both] ** 2, hard.scores[both] ** 2
-    kept = reco.mean(axis=0) / floor.mean(axis=0)
-    return kept, (reco - kept * floor).std(axis=0, ddof=1) / math.sqrt(len(reco)) / floor.mean(axis=0)
+    s, t = reconstructed.scores[both], hard.scores[both]
+    products = (s * t, s**2, t**2)
+    crossed, own, exact = (product.mean(axis=0) for product in products)
+    kept = crossed**2 / (own * exact)
+    # the delta method: how each event moves the logarithm of the ratio
+    moves = 2 * products[0] / crossed - products[1] / own - products[2] / exact
+    return kept, kept * moves.std(axis=0, ddof=1) / math.sqrt(len(s))

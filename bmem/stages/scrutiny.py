@@ -22,7 +22,7 @@ from bmem.stages.run import Run
 
 
 def scrutiny(run: Run, objective: MarginalLikelihood, estimate: FitResult, coefficients: Coefficients) -> dict[str, Any]:
-    """As plain values: posterior, influence, goodness of fit (None without a bank), free couplings (None unless asked for)."""
+    """As plain values: posterior, influence, goodness of fit (None without a bank), free couplings (None if not wanted)."""
     return {
         "posterior": _posterior(objective),
         "influence": influence(objective, estimate, coefficients.diagnostics).to_dict(),

@@ -8,10 +8,11 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from bmem.calibration.score import ScoreSummary, information_kept, score_test
+from bmem.calibration.score import ScoreSummary, information_kept, score_test, scores
 from bmem.calibration.yardstick import yardstick
 from bmem.errors import InputError
 from bmem.likelihood.basis import MorphingBasis
+from bmem.likelihood.coefficients import Coefficients
 from bmem.process.contract import Parameter
 
 FALSE_ALARM = 2e-5
@@ -47,6 +48,9 @@ def draw(n, seed):
     rng = np.random.default_rng(seed)
     x = rng.random(4 * n)
     return torch.from_numpy(x[rng.random(4 * n) * density(1.0) < density(x)][:n, None])
+
+
+NAMES = ("values", "covariance", "fiducial", "fiducial_covariance")
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +102,25 @@ def test_information_kept_by_a_coarse_reconstruction(hard):
     assert kept[0] == pytest.approx(expected, abs=LIMIT * (error[0] + hard_error))
     assert 0.5 < kept[0] < 0.9
     np.testing.assert_allclose(information_kept(hard, hard), ([1.0], [0.0]), atol=1e-12)
+
+
+def test_noise_of_the_integrals_is_no_information(hard):
+    """Scores with noise of the same size as themselves keep half of the information, though their own variance doubles."""
+    noise = np.random.default_rng(5).normal(0, hard.scores.std(), hard.scores.shape)
+    noisy = replace(hard, scores=hard.scores + noise)
+    kept, error = information_kept(noisy, hard)
+    assert kept[0] == pytest.approx(0.5, abs=LIMIT * error[0])
+    assert error[0] < 0.02
+
+
+def test_replicas_are_averaged():
+    x = draw(50, 4)
+    first = yardstick(Slope(), x, torch.ones(50), FIDUCIAL)
+    second = replace(first, values=first.values**1.1, fiducial=first.fiducial * [1.0, 1.1, 1.2])
+    joined = Coefficients(*(np.concatenate([getattr(c, n) for c in (first, second)]) for n in NAMES))
+    basis = MorphingBasis.of(Slope())
+    each = [scores(c, basis, [THETA]) for c in (first, second)]
+    np.testing.assert_allclose(scores(joined, basis, [THETA]), np.mean(each, axis=0), rtol=1e-12)
 
 
 def test_efficiency_cancels_in_the_scores_if_the_fiducial_is_the_same():
