@@ -87,7 +87,7 @@ def score_test(coefficients: Coefficients, basis: MorphingBasis, theta: ArrayLik
 
 
 def information_kept(reconstructed: ScoreSummary, hard: ScoreSummary) -> tuple[Array, Array]:
-    """Fraction [P] of the hard-level information that the fit achieves, E[s t]² / (E[s²] E[t²]), with its standard error [P].
+    """Fraction [P] of the hard-level information that the fit achieves, E[s t]² / (E[s²] E[t²]), and its error [P].
 
     With the exact score t and that of the likelihood in use, s: their squared correlation, which does not take the noise of
     the integrals or an error of the networks in s for information, as E[s²] alone would (Godambe, Ann. Math. Stat. 31 (1960)
