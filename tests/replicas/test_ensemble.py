@@ -104,6 +104,7 @@ def test_members_that_go_on_spread_as_estimates_of_a_mean_do() -> None:
     """Var = s² (1/n + 1/n - 1/N), as of rows seen, once the optimiser has reached the mean. χ² of 40 members at 2e-5."""
     members, (_, y) = 40, data(200)
     module = nn.Linear(1, 1).double()
+    nn.init.zeros_(module.bias)
     module.weight.requires_grad_(False).zero_()
     settings = TrainingSettings(epochs=50, batch_size=1000, learning_rate=0.05)
     ensemble = Ensemble(members, None)
