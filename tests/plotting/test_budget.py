@@ -31,5 +31,6 @@ def test_every_source_is_drawn_in_degrees_with_its_own_error(axes, error_bars, l
 
 
 def test_a_source_that_was_not_evaluated_is_not_drawn(axes):
-    assert set(draw_budget(axes, BudgetScan.of([1, 2], [of(0.1, 0.1, None)] * 2), "points")) == {"statistical", "integration"}
+    artists = draw_budget(axes, BudgetScan.of([1, 2], [of(0.1, 0.1, None)] * 2), "points")
+    assert set(artists) == {"statistical", "integration"}
     assert BudgetScan.of([1], [of(0.1, 0.2, None)]).sources["integration"] == pytest.approx([0.2])
