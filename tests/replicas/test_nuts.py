@@ -88,7 +88,7 @@ def standard() -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:the approximation is far:bmem.errors.TrustWarning")
+@pytest.mark.filterwarnings("ignore::bmem.errors.TrustWarning")
 @pytest.mark.parametrize(
     "make", [partial(LowRank, rank=8), partial(MeanField, initial_scale=0.1)], ids=["low rank", "mean field"]
 )
