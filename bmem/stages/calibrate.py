@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,9 @@ def calibrate_samples(run: Run) -> None:
 
 
 def _calibrate(run: Run, name: str, truth: float) -> SampleCalibration:
-    reco, hard = Coefficients.load(run.coefficients(name)), Coefficients.load(run.hard_coefficients(name))
+    # the resamples are for the error of one measurement; here they would only cost time
+    reco = replace(Coefficients.load(run.coefficients(name)), bootstrap=None, fiducial_bootstrap=None)
+    hard = Coefficients.load(run.hard_coefficients(name))
     basis, section = MorphingBasis.of(run.process), run.config.calibration
     rows = disjoint_subsamples(reco.n_events, section.size, numpy_generator(run.config.seed, "subsamples", name))
     rows = rows[: section.subsamples]

@@ -200,8 +200,11 @@ def _training_table(run: Run) -> Table:
     rows = []
     for name in trainings(run):
         history = load_history(run, name)
-        rows.append((name, len(history.train_loss), history.best_epoch + 1, history.best_loss, sum(history.seconds)))
-    return Table("Training", ("network", "epochs", "best epoch", "held-out loss", "seconds"), tuple(rows))
+        # what a posterior holds out its point estimate may have been trained on: no held-out loss
+        quality = (history.best_epoch + 1, history.best_loss) if name in NAMES else ("–", "–")
+        rows.append((name, len(history.train_loss), *quality, sum(history.seconds)))
+    note = "Epochs and seconds of a posterior with several members are those of one of them."
+    return Table("Training", ("network", "epochs", "best epoch", "held-out loss", "seconds"), tuple(rows), note)
 
 
 def _cross_section_table(run: Run) -> Table:

@@ -167,8 +167,9 @@ def _fit(run: Run, trainee: _Trainee, posterior: WeightPosterior, title: str) ->
             checkpoint=run.cache("train", trainee.name, f"{title}.safetensors"),
             progress=lambda h: progress(len(h.train_loss), training.epochs),
         )
-    epochs = len(history.train_loss)
-    run.say(f"  {title}: best held-out loss {history.best_loss:.4f} in epoch {history.best_epoch + 1} of {epochs}")
+    if title == trainee.name:
+        epochs = len(history.train_loss)
+        run.say(f"  {title}: best held-out loss {history.best_loss:.4f} in epoch {history.best_epoch + 1} of {epochs}")
     write_json(run.history(title), asdict(history))
     suspicions = [str(warning.message) for warning in caught if issubclass(warning.category, TrustWarning)]
     for suspicion in suspicions:
