@@ -33,6 +33,7 @@ class PosteriorSettings:
             its network does. Some hundred steps are enough for a bootstrap, mean_field and low_rank need thousands.
         learning_rate: largest learning rate of these passes; bootstrap and ensemble have that of the network's own training.
         prior_scale: standard deviation of the Gaussian prior of every weight; bootstrap and ensemble have none.
+        temperature: of mean_field; below 1 the prior counts less, which keeps the accuracy of the point estimate.
     """
 
     method: Literal["bootstrap", "ensemble", "mean_field", "low_rank", "laplace", "swag", "point"] = "bootstrap"
@@ -40,9 +41,10 @@ class PosteriorSettings:
     epochs: int = 1
     learning_rate: float = 1e-3
     prior_scale: float = 1.0
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("replicas", "epochs", "learning_rate", "prior_scale"):
+        for name in ("replicas", "epochs", "learning_rate", "prior_scale", "temperature"):
             if not getattr(self, name) > 0:
                 raise InputError(f"posterior.{name} must be positive, not {getattr(self, name)}")
         if self.method in ("bootstrap", "ensemble") and self.replicas < 2:
@@ -65,7 +67,7 @@ class PosteriorSettings:
         makers: dict[str, Callable[[], WeightPosterior]] = {
             "point": PointEstimate,
             "bootstrap": lambda: Ensemble(self.replicas, None),
-            "mean_field": lambda: MeanField(prior_scale=self.prior_scale),
+            "mean_field": lambda: MeanField(prior_scale=self.prior_scale, temperature=self.temperature),
             "low_rank": lambda: LowRank(prior_scale=self.prior_scale),
             "laplace": lambda: Laplace(prior_scale=self.prior_scale, layers=("*last",)),
             "swag": lambda: Swag(prior_scale=self.prior_scale),

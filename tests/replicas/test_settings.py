@@ -22,10 +22,11 @@ KINDS: dict[str, type] = {
 
 @pytest.mark.parametrize("method", KINDS)
 def test_every_method_is_made(method: str) -> None:
-    settings = PosteriorSettings(method, replicas=5, prior_scale=0.3)  # type: ignore[arg-type]
+    settings = PosteriorSettings(method, replicas=5, prior_scale=0.3, temperature=0.2)  # type: ignore[arg-type]
     posterior = settings.make(initialise)
     assert type(posterior) is KINDS[method]
     assert getattr(posterior, "prior_scale", 0.3) == 0.3
+    assert getattr(posterior, "temperature", 0.2) == 0.2
     assert getattr(posterior, "members", 5) == 5
     assert settings.drawn == (1 if method == "point" else 5)
 
@@ -45,7 +46,7 @@ def test_a_bootstrap_goes_on_as_the_network_was_trained_and_the_others_do_not() 
     assert ensemble.make(initialise).initialise is initialise  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("name", ["replicas", "epochs", "learning_rate", "prior_scale"])
+@pytest.mark.parametrize("name", ["replicas", "epochs", "learning_rate", "prior_scale", "temperature"])
 def test_numbers_are_positive(name: str) -> None:
     with pytest.raises(InputError, match=rf"posterior\.{name} must be positive"):
         PosteriorSettings(**{name: 0})
