@@ -29,10 +29,10 @@ class DensityBand:
 
     Attributes:
         edges: of the bins of each of the one or two coordinates [B + 1].
-        values: density of each network, averaged over the bins [R, *B]; per unit of the coordinates.
-        sampling: standard error of their mean from a finite sample [*B]; 0 where none was drawn.
-        reference: what the density should be [*B]; None if that is not known.
-        reference_error: of the reference [*B]; 0 if it is exact.
+        values: density of each network, averaged over the bins [R, ...]; per unit of the coordinates.
+        sampling: standard error of their mean from a finite sample [...]; 0 where none was drawn.
+        reference: what the density should be [...]; None if that is not known.
+        reference_error: of the reference [...]; 0 if it is exact.
     """
 
     edges: tuple[Array, ...]
@@ -52,23 +52,23 @@ class DensityBand:
 
     @property
     def mean(self) -> Array:
-        """Over the networks [*B]."""
+        """Over the networks [...]."""
         return self.values.mean(axis=0)
 
     @property
     def error(self) -> Array:
-        """Standard deviation over the networks [*B]: the network uncertainty."""
+        """Standard deviation over the networks [...]: the network uncertainty."""
         return self.values.std(axis=0, ddof=1)
 
     @property
     def relative_error(self) -> Array:
-        """Of the mean [*B]; infinite where that is 0."""
+        """Of the mean [...]; infinite where that is 0."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(self.mean > 0, self.error / self.mean, np.inf)
 
     @property
     def pull(self) -> Array:
-        """(mean - reference) over the errors of network, sample and reference in quadrature [*B]; NaN where they are 0.
+        """(mean - reference) over the errors of network, sample and reference in quadrature [...]; NaN where they are 0.
 
         Raises:
             InputError: there is no reference.
@@ -81,7 +81,7 @@ class DensityBand:
             return np.where(total > 0, (self.mean - self.reference) / total, np.nan)
 
     def against(self, exact: Array) -> DensityBand:
-        """The same with an exact reference: its averages over the bins [*B]."""
+        """The same with an exact reference: its averages over the bins [...]."""
         return replace(self, reference=np.asarray(exact, dtype=np.float64), reference_error=np.zeros(self.mean.shape))
 
     def against_sample(self, sample: Array) -> DensityBand:
@@ -191,5 +191,5 @@ def _midpoints(edges: Array, points: int) -> Array:
 
 
 def _volumes(edges: tuple[Array, ...]) -> Array:
-    """Of the bins [*B]."""
+    """Of the bins [...]."""
     return np.multiply.outer(*map(np.diff, edges)) if len(edges) == 2 else np.diff(edges[0])

@@ -62,8 +62,8 @@ class Laplace:
 
     Attributes:
         prior_scale: standard deviation of the Gaussian prior of every random weight.
-        layers: names of the parts or parameters that are random, or patterns ("*last"); the others keep the values of the
-            point estimate. Default: all that require gradients.
+        layers: names of the parts or parameters that are random, or patterns (``"*last"``); the others keep the values of
+            the point estimate. Default: all that require gradients.
         structure: of the precision.
     """
 

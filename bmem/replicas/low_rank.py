@@ -108,7 +108,7 @@ class LowRank:
         rank: of the correlated part.
         prior_scale: standard deviation of the Gaussian prior of every weight.
         initial_scale: width of every weight at the beginning.
-        layers: names of the parts or parameters that are random, or patterns ("*last"); the others stay as they are.
+        layers: names of the parts or parameters that are random, or patterns (``"*last"``); the others stay as they are.
             Default: all that require gradients.
     """
 

@@ -183,7 +183,7 @@ class MeanField:
             ELBO largest (empirical Bayes).
         initial_scale: width of every weight at the beginning.
         temperature: weight of the divergence from the prior; 1 is Bayes' theorem.
-        layers: names of the parts or parameters that are random, or patterns ("*last"); the others are trained as they
+        layers: names of the parts or parameters that are random, or patterns (``"*last"``); the others are trained as they
             are, without a prior. Default: all that require gradients.
     """
 

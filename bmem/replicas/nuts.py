@@ -36,7 +36,7 @@ class Nuts:
         draws: kept from each chain.
         warm_up: steps of each chain in which its step size and its metric are found.
         chains: run one after the other; R-hat compares them.
-        layers: names of the parts or parameters that are random, or patterns ("*last"); the others stay as they are.
+        layers: names of the parts or parameters that are random, or patterns (``"*last"``); the others stay as they are.
             Default: all that require gradients.
         samples: weights [chains, draws, W].
     """

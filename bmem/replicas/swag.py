@@ -94,7 +94,7 @@ class Swag:
         scale: by which every deviation is multiplied; 1 is that of the paper.
         rank: number of weights along the walk that carry the correlations.
         prior_scale: standard deviation of the Gaussian prior of every weight.
-        layers: names of the parts or parameters that are random, or patterns ("*last"); the others are trained without
+        layers: names of the parts or parameters that are random, or patterns (``"*last"``); the others are trained without
             uncertainty. Default: all that require gradients.
     """
 
