@@ -91,9 +91,11 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., inputs] → [..., outputs]."""
-        x = nn.functional.silu(self.first(x))
+        # In place where no gradient needs the old values: memory traffic is a quarter of the time of a large batch.
+        in_place = not torch.is_grad_enabled()
+        x = nn.functional.silu(self.first(x), inplace=in_place)
         for layer in self.middle:
-            x = x + nn.functional.silu(layer(x))
+            x = nn.functional.silu(layer(x), inplace=in_place).add_(x)
         return self.last(x)
 
 
