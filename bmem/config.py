@@ -142,6 +142,12 @@ class CalibrationSection(Section):
     angles: tuple[Annotated[float, Field(ge=0, le=180)], ...] = Field(
         tuple(range(0, 181, 15)), min_length=1, description="|α| of the period in degrees; half of the toys are made at -α"
     )
+    simulations: int = Field(
+        500, ge=20, description="samples from the bank that calibrate the posterior, each at an α drawn from the prior"
+    )
+    precisions: tuple[Annotated[float, Field(gt=0, lt=180)], ...] = Field(
+        (10, 5, 2), description="wanted σ(α̂) in degrees: with a bank, the report tells the events for each"
+    )
 
 
 class Config(Section):

@@ -9,6 +9,7 @@ beyond the bands means that data and simulation differ.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -79,6 +80,28 @@ class PosteriorDraws:
         return cls(values, np.broadcast_to(np.asarray(replica, np.int64), values.shape))
 
 
+@dataclass(frozen=True)
+class Observable:
+    """One observable: the ``feature`` [N] of the bank's events in their order, ``observed`` [n] of the sample, and bins.
+
+    The ``edges`` [B + 1] rise; a value at one belongs to the bin above it.
+    """
+
+    feature: Array
+    observed: Array
+    edges: Array
+
+    @property
+    def cells(self) -> IntArray:
+        """The bin of each event of the bank [N], 0 and B + 1 beyond the edges."""
+        return np.digitize(self.feature, self.edges)
+
+    @property
+    def counts(self) -> Array:
+        """Observed events in the bins [B]."""
+        return np.bincount(np.digitize(self.observed, self.edges), minlength=len(self.edges) + 1)[1:-1].astype(np.float64)
+
+
 def predictive_histogram(
     bank: Bank, feature: Array, observed: Array, edges: ArrayLike, *, draws: PosteriorDraws, rng: np.random.Generator
 ) -> PredictiveHistogram:
@@ -97,21 +120,54 @@ def predictive_histogram(
             replica that the bank has not.
         RangeError: the bank cannot stand for a draw.
     """
-    bins = np.asarray(edges, np.float64)
-    if len(feature) != bank.n_events:
-        raise InputError(f"{len(feature)} values of the observable for {bank.n_events} events of the bank; give its own")
-    if len(bins) < 2 or not (np.diff(bins) > 0).all() or draws.theta.size == 0:
-        raise InputError("a predictive histogram needs rising edges and at least one draw from the posterior")
+    observable = Observable(feature, observed, np.asarray(edges, np.float64))
+    return predictive_histograms(bank, {"it": observable}, draws=draws, rng=rng)["it"]
+
+
+def predictive_histograms(
+    bank: Bank,
+    observables: Mapping[str, Observable],
+    *,
+    draws: PosteriorDraws,
+    rng: np.random.Generator,
+    progress: Callable[[int, int], None] | None = None,
+) -> dict[str, PredictiveHistogram]:
+    """The same of several observables, for which the bank is reweighted to each draw only once.
+
+    ``progress(done, total)`` is called after every draw.
+
+    Raises:
+        InputError, RangeError: as ``predictive_histogram``.
+    """
+    for name, o in observables.items():
+        if len(o.feature) != bank.n_events:
+            raise InputError(
+                f"{len(o.feature)} values of the observable {name!r} for {bank.n_events} events of the bank; give its own"
+            )
+        if len(o.edges) < 2 or not (np.diff(o.edges) > 0).all() or draws.theta.size == 0:
+            raise InputError("a predictive histogram needs rising edges and at least one draw from the posterior")
     _check(bank, draws)
-    place, cells = np.digitize(feature, bins), len(bins) + 1
-    every = np.stack([[np.bincount(place, w, cells) for w in _weights(bank, x)] for x in draws.theta.ravel()])
-    own: Array = every[np.arange(len(every)), draws.replica.ravel()].astype(np.float64)
+    places = {name: o.cells for name, o in observables.items()}
+    shares: dict[str, list[Array]] = {name: [] for name in observables}
+    for done, theta in enumerate(draws.theta.ravel(), 1):
+        weights = _weights(bank, theta)
+        for name, o in observables.items():
+            rows = [np.bincount(places[name], w, len(o.edges) + 1) for w in weights]
+            shares[name].append(np.stack(rows))
+        if progress is not None:
+            progress(done, draws.theta.size)
+    return {name: _histogram(o, np.stack(shares[name]), draws, rng) for name, o in observables.items()}
+
+
+def _histogram(o: Observable, every: Array, draws: PosteriorDraws, rng: np.random.Generator) -> PredictiveHistogram:
+    """From the shares of the cells [S, R, B + 2] in every draw and replica."""
+    own, n = every[np.arange(len(every)), draws.replica.ravel()], len(o.observed)
     return PredictiveHistogram(
-        edges=bins,
-        observed=np.bincount(np.digitize(observed, bins), minlength=cells)[1:-1].astype(np.float64),
-        expected=len(observed) * own[:, 1:-1],
-        replicated=rng.multinomial(len(observed), own / own.sum(axis=1, keepdims=True))[:, 1:-1].astype(np.float64),
-        by_replica=len(observed) * every.mean(axis=0)[:, 1:-1],
+        edges=o.edges,
+        observed=o.counts,
+        expected=n * own[:, 1:-1],
+        replicated=rng.multinomial(n, own / own.sum(axis=1, keepdims=True))[:, 1:-1].astype(np.float64),
+        by_replica=n * every.mean(axis=0)[:, 1:-1],
     )
 
 

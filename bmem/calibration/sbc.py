@@ -7,6 +7,7 @@ a bank of integrated events: it must be worth many more events than one sample, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from bmem.calibration.bank import Bank
+from bmem.calibration.coverage import Coverage, coverage
 from bmem.calibration.record import Array, JsonRecord
 from bmem.calibration.toys import AS_INTEGRATED, Treatment
 from bmem.errors import InputError
@@ -73,11 +75,33 @@ class SimulationBasedCalibration(JsonRecord):
         """Whether neither test blames the posterior; a perfect one is blamed with at most ``false_alarm`` (Bonferroni)."""
         return min(self.p_ranks, self.p_levels) >= self.false_alarm / 2
 
+    @classmethod
+    def joined(cls, parts: Sequence[SimulationBasedCalibration]) -> SimulationBasedCalibration:
+        """The samples of all ``parts``, which were drawn independently of each other under the same prior.
+
+        Raises:
+            InputError: there is none, or they are of other priors or numbers of events.
+        """
+        if len({(p.prior, p.events, p.false_alarm) for p in parts}) != 1:
+            raise InputError("SBC: only parts of one prior, number of events and false alarm can be joined")
+        truths, ranks, levels = (np.concatenate([getattr(p, name) for p in parts]) for name in ("truths", "ranks", "levels"))
+        return cls(parts[0].prior, parts[0].events, truths, ranks, levels, parts[0].false_alarm)
+
     def coverage(self, levels: ArrayLike) -> tuple[Array, Array]:
         """Share of the truths in regions of highest density of the ``levels`` [L], with its binomial error [L]."""
         asked = np.asarray(levels, np.float64)
         share = (self.levels <= asked[:, None]).mean(axis=1)
         return share, np.sqrt(asked * (1 - asked) / len(self.levels))
+
+
+def region_coverage(found: SimulationBasedCalibration, levels: ArrayLike) -> Coverage:
+    """Coverage of the regions of highest density at the ``levels`` [L], averaged over the prior, with binomial tests.
+
+    Raises:
+        InputError: a level is not between 0 and 1.
+    """
+    asked = np.asarray(levels, np.float64)
+    return coverage(found.levels <= asked[:, None], asked)
 
 
 def simulation_based_calibration(

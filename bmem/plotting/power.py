@@ -71,7 +71,7 @@ def draw_power_events(
     artists: dict[str, Any] = {"reco": [], "hard": []}
     for truth, color in zip(truths, _COLORS, strict=False):
         place = int(np.abs(power.truths - truth).argmin())
-        label = f"${quantity.symbol} = {power.truths[place] * quantity.scale:.3g}$" + "°" * (quantity.unit == "deg")
+        label = _named(float(power.truths[place]), quantity)
         for name, line in (("reco", "-"), ("hard", (0, (4, 2)))):
             information = power.information(hard=name == "hard")[place]
             sigma = quantity.scale / np.sqrt(n * information)
@@ -108,6 +108,31 @@ def draw_expected_intervals(
     axes.set(xlabel=f"true {quantity.label}", ylabel=f"expected interval of {quantity.label}")
     legend_above(axes)
     return artists
+
+
+def draw_expected_lengths(
+    axes: Axes, events: ArrayLike, lengths: ArrayLike, truths: Sequence[float], quantity: Quantity = ALPHA
+) -> dict[str, Any]:
+    """Draw the total ``lengths`` [T, E] of expected regions against the number of ``events`` [E] at the ``truths`` [T].
+
+    Where a length is NaN it is not known. Returns "lengths", a list with a line for each truth.
+    """
+    n, values = np.asarray(events, np.float64), np.asarray(lengths, np.float64) * quantity.scale
+    artists: dict[str, Any] = {"lengths": []}
+    for truth, row, color, marker in zip(truths, values, _COLORS, "osD^v", strict=False):
+        label = _named(truth, quantity)
+        artists["lengths"] += axes.plot(n, row, marker=marker, ms=2.2, color=color, label=label)
+    known = n[np.isfinite(values).any(axis=0)]
+    unit = f" [{quantity.unit}]" if quantity.unit else ""
+    axes.set(xscale="log", yscale="log", xlim=(known[0] / 1.1, known[-1] * 1.1), xlabel="events")
+    axes.set(ylabel=f"length of the expected region{unit}")
+    _plain_ticks(axes)
+    legend_above(axes, columns=2)
+    return artists
+
+
+def _named(truth: float, quantity: Quantity) -> str:
+    return f"${quantity.symbol} = {truth * quantity.scale:.3g}$" + "°" * (quantity.unit == "deg")
 
 
 def _unwrapped(region: IntervalSet) -> list[tuple[float, float]]:

@@ -1,4 +1,4 @@
-"""Stage 5: bias, pulls and coverage over subsamples of known α, beside the yardstick with x_hard known; then the period."""
+"""Stage 5: bias, pulls and coverage over subsamples of known α, beside the yardstick with x_hard known; then by the bank."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.rng import numpy_generator
 from bmem.stages.period import calibrate_period
+from bmem.stages.prospects import foresee
 from bmem.stages.run import Run, plain
 from bmem.stages.simulate import load_sample
 
@@ -57,9 +58,10 @@ class SampleCalibration:
 
 
 def calibrate_all(run: Run) -> None:
-    """Calibrate every sample whose truth is known and that has no calibration yet, then the period of α."""
+    """Calibrate every sample whose truth is known and that has no calibration yet, the period of α and the posterior."""
     calibrate_samples(run)
     calibrate_period(run)
+    foresee(run)
 
 
 def calibrate_samples(run: Run) -> None:

@@ -11,6 +11,7 @@ import torch
 from bmem import artifacts
 from bmem.calibration.goodness import Goodness
 from bmem.calibration.neyman import Belt
+from bmem.calibration.sbc import region_coverage
 from bmem.events.reconstruction import OBSERVABLES
 from bmem.inference.contours import ContourSet
 from bmem.inference.influence import Influence
@@ -25,21 +26,25 @@ from bmem.plotting.goodness import draw_goodness
 from bmem.plotting.influence import draw_influence
 from bmem.plotting.integration import draw_effective_fraction, draw_pareto_k, draw_relative_error
 from bmem.plotting.likelihood import LikelihoodCurve, draw_likelihood
+from bmem.plotting.posterior import draw_predictive, draw_sbc
+from bmem.plotting.power import draw_expected_intervals, draw_expected_lengths, draw_kept, draw_power
 from bmem.plotting.quantity import Quantity
 from bmem.plotting.report import ReportFigure
-from bmem.plotting.style import new_figure, new_panels, save, style
+from bmem.plotting.style import legend_above, new_figure, new_panels, save, style
 from bmem.plotting.training import draw_losses
 from bmem.plotting.transfer import draw_transfer
 from bmem.rng import generator
 from bmem.stages.calibrate import LEVELS, SampleCalibration, true_alpha
 from bmem.stages.fit import KIND as FIT
 from bmem.stages.period import RECOMMENDED, load_period
+from bmem.stages.prospects import load_posterior_calibration, load_predictive, load_prospects
 from bmem.stages.run import Run
 from bmem.stages.simulate import load_sample
 from bmem.stages.train import Networks, Pairs, load_history, trainings
 
 _SHOWN = {
     "pt_H": Quantity(r"p_{T}^{\gamma\gamma}", "GeV"),
+    "y_H": Quantity(r"y_{\gamma\gamma}"),
     "pt_j": Quantity(r"p_{T}^{j}", "GeV"),
     "eta_j": Quantity(r"\eta_{j}"),
     "m_t": Quantity(r"m_{bjj}", "GeV"),
@@ -140,6 +145,55 @@ class Figures:
             figure, panels = new_panels()
             draw_bias_and_spread(panels, result)
             shown.append(self._saved(figure, "period_bias", "Bias and spread of α̂ against those with x_hard known."))
+        return shown
+
+    def prospects(self) -> list[ReportFigure]:
+        """Expected precision and intervals along α and against the number of events."""
+        found, events = load_prospects(self.run), self.run.config.fit.events
+        shown = []
+        with style():
+            figure, panels = new_panels()
+            draw_power(panels[0], found.power, events, rate=True)
+            draw_kept(panels[1], found.power)
+            panels[0].set_xlabel("")
+            caption = f"Expected σ(α̂) of {events} events, and the share of the information that the reconstruction keeps."
+            shown.append(self._saved(figure, "expected_sigma", caption))
+            if found.regions:
+                figure, axes = new_figure(height=3.2)
+                draw_expected_intervals(axes, found.truths, found.regions)
+                legend_above(axes, columns=2)
+                caption = f"Expected regions of {100 * found.level:.1f} % at every true α."
+                shown.append(self._saved(figure, "expected_intervals", caption))
+            if np.isfinite(found.lengths).any():
+                figure, axes = new_figure()
+                draw_expected_lengths(axes, found.events, found.lengths, found.length_truths.tolist())
+                caption = f"Total length of the expected region of {100 * found.level:.1f} %, all its pieces together."
+                shown.append(self._saved(figure, "expected_lengths", caption))
+        return shown
+
+    def posterior_calibration(self) -> list[ReportFigure]:
+        """Ranks of the truths in their posteriors, and the coverage of its regions."""
+        found = load_posterior_calibration(self.run)
+        with style():
+            figure, panels = new_panels(height=3.4, ratio=1)
+            draw_sbc(panels, found)
+            caption = "Posterior probability below the truth, and of all that is more likely: flat if it is calibrated."
+            shown = [self._saved(figure, "posterior_ranks", caption)]
+            figure, axes = new_figure()
+            draw_coverage(axes, region_coverage(found, LEVELS), "regions of highest density")
+            caption = f"Coverage of the regions of highest density, averaged over the prior ({found.prior})."
+            shown.append(self._saved(figure, "posterior_coverage", caption))
+        return shown
+
+    def predictive(self, name: str) -> list[ReportFigure]:
+        """What the posterior predicts for the observables of a sample, and what was observed."""
+        shown = []
+        with style():
+            for observable, found in load_predictive(self.run, name).items():
+                figure, axes = new_figure()
+                draw_predictive(axes, found, _SHOWN[observable])
+                caption = f"{name}: {observable} of the events in the fit, and as the posterior of α predicts it."
+                shown.append(self._saved(figure, f"predictive_{observable}_{name}", caption))
         return shown
 
     def belts(self) -> list[ReportFigure]:

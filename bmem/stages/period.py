@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,6 +16,7 @@ from bmem.config import PERIOD
 from bmem.errors import RangeError
 from bmem.rng import numpy_generator
 from bmem.stages.belt import belt_settings, load_bank, parents, treatment
+from bmem.stages.pieces import Pieces
 from bmem.stages.run import Run, plain
 
 KIND = "period"
@@ -58,50 +57,31 @@ def _settings(run: Run) -> dict[str, Any]:
 def _calibrate(run: Run) -> PeriodCalibration:
     section = run.config.calibration
     halves = load_bank(run).halves(numpy_generator(run.config.seed, "halves"))
-    pieces = _Pieces(run, run.cache("calibrate", PERIOD), _settings(run) | {"of": _identity(run)})
-    belts = [pieces.belt(half, h) for h, half in enumerate(halves)]
+    pieces = Pieces(run, run.cache("calibrate", PERIOD), KIND, _settings(run) | {"of": identity(run)})
+    belts = [_belt(pieces, half, h) for h, half in enumerate(halves)]
     settings = PeriodSettings(section.size, section.toys, treatment=treatment(run))
     scan = PeriodScan(halves, belts, run.seed("period"), settings)
     points = []
     with run.progress("calibrate the period") as progress:
         for number, degrees in enumerate(section.angles):
-            points.append(pieces.point(scan, degrees))
+            truth = float(np.radians(degrees))
+            points.append(pieces.record(f"alpha_{degrees:g}", PeriodPoint, partial(scan.at, truth)))
             progress(number + 1, len(section.angles))
     return PeriodCalibration(tuple(points))
 
 
-def _identity(run: Run) -> dict[str, str]:
-    """Checksums of what the calibration is made from."""
+def identity(run: Run) -> dict[str, str]:
+    """Checksums of what a calibration with the bank is made from."""
     return {name: artifacts.read_header(path).sha256 for name, path in parents(run).items()}
 
 
-@dataclass(frozen=True)
-class _Pieces:
-    """Finished pieces in a folder; those of other ``settings`` are computed anew."""
-
-    run: Run
-    folder: Path
-    settings: Mapping[str, Any]
-
-    def belt(self, half: Bank, number: int) -> Belt:
-        """The belt of a half of the bank."""
-        path = self.folder / f"belt_{number}.json"
-        if self._there(path):
-            return Belt.load(path)
-        seed, settings = self.run.seed("belt", "half", number), belt_settings(self.run, LEVELS)
-        with self.run.progress(f"belt of half {number + 1}") as progress:
-            belt = make_belt(half, self.run.config.calibration.size, seed, settings, progress)
-        belt.save(path, self.settings)
-        return belt
-
-    def point(self, scan: PeriodScan, degrees: float) -> PeriodPoint:
-        """One truth."""
-        path = self.folder / f"alpha_{degrees:g}.json"
-        if self._there(path):
-            return PeriodPoint.from_dict(self.run.load_json(path, KIND))
-        point = scan.at(float(np.radians(degrees)))
-        self.run.save_json(path, KIND, point.to_dict(), self.settings, {})
-        return point
-
-    def _there(self, path: Path) -> bool:
-        return artifacts.exists(path) and artifacts.read_header(path).settings == self.settings
+def _belt(pieces: Pieces, half: Bank, number: int) -> Belt:
+    """The belt of a half of the bank."""
+    run, path = pieces.run, pieces.folder / f"belt_{number}.json"
+    if pieces.there(path):
+        return Belt.load(path)
+    seed, settings = run.seed("belt", "half", number), belt_settings(run, LEVELS)
+    with run.progress(f"belt of half {number + 1}") as progress:
+        belt = make_belt(half, run.config.calibration.size, seed, settings, progress)
+    belt.save(path, pieces.settings)
+    return belt

@@ -24,6 +24,7 @@ from bmem.stages.calibrate import SampleCalibration, true_alpha
 from bmem.stages.figures import Figures
 from bmem.stages.fit import KIND as FIT
 from bmem.stages.period_report import belt_intervals, period_section, period_warnings
+from bmem.stages.prospects_report import prospect_sections, prospect_warnings
 from bmem.stages.run import Run
 from bmem.stages.train import NAMES, Networks, Pairs, load_history, trainings
 
@@ -56,6 +57,7 @@ def report(run: Run) -> None:
         sections.append(Section("Calibration", _CALIBRATION, (_calibration_table(run, calibrated),), tuple(shown)))
     if artifacts.exists(run.calibration(PERIOD)):
         sections.append(period_section(run, tuple(figures.period())))
+    sections += prospect_sections(run, figures)
     shown = [figure for name in names for figure in figures.integration(name)]
     tables = tuple(_worst_table(run, name) for name in names)
     sections.append(Section("Integration", figures=tuple(shown), tables=tables))
@@ -66,7 +68,9 @@ def report(run: Run) -> None:
         title="Measurement of the CP phase α of the top Yukawa coupling",
         subtitle=f"pp → tHj at {run.config.process.sqrt_s / 1000:g} TeV, {run.config.simulation.response} response",
         headlines=tuple(_headline(run, name) for name in names),
-        warnings=tuple(_network_warnings(run) + [w for name in names for w in _warnings(run, name)]) + period_warnings(run),
+        warnings=tuple(_network_warnings(run) + [w for name in names for w in _warnings(run, name)])
+        + period_warnings(run)
+        + prospect_warnings(run),
         sections=tuple(sections),
         configuration=json.dumps(json.loads(run.config.model_dump_json(exclude_defaults=False)), indent=1),
         provenance=_provenance(run, names),

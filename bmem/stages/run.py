@@ -82,6 +82,20 @@ class Run:
     def calibration(self, name: str) -> Path:
         return self.out / "calibration" / f"{name}.json"
 
+    @property
+    def prospects(self) -> Path:
+        """Expected precision and intervals, from the bank."""
+        return self.out / "calibration" / "bank" / "prospects.json"
+
+    @property
+    def posterior_calibration(self) -> Path:
+        """Simulation-based calibration of the posterior, from the bank."""
+        return self.out / "calibration" / "bank" / "sbc.json"
+
+    def predictive(self, name: str) -> Path:
+        """What the posterior of a sample predicts for its observables, from the bank."""
+        return self.out / "calibration" / "predictive" / f"{name}.json"
+
     def cache(self, *names: str) -> Path:
         """Folder for the unfinished pieces of a stage."""
         return self.out / "cache" / Path(*names)
