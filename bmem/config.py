@@ -13,12 +13,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from iminuit.cost import NormalConstraint
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from bmem.errors import ConfigError
 from bmem.events.selection import SelectionSettings
+from bmem.inference.constraints import agree
+from bmem.inference.mixture import LARGEST_FRACTION, SMALLEST_FRACTION
+from bmem.inference.scale import STRENGTH
 from bmem.integration.importance import IntegrationSettings
+from bmem.likelihood.couplings import PSEUDOSCALAR, SCALAR
 from bmem.networks.coupling import CouplingSettings
+from bmem.process import THJ
+from bmem.process.contract import Parameter
 from bmem.replicas import PosteriorSettings
 from bmem.simulation.parametric import ParametricSettings
 from bmem.simulation.pythia import PythiaSettings
@@ -27,6 +34,12 @@ from bmem.training.loop import TrainingSettings
 Positive = Annotated[int, Field(gt=0)]
 TRAINING, VALIDATION, BANK = "training", "validation", "bank"
 """Events that a run simulates beside its samples; no sample may have such a name."""
+ALPHA = THJ.parameters[0]
+INTERNAL = {"kappa_S": SCALAR.name, "kappa_P": PSEUDOSCALAR.name, "strength": STRENGTH.name}
+"""Names of parameters in this file, and what the likelihood calls them; the others are the same."""
+EXTERNAL = {internal: name for name, internal in INTERNAL.items()}
+MOST_BACKGROUNDS = 2
+"""Their fractions are marginalised on a grid."""
 PERIOD = "period"
 """The calibration over the whole range of α; no sample may have this name either."""
 
@@ -115,6 +128,46 @@ class FitSection(Section):
         None, gt=0, description="in pb⁻¹ for H → γγ and t → bjj: adds the Poisson term of the rate"
     )
     couplings: bool = Field(False, description="fit κ_S and κ_P freely too, with their contours at 68.3 and 95.4 %")
+    strength: bool = Field(
+        False, description="fit α with a free signal strength too, so that the cross section is not trusted (needs luminosity)"
+    )
+
+
+class ConstraintSection(Section):
+    """An external measurement of a parameter, a Gaussian factor of the likelihood in every fit that has the parameter."""
+
+    parameter: str = Field(description="alpha, kappa_S, kappa_P, strength, or f_NAME: the fraction of a background")
+    value: float = Field(description="what was measured; α in degrees")
+    error: float = Field(gt=0, description="its standard deviation")
+
+    def cost(self) -> NormalConstraint:
+        """As a cost of iminuit, with the names and units of the likelihood (α in radians)."""
+        unit = math.pi / 180 if self.parameter == "alpha" else 1.0
+        return NormalConstraint(INTERNAL.get(self.parameter, self.parameter), self.value * unit, self.error * unit)
+
+
+class BackgroundSection(DensitySection):
+    """A background: the density of its observables, stated or learned, and its share of the accepted events."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="name of the background; its fraction is the parameter f_NAME")
+    density: Literal["diphoton"] | None = Field(
+        None, description="a density that bmem states; diphoton is smooth in all observables"
+    )
+    file: Path | None = Field(
+        None, description="observed background events (.parquet, .root) to learn the density from; relative to the TOML"
+    )
+    fraction: float = Field(
+        gt=0, lt=0.9, description="expected share of the accepted events; samples that bmem simulates are given it"
+    )
+    fraction_error: float | None = Field(
+        None, gt=0, description="how well the share is known, a Gaussian factor of the likelihood; not set: it floats"
+    )
+
+    @model_validator(mode="after")
+    def _has_one_density(self) -> BackgroundSection:
+        if (self.density is None) == (self.file is None):
+            raise ValueError(f"background {self.name!r} needs either a 'density' or a 'file' to learn it from")
+        return self
 
 
 class BeltSection(Section):
@@ -160,6 +213,10 @@ class Config(Section):
     pythia: PythiaSettings = PythiaSettings()
     selection: SelectionSettings = SelectionSettings()
     sample: tuple[SampleSection, ...] = Field((), description="the event samples to measure: one [[sample]] each")
+    background: tuple[BackgroundSection, ...] = Field(
+        (), max_length=MOST_BACKGROUNDS, description="backgrounds in the samples: one [[background]] each"
+    )
+    constraint: tuple[ConstraintSection, ...] = Field((), description="external measurements: one [[constraint]] each")
     transfer: DensitySection = DensitySection()
     acceptance: AcceptanceSection = AcceptanceSection()
     posterior: PosteriorSettings = PosteriorSettings()
@@ -172,9 +229,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Config:
-        names = [sample.name for sample in self.sample]
-        if len(set(names)) < len(names):
-            raise ValueError(f"[[sample]] names must differ, got {names}")
+        for section in ("sample", "background"):
+            names = [entry.name for entry in getattr(self, section)]
+            if len(set(names)) < len(names):
+                raise ValueError(f"[[{section}]] names must differ, got {names}")
         return self
 
     @model_validator(mode="after")
@@ -186,6 +244,70 @@ class Config(Section):
         if self.belt.resample and not self.integration.resamples:
             raise ValueError("belt.resample needs resamples of the integrals: set integration.resamples, to 20 say")
         return self
+
+    @model_validator(mode="after")
+    def _strength_is_seen(self) -> Config:
+        if self.fit.strength and self.fit.luminosity is None:
+            raise ValueError("fit.strength: only the number of events sees the signal strength; give fit.luminosity")
+        return self
+
+    @model_validator(mode="after")
+    def _backgrounds_fit_the_rest(self) -> Config:
+        if not self.background:
+            return self
+        if self.fit.luminosity is not None:
+            raise ValueError(
+                "[[background]] has fractions of the sample, which are of the shape alone: take out fit.luminosity "
+                "(cross sections of backgrounds are fitted from Python, see bmem.inference.mixture)"
+            )
+        if self.belt.bank_events:
+            raise ValueError("[[background]]: the bank holds signal alone, so there is no belt; take out belt.bank_events")
+        total = sum(background.fraction for background in self.background)
+        if total >= LARGEST_FRACTION:
+            raise ValueError(f"the fractions of the backgrounds add up to {total:g}; no signal is left to measure")
+        return self
+
+    @model_validator(mode="after")
+    def _constraints_hold(self) -> Config:
+        names = [parameter.name for parameter in self.parameters]
+        shown = [EXTERNAL.get(name, name) for name in names]
+        for constraint in self.constraint:
+            if constraint.parameter not in shown:
+                raise ValueError(
+                    f"[[constraint]] on {constraint.parameter!r}, which is not free in this configuration: it fits {shown} "
+                    "(kappa_S and kappa_P with fit.couplings, strength with fit.strength, f_NAME with a [[background]] NAME)"
+                )
+        if self.belt.bank_events and any(constraint.parameter == "alpha" for constraint in self.constraint):
+            raise ValueError(
+                "[[constraint]] on alpha: the toys of a belt know only events; take out the constraint or belt.bank_events"
+            )
+        for parameter in self.parameters:
+            agree([cost for cost in self.constraints if cost._parameters.keys() == {parameter.name}], self.parameters)
+        return self
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """All that any fit of this configuration has free, with the names and units of the likelihood."""
+        found = [ALPHA]
+        found += [SCALAR, PSEUDOSCALAR] if self.fit.couplings else []
+        found += [STRENGTH] if self.fit.strength else []
+        return (*found, *self.fractions)
+
+    @property
+    def fractions(self) -> tuple[Parameter, ...]:
+        """Those of the backgrounds; the ends of their ranges share what a sample can hold."""
+        total = sum(background.fraction for background in self.background)
+        ends = [LARGEST_FRACTION * background.fraction / total for background in self.background]
+        return tuple(
+            Parameter(f"f_{b.name}", (SMALLEST_FRACTION, end)) for b, end in zip(self.background, ends, strict=True)
+        )
+
+    @property
+    def constraints(self) -> tuple[NormalConstraint, ...]:
+        """All external measurements, those of the fractions too."""
+        known = [b for b in self.background if b.fraction_error is not None]
+        fractions = [NormalConstraint(f"f_{b.name}", b.fraction, b.fraction_error) for b in known]
+        return (*(constraint.cost() for constraint in self.constraint), *fractions)
 
     @model_validator(mode="after")
     def _settings_have_an_effect(self) -> Config:
@@ -241,6 +363,9 @@ def _not_finite(value: Any, key: str = "") -> Iterator[str]:
 
 
 def _resolved(config: Config, folder: Path) -> Config:
-    """Sample files relative to the folder of the configuration file."""
-    samples = tuple(s if s.file is None else s.model_copy(update={"file": folder / s.file}) for s in config.sample)
-    return config.model_copy(update={"sample": samples})
+    """Files of samples and backgrounds relative to the folder of the configuration file."""
+
+    def there(entry: Any) -> Any:
+        return entry if entry.file is None else entry.model_copy(update={"file": folder / entry.file})
+
+    return config.model_copy(update={name: tuple(map(there, getattr(config, name))) for name in ("sample", "background")})

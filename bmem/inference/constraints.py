@@ -135,6 +135,16 @@ def joint(cost: Cost) -> Objective:
     return Joint(objectives, constraints)
 
 
+def agree(constraints: Sequence[NormalConstraint], parameters: tuple[Parameter, ...]) -> None:
+    """Make sure that some point in the range of the ``parameters`` is compatible with all ``constraints``.
+
+    Raises:
+        InputError: there is none (``CONTRADICTION``), or a constraint is of no parameter or has no finite value and error.
+    """
+    if constraints:
+        _check_agreement([GaussianTerm(c, parameters) for c in constraints], parameters)
+
+
 def _union(objectives: Sequence[Objective]) -> tuple[Parameter, ...]:
     if not objectives:
         raise InputError("constraints alone are no likelihood: add them to one")

@@ -19,6 +19,7 @@ from bmem import artifacts, rng
 from bmem.config import Config, SampleSection
 from bmem.errors import ArtifactError
 from bmem.process import THJ
+from bmem.workers import Workers
 
 Report = Callable[[int, int], None]
 """Progress: (done, total)."""
@@ -32,13 +33,14 @@ class Run:
     """A configuration and the folder ``out`` of its artifacts.
 
     A run that is ``checking`` takes every artifact for done and computes nothing: stages only compare what there is with the
-    configuration.
+    configuration. Blocks of events and toys are computed by the ``workers``, or without any in this process.
     """
 
     config: Config
     out: Path
     console: Console
     checking: bool = False
+    workers: Workers | None = None
 
     @cached_property
     def process(self) -> THJ:
@@ -184,11 +186,14 @@ class Run:
 
 
 def _differences(key: str, there: Any, here: Any) -> Iterator[str]:
-    """One line for each value of the nested dictionary ``here``, under the dotted ``key``, that is another one ``there``."""
+    """One line for each value of the nested dictionary ``here``, under the dotted ``key``, that is another one ``there``.
+
+    A key that came later than the artifact, and is not used, makes no difference.
+    """
     if isinstance(there, dict) and isinstance(here, dict):
         for name, value in here.items():
             yield from _differences(f"{key}.{name}", there.get(name), value)
-    elif there != here:
+    elif there != here and (there is not None or here):
         yield f"{key}: {_short(there)} there, {_short(here)} here"
 
 
