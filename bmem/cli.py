@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
@@ -19,6 +21,7 @@ from bmem.errors import BmemError
 from bmem.keys import as_toml
 from bmem.stages import STAGES, Run
 from bmem.stages.imports import import_file
+from bmem.workers import cluster
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="The matrix element method with uncertainties that cover."
@@ -26,9 +29,15 @@ app = typer.Typer(
 ConfigFile = Annotated[Path, typer.Argument(help="configuration in TOML", show_default=False)]
 OutFolder = Annotated[Path, typer.Option("--out", help="folder of all artifacts; finished pieces in it are kept and used")]
 Resume = Annotated[bool, typer.Option(help="go on from what is in the folder; without, refuse a folder with artifacts")]
+Processes = Annotated[
+    int | None, typer.Option("--workers", min=1, help="processes of this machine that share the work (Dask)")
+]
+Scheduler = Annotated[
+    str | None, typer.Option("--scheduler", help="address of a Dask scheduler whose workers share the work")
+]
 
 
-def _start(names: list[str], config: Path, out: Path, resume: bool) -> None:
+def _start(names: list[str], config: Path, out: Path, resume: bool, where: int | str | None) -> None:
     settings = load(config)
     run = Run(settings, out, Console(soft_wrap=True))
     if not resume:
@@ -36,7 +45,18 @@ def _start(names: list[str], config: Path, out: Path, resume: bool) -> None:
             run.refuse_earlier(name)
     _compare(run, names[-1])
     _remember(settings, out)
-    _stages(run, names)
+    with _sharing(run, where) as shared:
+        _stages(shared, names)
+
+
+@contextmanager
+def _sharing(run: Run, where: int | str | None) -> Iterator[Run]:
+    """The run with the workers of this machine or of a scheduler, if there are to be any."""
+    if where is None:
+        yield run
+        return
+    with cluster(where) as workers:
+        yield replace(run, workers=workers)
 
 
 def _compare(run: Run, last: str) -> None:
@@ -61,14 +81,26 @@ def _stages(run: Run, names: list[str]) -> None:
 
 
 @app.command("run")
-def run_all(config: ConfigFile, out: OutFolder = Path("out"), resume: Resume = True) -> None:
+def run_all(
+    config: ConfigFile,
+    out: OutFolder = Path("out"),
+    resume: Resume = True,
+    workers: Processes = None,
+    scheduler: Scheduler = None,
+) -> None:
     """Run all stages: simulate, train, integrate, fit, calibrate, report."""
-    _start(list(STAGES), config, out, resume)
+    _start(list(STAGES), config, out, resume, scheduler or workers)
 
 
 def _stage_command(name: str) -> Any:
-    def command(config: ConfigFile, out: OutFolder = Path("out"), resume: Resume = True) -> None:
-        _start([name], config, out, resume)
+    def command(
+        config: ConfigFile,
+        out: OutFolder = Path("out"),
+        resume: Resume = True,
+        workers: Processes = None,
+        scheduler: Scheduler = None,
+    ) -> None:
+        _start([name], config, out, resume, scheduler or workers)
 
     command.__doc__ = f"Run the stage {name}; the stages before it must be done."
     return command
@@ -105,5 +137,6 @@ def main() -> None:
     try:
         app()
     except BmemError as error:
-        print(f"bmem: {type(error).__name__}: {error}", file=sys.stderr)
+        notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
+        print(f"bmem: {type(error).__name__}: {error}{notes}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -35,6 +35,10 @@ class FitError(BmemError):
     """A fit without a usable result."""
 
 
+class ChunkError(BmemError):
+    """A chunk of work that could not be computed, in this process or another; the message names it."""
+
+
 class MissingExtraError(BmemError, ImportError):
     """An optional package is not installed; the message names the extra that brings it."""
 

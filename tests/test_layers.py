@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "bmem"
 LEVELS = [
     {"rng", "errors", "units"},
-    {"kinematics", "artifacts"},
+    {"kinematics", "artifacts", "workers"},
     {"training"},
     {"transforms", "events", "replicas"},
     {"process", "networks", "integration"},
@@ -18,9 +18,10 @@ LEVELS = [
     {"plotting", "keys"},
     {"stages"},
     {"cli"},
+    {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
-OPTIONAL = {"uproot", "vegas", "dask", "mplhep"}
+OPTIONAL = {"uproot", "vegas", "dask", "distributed", "mplhep"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -30,6 +30,7 @@ from bmem.inference.intervals import Curve, IntervalSet, regions
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood, Objective, axes
 from bmem.process.contract import Parameter
 from bmem.rng import numpy_generator
+from bmem.workers import Workers, map_chunks
 
 KIND = "belt"
 Progress = Callable[[int, int], None]
@@ -210,7 +211,13 @@ def _write(path: Path, text: str) -> None:
 
 
 def make_belt(
-    bank: Bank, events: int, seed: int, settings: BeltSettings | None = None, progress: Progress | None = None
+    bank: Bank,
+    events: int,
+    seed: int,
+    settings: BeltSettings | None = None,
+    progress: Progress | None = None,
+    *,
+    workers: Workers | None = None,
 ) -> Belt:
     """The belt for measurements of ``events`` events; ``progress(done, total)`` is called after each true value.
 
@@ -229,10 +236,11 @@ def make_belt(
     for halving in range(settings.halvings + 1):
         even = true_values(parameter, settings.points).tolist()
         new = _between_bends(columns, parameter.period) if halving else even
-        for value in new:
-            columns[value] = column(value)
+        before = len(columns)
+        for index, found in map_chunks(column, new, workers):
+            columns[new[index]] = found
             if progress is not None:
-                progress(len(columns), len(columns) + len(new) - new.index(value) - 1)
+                progress(len(columns), before + len(new))
     values = np.array(sorted(columns))
     critical, error = np.array([columns[value] for value in values]).transpose(2, 1, 0)
     return Belt(

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from bmem.integration import diagnostics
 from bmem.integration.bootstrap import bootstrap_means, mean_with_covariance
 from bmem.integration.diagnostics import Flag
 from bmem.rng import generator
+from bmem.workers import Workers, map_chunks
 
 Array = NDArray[np.float64]
 WeightFunction = Callable[[Tensor, int, list[torch.Generator]], Tensor]
@@ -126,8 +127,9 @@ def integrate(
     pilot: WeightFunction | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int, int], None] | None = None,
+    workers: Workers | None = None,
 ) -> EventIntegrals:
-    """Integrate ``n_events`` events.
+    """Integrate ``n_events`` events, in blocks that the ``workers`` share, or without any in this process.
 
     ``pilot`` replaces ``weights`` in the pilot, where one replica that stands for all is cheaper.
 
@@ -135,17 +137,20 @@ def integrate(
     the pilot and in the diagnostics. ``progress(done, total)`` is called after every block of events. Event n sees only the
     generators named (seed, "pilot" | "integrate" | "bootstrap", n): the result depends on nothing else.
 
+    Raises:
+        ChunkError: a block cannot be computed; those that were finished are in the ``checkpoint``.
+
     Warns:
         TrustWarning: weights of some events are not finite; their integrals are not finite either, and flagged.
     """
-    parts = []
-    for start in range(0, n_events, settings.block):
-        events = np.arange(start, min(start + settings.block, n_events))
-        run = _Run(weights, pilot or weights, reference, settings, seed)
-        parts.append(run.block(events) if checkpoint is None else _resumed(checkpoint, run, events))
+    blocks = [Block(start, min(start + settings.block, n_events)) for start in range(0, n_events, settings.block)]
+    run, found, done = _Run(weights, pilot or weights, reference, settings, seed), dict[Block, EventIntegrals](), 0
+    for block, integrals in _all_blocks(run, blocks, checkpoint, workers):
+        found[block] = integrals
+        done += block.stop - block.start
         if progress is not None:
-            progress(int(events[-1]) + 1, n_events)
-    result = _join(parts)
+            progress(done, n_events)
+    result = _join([found[block] for block in blocks])
     broken = np.flatnonzero(result.flags & Flag.NON_FINITE)
     if broken.size:
         warnings.warn(
@@ -155,6 +160,16 @@ def integrate(
             stacklevel=2,
         )
     return result
+
+
+class Block(NamedTuple):
+    """The events from ``start`` up to, but without, ``stop``: what a worker does at once."""
+
+    start: int
+    stop: int
+
+    def __str__(self) -> str:
+        return f"events {self.start} to {self.stop - 1}"
 
 
 @dataclass(frozen=True)
@@ -167,8 +182,9 @@ class _Run:
     settings: IntegrationSettings
     seed: int
 
-    def block(self, events: NDArray[np.int64]) -> EventIntegrals:
+    def block(self, block: Block) -> EventIntegrals:
         """Pilot and integral of some events."""
+        events = np.arange(block.start, block.stop)
         points = self._points(events)
         parts, order = [], []
         for m in np.unique(points):
@@ -248,25 +264,53 @@ def _resamples(weights: Tensor, run: _Run, events: NDArray[np.int64]) -> Array |
     return torch.stack(means, 2).cpu().numpy()
 
 
-def _resumed(checkpoint: Checkpoint, run: _Run, events: NDArray[np.int64]) -> EventIntegrals:
-    """The block from its file if that is complete and of this run, else computed and written."""
-    path = Path(checkpoint.folder) / f"events-{events[0]:08d}.npz"
+def _all_blocks(
+    run: _Run, blocks: list[Block], checkpoint: Checkpoint | None, workers: Workers | None
+) -> Iterator[tuple[Block, EventIntegrals]]:
+    """First those that are in their files, then the others as they are finished, and written."""
+    missing = []
+    for block in blocks:
+        kept = checkpoint and _kept(checkpoint, run, block)
+        if kept:
+            yield block, kept
+        else:
+            missing.append(block)
+    for number, integrals in map_chunks(run.block, missing, workers):
+        if checkpoint:
+            _keep(checkpoint, run, missing[number], integrals)
+        yield missing[number], integrals
+
+
+def _path(checkpoint: Checkpoint, block: Block) -> Path:
+    return Path(checkpoint.folder) / f"events-{block.start:08d}.npz"
+
+
+def _identity(checkpoint: Checkpoint, run: _Run, block: Block) -> dict[str, Any]:
+    """All that the integrals of a block depend on."""
     result_settings = {name: value for name, value in asdict(run.settings).items() if name != "points_per_chunk"}
-    settings = {
+    return {
         "integration": result_settings,
         "seed": run.seed,
         "reference": run.reference.tolist(),
-        "last_event": int(events[-1]),
+        "last_event": block.stop - 1,
         "identity": dict(checkpoint.identity),
     }
-    if artifacts.exists(path) and artifacts.read_header(path).settings == settings:
-        artifacts.verify(path, "integration-block")
-        with np.load(path, allow_pickle=False) as stored:
-            return EventIntegrals(**{f.name: stored.get(f.name) for f in fields(EventIntegrals)})
-    block = run.block(events)
-    arrays = {name: array for name, array in vars(block).items() if array is not None}
-    artifacts.write(path, "integration-block", lambda p: np.savez(p, **arrays), settings)
-    return block
+
+
+def _kept(checkpoint: Checkpoint, run: _Run, block: Block) -> EventIntegrals | None:
+    """The integrals of a block from its file, if that is complete and of this run."""
+    path = _path(checkpoint, block)
+    if not artifacts.exists(path) or artifacts.read_header(path).settings != _identity(checkpoint, run, block):
+        return None
+    artifacts.verify(path, "integration-block")
+    with np.load(path, allow_pickle=False) as stored:
+        return EventIntegrals(**{f.name: stored.get(f.name) for f in fields(EventIntegrals)})
+
+
+def _keep(checkpoint: Checkpoint, run: _Run, block: Block, integrals: EventIntegrals) -> None:
+    arrays = {name: array for name, array in vars(integrals).items() if array is not None}
+    settings = _identity(checkpoint, run, block)
+    artifacts.write(_path(checkpoint, block), "integration-block", lambda p: np.savez(p, **arrays), settings)
 
 
 def _join(parts: list[EventIntegrals]) -> EventIntegrals:

@@ -7,15 +7,9 @@ the block size only: not on the number of workers, nor on whether the run was in
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import os
-import pickle
-import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -28,6 +22,7 @@ from bmem.events import parquet
 from bmem.events.record import HardEvents, PairedEvents, RecoEvents, concatenate_pairs
 from bmem.rng import generator
 from bmem.simulation.contract import FailedEventsWarning, Response, SimulatedEvents
+from bmem.workers import Workers, map_chunks
 
 
 class Cuts(Protocol):
@@ -46,17 +41,18 @@ class Cuts(Protocol):
 class Schedule:
     """How the work is cut, spread and kept.
 
-    ``block`` events share one stream of random numbers; ``workers`` processes share the blocks; finished blocks are kept in
-    the folder ``cache``, if there is one, and found there by a later run, which only does what is missing.
+    ``block`` events share one stream of random numbers; the ``workers`` share the blocks (None: this process does all);
+    finished blocks are kept in the folder ``cache``, if there is one, and found there by a later run, which only does what
+    is missing.
     """
 
     block: int = 2_000
-    workers: int = 1
+    workers: Workers | None = None
     cache: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.block < 1 or self.workers < 1:
-            raise InputError(f"Schedule: block {self.block} and workers {self.workers} must be at least 1")
+        if self.block < 1:
+            raise InputError(f"Schedule: block {self.block} must be at least 1")
 
 
 def simulate(
@@ -75,12 +71,13 @@ def simulate(
         response: the simulation chain.
         selection: decides which events are accepted, and which of their objects are kept.
         seed: of the whole simulation.
-        schedule: block size (part of what the result depends on), number of processes, folder for finished blocks.
+        schedule: block size (part of what the result depends on), workers, folder for finished blocks.
         progress: called with (events done, N) after each block.
 
     Raises:
         InputError: no events, or coordinates that are not finite.
         ArtifactError: a block in the cache is damaged or belongs to another simulation, or a block cannot be written.
+        ChunkError: a block cannot be computed; those that were finished are in the cache.
 
     Warns:
         FailedEventsWarning: events that the response could not simulate; they count as not accepted.
@@ -117,6 +114,9 @@ class _Task:
     seed: int
     index: int
     hard: HardEvents
+
+    def __str__(self) -> str:
+        return f"block {self.index} of {len(self.hard)} events"
 
     def run(self) -> _Block:
         reco = self.response(self.hard, generator(self.seed, "response", self.index))
@@ -159,10 +159,10 @@ def _all_blocks(tasks: Sequence[_Task], schedule: Schedule) -> Iterator[tuple[in
             missing.append(task)
         else:
             yield task.index, block
-    for index, block in _run(missing, schedule.workers):
+    for number, block in map_chunks(_Task.run, missing, schedule.workers):
         if schedule.cache is not None:
-            _store(schedule.cache, tasks[index], block)
-        yield index, block
+            _store(schedule.cache, missing[number], block)
+        yield missing[number].index, block
 
 
 def _path(cache: Path, task: _Task) -> Path:
@@ -185,38 +185,3 @@ def _load(cache: Path, task: _Task) -> _Block | None:
             f"{path}: belongs to another simulation (it differs in: {changed}); choose another folder or delete {cache}"
         )
     return _Block(parquet.read_pairs(path), failed)
-
-
-def _run(tasks: Sequence[_Task], workers: int) -> Iterator[tuple[int, _Block]]:
-    """Yield (index, block) of each task as it is finished."""
-    if workers == 1 or len(tasks) < 2:
-        for task in tasks:
-            yield task.index, task.run()
-        return
-    # spawn: a forked child would inherit the locked thread pools of torch
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(tasks)), context, _begin_worker)
-    try:
-        # bytes, not tensors: torch would pass tensors between processes through open file descriptors, which run out
-        futures = {pool.submit(_run_pickled, pickle.dumps(task)): task.index for task in tasks}
-        for future in as_completed(futures):
-            yield futures[future], pickle.loads(future.result())
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _begin_worker() -> None:
-    """One thread for torch, and another that ends this process when its parent is gone: killed, it cannot say goodbye."""
-    torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    assert parent is not None  # only workers come here
-
-    def follow() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=follow, daemon=True).start()
-
-
-def _run_pickled(task: bytes) -> bytes:
-    return pickle.dumps(pickle.loads(task).run())

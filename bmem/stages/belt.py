@@ -14,7 +14,7 @@ from bmem.calibration.bank import Bank
 from bmem.calibration.neyman import Belt, BeltSettings, make_belt
 from bmem.calibration.toys import Treatment
 from bmem.calibration.yardstick import simulated_cross_section
-from bmem.config import BANK, TRAINING
+from bmem.config import BANK, TRAINING, Config
 from bmem.errors import RangeError
 from bmem.events import parquet
 from bmem.inference.fit import FitResult, fit
@@ -44,15 +44,15 @@ def parents(run: Run) -> dict[str, Path]:
     return {"bank": run.coefficients(BANK), "hard": run.hard_coefficients(BANK), "training": run.events(TRAINING)}
 
 
-def treatment(run: Run) -> Treatment:
-    """How the toys of the run are analysed."""
-    return Treatment(run.config.belt.replicas, run.config.belt.resample)
+def treatment(config: Config) -> Treatment:
+    """How the toys of a run are analysed."""
+    return Treatment(config.belt.replicas, config.belt.resample)
 
 
 def belt_settings(run: Run, levels: tuple[float, ...]) -> BeltSettings:
     """Those of the configuration, for these confidence levels."""
     section = run.config.belt
-    return BeltSettings(section.points, section.toys, levels, treatment=treatment(run))
+    return BeltSettings(section.points, section.toys, levels, treatment=treatment(run.config))
 
 
 def belt_of(run: Run, events: int) -> Belt:
@@ -67,7 +67,7 @@ def belt_of(run: Run, events: int) -> Belt:
     if artifacts.exists(path) and run.done(path, neyman.KIND, settings, parents(run)):
         return Belt.load(path)
     with run.progress(f"belt for {events} events") as progress:
-        belt = make_belt(load_bank(run), events, run.seed("belt"), belt_settings(run, LEVELS), progress)
+        belt = make_belt(load_bank(run), events, run.seed("belt"), belt_settings(run, LEVELS), progress, workers=run.workers)
     belt.save(path, settings, parents(run))
     return belt
 

@@ -132,6 +132,7 @@ def _integrate(run: Run, networks: Networks, x_reco: Tensor, name: str) -> Event
             pilot=integrand.replica(0),
             checkpoint=Checkpoint(run.cache("integrate", name), identity),
             progress=progress,
+            workers=run.workers,
         )
 
 

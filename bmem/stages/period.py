@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,14 +58,11 @@ def _calibrate(run: Run) -> PeriodCalibration:
     halves = load_bank(run).halves(numpy_generator(run.config.seed, "halves"))
     pieces = Pieces(run, run.cache("calibrate", PERIOD), KIND, _settings(run) | {"of": identity(run)})
     belts = [_belt(pieces, half, h) for h, half in enumerate(halves)]
-    settings = PeriodSettings(section.size, section.toys, treatment=treatment(run))
+    settings = PeriodSettings(section.size, section.toys, treatment=treatment(run.config))
     scan = PeriodScan(halves, belts, run.seed("period"), settings)
-    points = []
+    truths = {f"alpha_{degrees:g}": float(np.radians(degrees)) for degrees in section.angles}
     with run.progress("calibrate the period") as progress:
-        for number, degrees in enumerate(section.angles):
-            truth = float(np.radians(degrees))
-            points.append(pieces.record(f"alpha_{degrees:g}", PeriodPoint, partial(scan.at, truth)))
-            progress(number + 1, len(section.angles))
+        points = pieces.records(truths, PeriodPoint, scan.at, progress)
     return PeriodCalibration(tuple(points))
 
 
@@ -82,6 +78,6 @@ def _belt(pieces: Pieces, half: Bank, number: int) -> Belt:
         return Belt.load(path)
     seed, settings = run.seed("belt", "half", number), belt_settings(run, LEVELS)
     with run.progress(f"belt of half {number + 1}") as progress:
-        belt = make_belt(half, run.config.calibration.size, seed, settings, progress)
+        belt = make_belt(half, run.config.calibration.size, seed, settings, progress, workers=run.workers)
     belt.save(path, pieces.settings)
     return belt

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from bmem import artifacts
 from bmem.calibration.record import JsonRecord
-from bmem.stages.run import Run
+from bmem.stages.run import Report, Run
+from bmem.workers import map_chunks
 
 Record = TypeVar("Record", bound=JsonRecord)
 
@@ -27,15 +28,25 @@ class Pieces:
         """Whether a piece is there and was made with these settings."""
         return artifacts.exists(path) and artifacts.read_header(path).settings == self.settings
 
-    def record(self, name: str, of: type[Record], make: Callable[[], Record]) -> Record:
-        """The piece ``name``, read if it is there, made and kept otherwise.
+    def records(
+        self, chunks: Mapping[str, Any], of: type[Record], make: Callable[[Any], Record], progress: Report | None = None
+    ) -> list[Record]:
+        """The pieces of these names: read if they are there, otherwise made of their chunks (by the workers) and kept.
 
         Raises:
-            ArtifactError: it is damaged.
+            ArtifactError: one is damaged.
         """
-        path = self.folder / f"{name}.json"
-        if self.there(path):
-            return of.from_dict(self.run.load_json(path, self.kind))
-        piece = make()
-        self.run.save_json(path, self.kind, piece.to_dict(), self.settings, {})
-        return piece
+        found = {name: self._read(name, of) for name in chunks if self.there(self._path(name))}
+        missing = [name for name in chunks if name not in found]
+        for number, piece in map_chunks(make, [chunks[name] for name in missing], self.run.workers):
+            self.run.save_json(self._path(missing[number]), self.kind, piece.to_dict(), self.settings, {})
+            found[missing[number]] = piece
+            if progress is not None:
+                progress(len(found), len(chunks))
+        return [found[name] for name in chunks]
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.json"
+
+    def _read(self, name: str, of: type[Record]) -> Record:
+        return of.from_dict(self.run.load_json(self._path(name), self.kind))

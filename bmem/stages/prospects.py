@@ -20,7 +20,7 @@ from bmem.calibration.power import Expectation, Power, power
 from bmem.calibration.predictive import Observable, PosteriorDraws, PredictiveHistogram, predictive_histograms
 from bmem.calibration.record import Array
 from bmem.calibration.sbc import SbcSettings, SimulationBasedCalibration, simulation_based_calibration
-from bmem.config import BANK
+from bmem.config import BANK, Config
 from bmem.errors import RangeError
 from bmem.events.reconstruction import OBSERVABLES, Reconstruction
 from bmem.inference import export
@@ -211,13 +211,11 @@ def _posterior_calibration(run: Run, bank: _Bank) -> None:
         return
     pieces = Pieces(run, run.cache("calibrate", "sbc"), SBC, settings | {"of": identity(run)})
     sizes = [len(part) for part in np.array_split(np.arange(section.simulations), -(-section.simulations // _PIECE))]
-    parts = []
+    chunks = {f"part_{number}": (number, size) for number, size in enumerate(sizes)}
     try:
         with run.progress("calibrate the posterior") as progress:
-            for number, size in enumerate(sizes):
-                make = partial(_sbc, run, bank, number, size)
-                parts.append(pieces.record(f"part_{number}", SimulationBasedCalibration, make))
-                progress(sum(sizes[: number + 1]), section.simulations)
+            make = partial(_sbc, bank.events, run.config)
+            parts = pieces.records(chunks, SimulationBasedCalibration, make, progress)
     except RangeError as error:
         run.say(f"  [yellow]no calibration of the posterior: {error}[/]")
         return
@@ -227,10 +225,12 @@ def _posterior_calibration(run: Run, bank: _Bank) -> None:
     run.say(f"  posterior of {found.events} events: p = {found.p_ranks:.3f} (ranks), {found.p_levels:.3f} (levels)")
 
 
-def _sbc(run: Run, bank: _Bank, number: int, simulations: int) -> SimulationBasedCalibration:
-    events = run.config.fit.events
-    settings = SbcSettings(events, simulations, minimum=_RESERVE * events, treatment=treatment(run))
-    return simulation_based_calibration(bank.events, settings, numpy_generator(run.config.seed, "sbc", number))
+def _sbc(bank: Bank, config: Config, chunk: tuple[int, int]) -> SimulationBasedCalibration:
+    """A chunk (its number, simulations) of the calibration."""
+    number, simulations = chunk
+    events = config.fit.events
+    settings = SbcSettings(events, simulations, minimum=_RESERVE * events, treatment=treatment(config))
+    return simulation_based_calibration(bank, settings, numpy_generator(config.seed, "sbc", number))
 
 
 def _predictive(run: Run, bank: _Bank, name: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 
@@ -20,6 +21,7 @@ from bmem.simulation.parametric import ParametricResponse
 from bmem.simulation.pythia import PythiaResponse
 from bmem.simulation.simulate import Schedule, simulate
 from bmem.stages.run import Run, plain
+from bmem.workers import Workers, processes
 
 
 def simulate_all(run: Run) -> None:
@@ -126,16 +128,27 @@ def _source(run: Run, sample: SampleSection) -> dict[str, str | None]:
 
 def _respond(run: Run, hard: HardEvents, name: str, settings: Mapping[str, object]) -> None:
     """Write the responses; those of Pythia are kept in blocks until all are there, so that a killed run goes on."""
-    response, schedule = _response(run), Schedule()
-    if run.config.simulation.response == "pythia":
-        schedule = Schedule(workers=run.config.simulation.workers, cache=run.cache("simulate", name))
-    selection = Selection(run.config.selection)
-    with run.progress(f"simulate {name}") as progress:
+    response, selection = _response(run), Selection(run.config.selection)
+    with _workers(run, len(hard)) as workers, run.progress(f"simulate {name}") as progress:
+        kept = run.cache("simulate", name) if run.config.simulation.response == "pythia" else None
+        schedule = Schedule(workers=workers, cache=kept)
         pairs = simulate(hard, response, selection, run.seed("response", name), schedule=schedule, progress=progress)
     accepted = int(pairs.accepted.sum())
     run.say(f"  {name}: {accepted} of {len(pairs)} events accepted ({100 * accepted / len(pairs):.1f} %)")
     parquet.write_pairs(run.events(name), pairs, settings)
     run.forget("simulate", name)
+
+
+@contextmanager
+def _workers(run: Run, events: int) -> Iterator[Workers | None]:
+    """Those of the run; without any, Pythia has processes of its own where there is more than one block of events."""
+    section = run.config.simulation
+    count = min(section.workers, math.ceil(events / Schedule().block))
+    if run.workers is None and section.response == "pythia" and count > 1:
+        with processes(count) as workers:
+            yield workers
+    else:
+        yield run.workers
 
 
 def _response(run: Run) -> Response:

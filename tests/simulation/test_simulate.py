@@ -14,6 +14,7 @@ from bmem.events.record import HardEvents, PairedEvents, RecoEvents
 from bmem.events.selection import Selection, SelectionSettings
 from bmem.simulation import FailedEventsWarning, ParametricResponse, Response, Schedule, simulate
 from bmem.simulation.contract import SimulatedEvents
+from bmem.workers import processes
 
 Make = Callable[..., HardEvents]
 LOOSE = Selection(SelectionSettings(min_jets=2))
@@ -86,7 +87,8 @@ def test_blocks_do_not_repeat_each_other(make_hard: Make) -> None:
 def test_two_workers_give_the_same_as_one(make_hard: Make) -> None:
     hard = make_hard(900)
     one = simulate(hard, ParametricResponse(), LOOSE, seed=1, schedule=Schedule(block=250))
-    two = simulate(hard, ParametricResponse(), LOOSE, seed=1, schedule=Schedule(block=250, workers=2))
+    with processes(2) as workers:
+        two = simulate(hard, ParametricResponse(), LOOSE, seed=1, schedule=Schedule(block=250, workers=workers))
     assert_same(one, two)
 
 
@@ -120,6 +122,7 @@ import torch
 from bmem.events.record import HardEvents
 from bmem.events.selection import Selection
 from bmem.simulation import ParametricResponse, Schedule, simulate
+from bmem.workers import processes
 
 @dataclass(frozen=True)
 class Slow:
@@ -130,7 +133,8 @@ class Slow:
 if __name__ == "__main__":
     x = torch.ones(4, 7, dtype=torch.float64)
     hard = HardEvents(x, x[:, :1], x[:, 0])
-    simulate(hard, Slow(), Selection(), 1, schedule=Schedule(block=1, workers=2))
+    with processes(2) as workers:
+        simulate(hard, Slow(), Selection(), 1, schedule=Schedule(block=1, workers=workers))
 """
 
 
@@ -203,6 +207,6 @@ def test_bad_hard_events_are_refused(make_hard: Make) -> None:
         simulate(hard[:0], ParametricResponse(), LOOSE, seed=1)
 
 
-def test_a_schedule_needs_positive_numbers() -> None:
+def test_a_schedule_needs_events_in_a_block() -> None:
     with pytest.raises(InputError, match="at least 1"):
-        Schedule(workers=0)
+        Schedule(block=0)

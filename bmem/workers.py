@@ -1,0 +1,181 @@
+"""Chunks of work: in this process, in other processes of this machine, or on a Dask cluster, with the same results.
+
+A chunk is a pure function of what it is given, its seed included: where it is computed, and whether for the first or the
+second time because a worker died, changes no number. Every worker computes with one thread; to the last bit the results are
+those of a single process that has one thread, too (``OMP_NUM_THREADS=1``), on processors of one kind.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import pickle
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from multiprocessing import connection
+from typing import Any, TypeVar
+
+import torch
+
+from bmem.errors import BmemError, ChunkError, InputError, MissingExtraError
+
+Chunk = TypeVar("Chunk")
+Result = TypeVar("Result")
+
+_IN_FLIGHT = 256
+"""Chunks handed out at once, which bounds memory: finished ones wait until they are asked for."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Other processes that compute chunks.
+
+    Attributes:
+        executor: takes the chunks; any of ``concurrent.futures`` does.
+        share: makes of the pickled function what is handed to the executor with every chunk.
+    """
+
+    executor: Executor
+    share: Callable[[bytes], Any] = lambda function: function
+
+
+def map_chunks(
+    function: Callable[[Chunk], Result], chunks: Iterable[Chunk], workers: Workers | None = None
+) -> Iterator[tuple[int, Result]]:
+    """Yield (number of the chunk, ``function(chunk)``) as they are finished; without ``workers`` in this process, in order.
+
+    ``function`` and chunks must pickle where there are workers. The ``str`` of a chunk names it in errors.
+
+    Raises:
+        BmemError: what ``function`` raised, with a note that names the chunk.
+        ChunkError: anything else went wrong with a chunk, or the worker that had it died again and again.
+    """
+    if workers is None:
+        for index, chunk in enumerate(chunks):
+            with _named(index, chunk):
+                result = function(chunk)
+            yield index, result
+        return
+    shared, pending = workers.share(pickle.dumps(function)), dict[Future[bytes], tuple[int, Chunk]]()
+    try:
+        for index, chunk in enumerate(chunks):
+            # bytes, not tensors: torch would pass tensors between processes through open file descriptors, which run out
+            pending[workers.executor.submit(_compute, shared, pickle.dumps(chunk))] = index, chunk
+            if len(pending) == _IN_FLIGHT:
+                yield from _finished(pending)
+        while pending:
+            yield from _finished(pending)
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _finished(pending: dict[Future[bytes], tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+    """Wait for at least one chunk; the sound ones come first, so that a broken one costs no other."""
+    done = wait(pending, return_when=FIRST_COMPLETED).done
+    for future in sorted(done, key=lambda future: future.cancelled() or future.exception() is not None):
+        index, chunk = pending.pop(future)
+        with _named(index, chunk):
+            result = pickle.loads(future.result())
+        yield index, result
+
+
+@contextmanager
+def _named(index: int, chunk: object) -> Iterator[None]:
+    """Errors of a chunk tell which one it was."""
+    try:
+        yield
+    except BmemError as error:
+        error.add_note(f"in chunk {index} ({_short(chunk)})")
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        raise ChunkError(
+            f"chunk {index} ({_short(chunk)}) failed: {type(error).__name__}: {error} ({place.filename}:{place.lineno}). "
+            "What was finished before is kept, and the same command goes on from it"
+        ) from error
+
+
+def _short(chunk: object) -> str:
+    text = str(chunk)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _compute(function: bytes, chunk: bytes) -> bytes:
+    """What a worker does; bytes in, bytes out."""
+    torch.set_num_threads(1)
+    return pickle.dumps(_loaded(function)(pickle.loads(chunk)))
+
+
+@lru_cache(maxsize=1)
+def _loaded(function: bytes) -> Callable[[Any], Any]:
+    return pickle.loads(function)
+
+
+@contextmanager
+def processes(count: int) -> Iterator[Workers]:
+    """``count`` processes of this machine, which needs nothing but Python; if one of them dies, the work ends."""
+    # spawn: a forked child would inherit the locked thread pools of torch
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _end_with_parent)
+    try:
+        yield Workers(pool)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """A thread that ends this process when its parent is gone: killed, it cannot say goodbye."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # only workers come here
+
+    def follow() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
+
+
+@contextmanager
+def cluster(where: int | str) -> Iterator[Workers]:
+    """Workers of Dask: so many processes of this machine, or those of the scheduler at an address.
+
+    A worker that dies costs the chunks it was computing; they are computed again by others.
+
+    Raises:
+        MissingExtraError: Dask is not installed.
+        InputError: no scheduler answers at the address, or fewer than one process is asked for.
+    """
+    try:
+        from distributed import Client, LocalCluster
+    except ImportError as error:
+        raise MissingExtraError("dask", "distributed") from error
+    if isinstance(where, str):
+        try:
+            client = Client(where)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"no Dask scheduler answers at {where!r} ({error}); give the address that it printed, tcp://HOST:PORT"
+            ) from error
+        with client:
+            yield _of(client)
+        return
+    if where < 1:
+        raise InputError(f"workers = {where}: at least one process is needed")
+    settings = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.ERROR}
+    with LocalCluster(n_workers=where, **settings) as local, Client(local) as client:
+        yield _of(client)
+
+
+def _of(client: Any) -> Workers:
+    """The function goes to the scheduler once, as the result of a task: one that is lost with a worker is made again."""
+    return Workers(client.get_executor(pure=False), lambda function: client.submit(_same, function, pure=False))
+
+
+def _same(function: bytes) -> bytes:
+    return function
