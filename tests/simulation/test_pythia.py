@@ -13,6 +13,7 @@ from bmem.events.selection import Selection, SelectionSettings
 from bmem.simulation import PythiaResponse, PythiaSettings, Response, Schedule, pythia, simulate
 from bmem.simulation.decays import BOTTOM
 from bmem.simulation.detector import TruthEvents
+from bmem.workers import processes
 
 FAST = PythiaResponse(PythiaSettings(mpi=False))
 
@@ -80,7 +81,8 @@ def test_the_result_depends_neither_on_workers_nor_on_an_interruption(real: Hard
     one = simulate(hard, FAST, loose, seed=3, schedule=schedule)
     (tmp_path / "block-000001.parquet").unlink()
     resumed = simulate(hard, FAST, loose, seed=3, schedule=schedule)
-    two = simulate(hard, FAST, loose, seed=3, schedule=Schedule(block=8, workers=2))
+    with processes(2) as workers:
+        two = simulate(hard, FAST, loose, seed=3, schedule=Schedule(block=8, workers=workers))
     assert one.accepted.any()
     for other in (resumed, two):
         assert torch.equal(one.accepted, other.accepted)
