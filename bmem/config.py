@@ -112,6 +112,12 @@ class ProposalSection(DensitySection):
     defensive: float = Field(
         0.02, gt=0, lt=1, description="fraction of points from the broad component that bounds the weights"
     )
+    refinement_pairs: int = Field(
+        100_000,
+        ge=0,
+        description="pairs drawn from the learned transfer, on which the proposal is trained after the simulated ones",
+    )
+    refinement: TrainingSettings = TrainingSettings(epochs=3)
 
 
 class LikelihoodSection(Section):

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import warnings
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from bmem.artifacts import write_json
+from bmem.config import TRAINING, VALIDATION
 from bmem.errors import ArtifactError, TrustWarning
 from bmem.events import parquet
 from bmem.events.reconstruction import Reconstruction
 from bmem.likelihood.acceptance import AcceptanceNetwork
 from bmem.likelihood.coordinates import ThjHard, ThjReco
 from bmem.likelihood.density import ResidualDensity
+from bmem.likelihood.integrand import Integrand
+from bmem.likelihood.refinement import effective_fractions, learned_pairs, negative_log_likelihood, refine
 from bmem.networks.classifier import MLPClassifier
 from bmem.networks.layers import initialise
 from bmem.replicas import PointEstimate, Replicas, WeightPosterior
@@ -27,6 +32,10 @@ from bmem.training.settings import History, TrainingSettings
 NAMES = ("transfer", "acceptance", "proposal")
 BAYESIAN = ("transfer", "acceptance")
 """Networks with a posterior over their weights; of the proposal no result depends."""
+REFINEMENT = "proposal.refinement"
+"""What the second training of the proposal is called."""
+_JUDGES = 128
+"""Validation events whose effective samples tell whether a refined proposal is the better one."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +115,11 @@ def trainings(run: Run) -> list[str]:
     for name in NAMES:
         bayesian = _is_bayesian(run, name)
         found += [name] * (run.config.posterior.warm or not bayesian) + [posterior_of(name)] * bayesian
-    return found
+    return found + [REFINEMENT] * _is_refined(run)
+
+
+def _is_refined(run: Run) -> bool:
+    return run.config.proposal.refinement_pairs > 0
 
 
 def _is_bayesian(run: Run, name: str) -> bool:
@@ -120,10 +133,17 @@ def train_all(run: Run) -> None:
         settings = {name: plain(getattr(run.config, name)), "seed": run.config.seed}
         if name in BAYESIAN:
             settings["posterior"] = plain(run.config.posterior)
-        if run.done(run.network(name), KIND, settings, {"training": run.events("training")}):
+        # a proposal that was refined for another transfer is as right as any
+        if run.done(run.network(name), KIND, settings, {"training": run.events(TRAINING)}):
             continue
-        data = data or Pairs.load(run, "training")
+        data = data or Pairs.load(run, TRAINING)
         _train(run, name, data, settings)
+
+
+def _parents(run: Run, name: str) -> dict[str, Path]:
+    """What a network follows from; a refined proposal from the other networks too."""
+    others = ("transfer", "acceptance") if name == "proposal" and _is_refined(run) else ()
+    return {"training": run.events(TRAINING)} | {other: run.network(other) for other in others}
 
 
 @dataclass(frozen=True)
@@ -144,12 +164,14 @@ def _train(run: Run, name: str, data: Pairs, settings: dict[str, Any]) -> None:
     suspicions: list[str] = []
     if section.warm or not bayesian:
         _fit(run, trainee, posterior, name)
+    if name == "proposal" and _is_refined(run):
+        _refine(run, module, data)
     if bayesian:
         posterior = section.make(initialise)
         trainee = replace(trainee, training=section.training(trainee.training))
         suspicions = _fit(run, trainee, posterior, posterior_of(name))
     replicas = posterior.sample(section.drawn if bayesian else 1, generator(run.config.seed, "replicas", name))
-    replicas.save(run.network(name), settings | {"suspicions": suspicions}, {"training": run.events("training")})
+    replicas.save(run.network(name), settings | {"suspicions": suspicions}, _parents(run, name))
     run.forget("train", name)
 
 
@@ -160,7 +182,7 @@ def _fit(run: Run, trainee: _Trainee, posterior: WeightPosterior, title: str) ->
         warnings.simplefilter("always", TrustWarning)
         history = posterior.fit(
             trainee.module,
-            _classify if trainee.name == "acceptance" else _maximise_likelihood,
+            _classify if trainee.name == "acceptance" else negative_log_likelihood,
             trainee.rows,
             training,
             run.seed("train", title),
@@ -177,6 +199,30 @@ def _fit(run: Run, trainee: _Trainee, posterior: WeightPosterior, title: str) ->
     return suspicions
 
 
+def _refine(run: Run, proposal: ResidualDensity, data: Pairs) -> None:
+    """Train the proposal on pairs of the learned transfer, if that gives held-out events a larger effective sample."""
+    section = run.config.proposal
+    transfer, acceptance = (Replicas.load(run.network(name), build(run, name)) for name in ("transfer", "acceptance"))
+    _, x_hard = data.accepted_pairs
+    rng = generator(run.config.seed, "refinement", "pairs")
+    x_hard, x_reco = learned_pairs(transfer, x_hard, section.refinement_pairs, rng)
+    held_out = Integrand(run.process, transfer, acceptance, proposal, Pairs.load(run, VALIDATION).x_reco[:_JUDGES])
+    with run.progress(f"train {REFINEMENT}") as progress:
+        result = refine(
+            proposal,
+            (x_hard, x_reco),
+            section.refinement,
+            lambda: effective_fractions(held_out, run.seed("refinement", "judge")),
+            run.seed("train", REFINEMENT),
+            checkpoint=run.cache("train", "proposal", f"{REFINEMENT}.safetensors"),
+            progress=lambda h: progress(len(h.train_loss), section.refinement.epochs),
+        )
+    write_json(run.history(REFINEMENT), asdict(result.history))
+    before, after = (100 * np.median(fractions) for fractions in (result.before, result.after))
+    verdict = "" if result.kept else ", not kept"
+    run.say(f"  {REFINEMENT}: effective sample {before:.0f} % -> {after:.0f} % of the points (median){verdict}")
+
+
 def _prepare(module: Any, name: str, data: Pairs) -> tuple[Tensor, ...]:
     """Fit the scales of the inputs; return the tensors to train on."""
     x_reco, x_hard = data.accepted_pairs
@@ -186,11 +232,6 @@ def _prepare(module: Any, name: str, data: Pairs) -> tuple[Tensor, ...]:
     rows = (x_reco, x_hard) if name == "transfer" else (x_hard, x_reco)
     module.fit_scales(*rows)
     return rows
-
-
-def _maximise_likelihood(module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-    target, reference = batch
-    return -module.log_prob(target, reference).mean()  # type: ignore[operator]
 
 
 def _classify(module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from bmem.replicas import Replicas
 from bmem.stages import STAGES, Run
 from bmem.stages.calibrate import SampleCalibration, calibrate_all, true_alpha
 from bmem.stages.fit import KIND as FIT
-from bmem.stages.train import build, trainings
+from bmem.stages.train import build, load_history, trainings
 
 
 def test_every_artifact_is_there(finished: Run) -> None:
@@ -264,7 +265,16 @@ def test_an_ensemble_trains_its_members_and_no_point_estimate(tmp_path: Path) ->
     write_observed(tmp_path / "observed.parquet")
     for name in ("simulate", "train"):
         STAGES[name](run)
-    assert trainings(run) == ["transfer.posterior", "acceptance.posterior", "proposal"]
+    assert trainings(run) == ["transfer.posterior", "acceptance.posterior", "proposal", "proposal.refinement"]
     members = Replicas.load(run.network("transfer"), build(run, "transfer"))
     assert len(members) == 3
     assert not run.cache("train", "transfer").exists()
+
+
+def test_the_proposal_is_refined_unless_that_is_switched_off(finished: Run) -> None:
+    header = artifacts.read_header(finished.network("proposal"))
+    assert header.parents.keys() == {"training", "transfer", "acceptance"}
+    assert len(load_history(finished, "proposal.refinement").train_loss) == 2
+    assert re.search(r"proposal\.refinement: effective sample \d+ % -> \d+ % of the points", said(finished))
+    without = quiet(settings(finished.out.parent, proposal={"refinement_pairs": 0}), finished.out)
+    assert "proposal.refinement" not in trainings(without)
