@@ -8,8 +8,9 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from learning import maximise_likelihood, trained
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from bmem.inference.combine import Budget, budget
 from bmem.inference.fit import FitResult, difference, fit
@@ -23,9 +24,8 @@ from bmem.likelihood.density import ResidualDensity
 from bmem.likelihood.integrand import Integrand
 from bmem.networks.contract import Classifier
 from bmem.networks.coupling import CouplingSettings
-from bmem.networks.layers import initialise
 from bmem.process.toy import LinearGaussian
-from bmem.replicas import PointEstimate, PosteriorSettings, Replicas
+from bmem.replicas import PosteriorSettings, Replicas
 from bmem.rng import derive_seed, generator
 from bmem.training.loop import fit as train
 from bmem.training.settings import TrainingSettings
@@ -70,13 +70,7 @@ class Toy:
     def replicas(self, seed: int) -> Replicas:
         """Train on an independent sample of pairs and draw the replicas of the transfer density."""
         rows = pairs(self.events, seed)
-        module = density(self.network, *rows)
-        section = self.posterior
-        if section.warm:
-            PointEstimate().fit(module, maximise_likelihood, rows, self.training, derive_seed(seed, "point"))
-        posterior = section.make(initialise)
-        posterior.fit(module, maximise_likelihood, rows, section.training(self.training), derive_seed(seed, "posterior"))
-        return posterior.sample(section.drawn, generator(seed, "replicas"))
+        return trained(density(self.network, *rows), maximise_likelihood, rows, (self.training, self.posterior), seed)
 
 
 def pairs(n: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -91,11 +85,6 @@ def density(network: CouplingSettings, x: Tensor, condition: Tensor, defensive: 
     module = ResidualDensity(Difference(2), network, defensive)
     module.fit_scales(x, condition)
     return module
-
-
-def maximise_likelihood(module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-    """The loss of a density."""
-    return -module.log_prob(*batch).mean()  # type: ignore[operator]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,37 @@
+"""How the networks of both processes are trained: a point estimate, and from it the replicas."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from bmem.networks.layers import initialise
+from bmem.replicas import PointEstimate, PosteriorSettings, Replicas
+from bmem.rng import derive_seed, generator
+from bmem.training.loop import Objective
+from bmem.training.settings import TrainingSettings
+
+Rows = tuple[Tensor, ...]
+
+
+def trained(
+    module: nn.Module, objective: Objective, rows: Rows, settings: tuple[TrainingSettings, PosteriorSettings], seed: int
+) -> Replicas:
+    """Train ``module`` and draw the replicas of its posterior."""
+    training, posterior_settings = settings
+    if posterior_settings.warm:
+        PointEstimate().fit(module, objective, rows, training, derive_seed(seed, "point"))
+    posterior = posterior_settings.make(initialise)
+    posterior.fit(module, objective, rows, posterior_settings.training(training), derive_seed(seed, "posterior"))
+    return posterior.sample(posterior_settings.drawn, generator(seed, "replicas"))
+
+
+def maximise_likelihood(module: nn.Module, batch: Rows) -> Tensor:
+    """The loss of a density."""
+    return -module.log_prob(*batch).mean()  # type: ignore[operator]
+
+
+def classify(module: nn.Module, batch: Rows) -> Tensor:
+    """The loss of an acceptance."""
+    x, accepted = batch
+    return torch.nn.functional.binary_cross_entropy_with_logits(module.logit(x), accepted)  # type: ignore[operator]
