@@ -151,13 +151,14 @@ def cluster(where: int | str) -> Iterator[Workers]:
         MissingExtraError: Dask is not installed.
         InputError: no scheduler answers at the address, or fewer than one process is asked for.
     """
+    # no client is made the default one: xarray would then write its files under the locks of Dask
     try:
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise MissingExtraError("dask", "distributed") from error
     if isinstance(where, str):
         try:
-            client = Client(where)
+            client = Client(where, set_as_default=False)
         except (OSError, ValueError) as error:
             raise InputError(
                 f"no Dask scheduler answers at {where!r} ({error}); give the address that it printed, tcp://HOST:PORT"
@@ -168,7 +169,7 @@ def cluster(where: int | str) -> Iterator[Workers]:
     if where < 1:
         raise InputError(f"workers = {where}: at least one process is needed")
     settings = {"threads_per_worker": 1, "dashboard_address": None, "silence_logs": logging.ERROR}
-    with LocalCluster(n_workers=where, **settings) as local, Client(local) as client:
+    with LocalCluster(n_workers=where, **settings) as local, Client(local, set_as_default=False) as client:
         yield _of(client)
 
 
