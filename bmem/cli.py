@@ -21,6 +21,7 @@ from bmem.errors import BmemError
 from bmem.keys import as_toml
 from bmem.stages import STAGES, Run
 from bmem.stages.imports import import_file
+from bmem.stages.plan import plan
 from bmem.workers import cluster
 
 app = typer.Typer(
@@ -108,6 +109,20 @@ def _stage_command(name: str) -> Any:
 
 for _name in STAGES:
     app.command(_name)(_stage_command(_name))
+
+
+@app.command("plan")
+def plan_run(
+    config: ConfigFile,
+    out: OutFolder = Path("out"),
+    workers: Annotated[int, typer.Option(min=1, help="processes with a core each, for which the time is told too")] = 1,
+) -> None:
+    """Measure a small piece of every stage; print time, memory and disk of the run, and the expected integration error."""
+    console = Console(soft_wrap=True)
+    console.print("measuring a run in small; this takes a minute or two", highlight=False)
+    found = plan(Run(load(config), out, console))
+    console.print(found.table(workers))
+    console.print(found.error_line, highlight=False)
 
 
 @app.command("import")

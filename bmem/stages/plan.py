@@ -1,0 +1,293 @@
+"""A plan before a long run: time, memory and disk of every stage, from a run in small (``bmem.stages.pilot``)."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.table import Table
+
+from bmem import artifacts
+from bmem.config import Config, SampleSection
+from bmem.errors import RangeError
+from bmem.events.importing import read_events
+from bmem.events.record import PairedEvents, RecoEvents
+from bmem.integration.importance import IntegrationSettings
+from bmem.likelihood.coefficients import Coefficients
+from bmem.stages.belt import belt_of
+from bmem.stages.calibrate import calibrate_samples
+from bmem.stages.fit import fit_all
+from bmem.stages.period import calibrate_period
+from bmem.stages.pilot import PERIOD_TOYS, SIMULATIONS, SUBSAMPLES, Pilot, timed, with_config
+from bmem.stages.prospects import foresee
+from bmem.stages.report import report
+from bmem.stages.run import Run
+from bmem.stages.train import REFINEMENT, load_history, posterior_of, trainings
+
+FRACTIONS = np.array([0.25, 0.43, 0.48, 0.53, 0.57, 0.60, 0.64, 0.67, 0.70, 0.75])
+"""Effective sample per point of ten typical events in one replica, assumed where no network is trained yet."""
+_COPIES = 4
+"""Copies of the integrals in memory while they are joined and written."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a stage costs: seconds that one process must spend, seconds that workers can share, bytes of memory and disk."""
+
+    serial: float = 0.0
+    shared: float = 0.0
+    memory: float = 0.0
+    disk: float = 0.0
+
+    def seconds(self, workers: int = 1) -> float:
+        """With so many workers, which have a core each."""
+        return self.serial + self.shared / workers
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The ``costs`` by stage; relative errors [n] of typical events' integrals; whether these come from trained networks."""
+
+    costs: dict[str, Cost]
+    errors: NDArray[np.float64]
+    measured: bool
+
+    def table(self, workers: int) -> Table:
+        """As a table for one process and for ``workers``."""
+        table = Table("stage", "time", *[f"{workers} workers"] * (workers > 1), "memory", "disk")
+        total = Cost(
+            sum(c.serial for c in self.costs.values()),
+            sum(c.shared for c in self.costs.values()),
+            max(c.memory for c in self.costs.values()),
+            sum(c.disk for c in self.costs.values()),
+        )
+        for name, cost in {**self.costs, "total": total}.items():
+            times = [duration(cost.seconds(n)) for n in ([1, workers] if workers > 1 else [1])]
+            table.add_row(name, *times, size(cost.memory), size(cost.disk), end_section=name == "report")
+        return table
+
+    @property
+    def error_line(self) -> str:
+        """The expected integration error in one line."""
+        median, high = 100 * np.quantile(self.errors, [0.5, 0.9])
+        source = (
+            "with the networks of this run"
+            if self.measured
+            else (f"if the effective sample is {100 * np.median(FRACTIONS):.0f} % of the points, as in the quickstart")
+        )
+        return f"error of an event's integral: {median:.1f} % (median), {high:.1f} % (one in ten is worse), {source}"
+
+
+def plan(run: Run) -> Plan:
+    """Measure a run in small, in a temporary folder, and scale every stage to the configuration.
+
+    Raises:
+        BmemError: what the stages themselves raise.
+    """
+    points = _points(run.config.integration)
+    with tempfile.TemporaryDirectory(prefix="bmem-plan-") as folder:
+        pilot = Pilot(run, Path(folder), round(points.mean()))
+        planner = _Planner(pilot)
+        costs = planner.costs()
+        measured = np.asarray(planner.integrals[0].diagnostics["relative_error"], np.float64)
+        return Plan(costs, measured if pilot.trained else np.sqrt((1 / FRACTIONS - 1) / points), pilot.trained)
+
+
+def _points(settings: IntegrationSettings) -> NDArray[np.int64]:
+    """Points of the ten typical events."""
+    return settings.points_for(np.sqrt((1 / FRACTIONS - 1) / settings.pilot))
+
+
+@dataclass(frozen=True)
+class _Planner:
+    """Measures stage after stage; each one finds what the ones before have left."""
+
+    pilot: Pilot
+
+    def costs(self) -> dict[str, Cost]:
+        stages = (self.simulate, self.train, self.integrate, self.fit, self.calibrate, self.report)
+        return {stage.__name__: stage() for stage in stages}
+
+    @property
+    def config(self) -> Config:
+        return self.pilot.full.config
+
+    @cached_property
+    def simulated(self) -> tuple[PairedEvents, float, float]:
+        return self.pilot.simulate()
+
+    @property
+    def pairs(self) -> PairedEvents:
+        return self.simulated[0]
+
+    @cached_property
+    def integrals(self) -> tuple[Coefficients, float]:
+        """Those of some events, and the seconds for each."""
+        n, seconds = self.pilot.integrate(self.pairs, max(self.events))
+        return Coefficients.load(self.pilot.run.coefficients(self.pilot.names[0])), seconds / n
+
+    @cached_property
+    def events(self) -> list[int]:
+        """Events of each sample, and of the bank, that will be integrated."""
+        share = float(self.pairs.accepted.double().mean())
+        wanted = max(self.config.fit.events, self.config.calibration.subsamples * self.config.calibration.size)
+        there = [round(n * share) if hard else n for n, hard in map(_responses, self.config.sample)]
+        return [min(wanted, max(n, 1)) for n in there] + [max(1, round(share * self.config.belt.bank_events))]
+
+    @property
+    def times(self) -> float:
+        """Samples of the run for each one of the pilot."""
+        return len(self.config.sample) / len(self.pilot.names)
+
+    def simulate(self) -> Cost:
+        pairs, hard, rest = self.simulated
+        section = self.config.simulation
+        mixtures = section.events, section.validation_events, self.config.belt.bank_events
+        simulated = [s for s in self.config.sample if _responses(s)[1]]
+        generated = sum(mixtures) + sum(s.events or 0 for s in simulated if s.file is None)
+        responses = section.events * (section.repeats - 1) + sum(mixtures) + sum(_responses(s)[0] for s in simulated)
+        training = section.events * section.repeats / len(pairs)
+        return Cost(
+            serial=hard * generated / len(pairs),
+            shared=rest * responses / len(pairs),
+            memory=_peak() + _COPIES * _bytes(pairs) * training,
+            disk=_disk(self.pilot.run.events(f"pilot_{len(pairs)}")) * responses / len(pairs),
+        )
+
+    def train(self) -> Cost:
+        run, section = self.pilot.run, self.config.simulation
+        rows, seconds = self.pilot.train(self.pairs)
+        scale = section.events * section.repeats / rows
+        total = fixed = 0.0
+        for name in trainings(run):
+            history = load_history(run, name)
+            members, epochs, larger = self._training(name)
+            spent = members * history.seconds[-1]
+            total += spent * epochs * (larger or scale)
+            fixed += spent * len(history.seconds)
+        memory = _peak() + _bytes(self.pairs) * section.events * section.repeats / len(self.pairs)
+        return Cost(serial=total + max(seconds - fixed, 0.0), memory=memory, disk=_disk(run.out / "networks"))
+
+    def _training(self, name: str) -> tuple[int, int, float | None]:
+        """Networks that are trained, the epochs of each, and how much more data there are (None: as events)."""
+        if name == REFINEMENT:
+            section, small = self.config.proposal, self.pilot.run.config.proposal
+            return 1, section.refinement.epochs, section.refinement_pairs / small.refinement_pairs
+        posterior, network = self.config.posterior, name.removesuffix(posterior_of(""))
+        training = getattr(self.config, network).training
+        if name == network:
+            return 1, training.epochs, None
+        members = posterior.replicas if posterior.method in ("bootstrap", "ensemble") else 1
+        return members, posterior.training(training).epochs, None
+
+    def integrate(self) -> Cost:
+        found, seconds = self.integrals
+        arrays = (found.values, found.covariance, found.bootstrap)
+        size = sum(a.nbytes for a in arrays if a is not None) / found.n_events
+        total = sum(self.integrated)
+        return Cost(
+            serial=self.pilot.fiducial(),
+            shared=seconds * total,
+            memory=_peak() + _COPIES * size * max(self.integrated),
+            disk=_disk(self.pilot.run.coefficients(self.pilot.names[0])) / found.n_events * total,
+        )
+
+    @property
+    def integrated(self) -> list[int]:
+        """Events to integrate, of every sample and of the bank where there is one."""
+        return self.events if self.config.belt.bank_events else self.events[:-1] or [0]
+
+    def fit(self) -> Cost:
+        size, bank = self.config.calibration.size, self.events[-1] if self.config.belt.bank_events else 0
+        self.pilot.spread(self.pairs, max(self.config.fit.events, SUBSAMPLES * size), bank)
+        belt = self.belt * self.config.belt.toys / self.pilot.run.config.belt.toys
+        seconds = timed(lambda: fit_all(self.pilot.run))
+        return Cost(seconds * self.times, belt, _peak(), _disk(self.pilot.run.out / "fit") * self.times)
+
+    @cached_property
+    def belt(self) -> float:
+        """Seconds of the belt of the fit in the pilot; 0 without a bank."""
+        if not self.config.belt.bank_events:
+            return 0.0
+        return timed(lambda: _or_refused(lambda: belt_of(self.pilot.run, self.config.fit.events)))
+
+    def calibrate(self) -> Cost:
+        section, run = self.config.calibration, self.pilot.run
+        seconds = timed(lambda: calibrate_samples(run)) * section.subsamples / SUBSAMPLES * self.times
+        shared = 0.0
+        if self.config.belt.bank_events:
+            belts = 2 * self.belt * section.size / self.config.fit.events
+            truth = max(timed(lambda: calibrate_period(run)) - belts, 0.0)
+            shared += belts * self.config.belt.toys / run.config.belt.toys
+            shared += truth * len(section.angles) * section.toys / PERIOD_TOYS
+            first = timed(lambda: foresee(run))
+            again = self._simulations(2 * SIMULATIONS)
+            shared += again * section.simulations / (2 * SIMULATIONS)
+            seconds += max(first - again / 2, 0.0)
+        return Cost(seconds, shared, _peak(), _disk(run.out / "calibration") * self.times)
+
+    def _simulations(self, number: int) -> float:
+        """Seconds of the calibration of the posterior with so many simulations."""
+        run, path = self.pilot.run, self.pilot.run.posterior_calibration
+        for file in (path, artifacts.sidecar(path)):
+            file.unlink(missing_ok=True)
+        calibration = run.config.calibration.model_copy(update={"simulations": number})
+        return timed(lambda: foresee(with_config(run, run.config.model_copy(update={"calibration": calibration}))))
+
+    def report(self) -> Cost:
+        seconds = timed(lambda: report(self.pilot.run))
+        return Cost(seconds * self.times, 0.0, _peak(), _disk(self.pilot.run.out / "figures") * self.times)
+
+
+def _responses(sample: SampleSection) -> tuple[int, bool]:
+    """Events of a sample to simulate, or that were observed; whether they are to be simulated."""
+    if sample.file is None:
+        return (sample.events or 0) * sample.repeats, True
+    content = read_events(sample.file, 0.0)
+    number = min(len(content), sample.events or len(content))
+    return number * sample.repeats, not isinstance(content, RecoEvents)
+
+
+def _or_refused(work: Callable[[], Any]) -> None:
+    """A bank of untrained networks may be worth too few events: this shows after most of the work."""
+    with suppress(RangeError):
+        work()
+
+
+def _peak() -> float:
+    """Largest memory of this process so far, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+def _bytes(pairs: PairedEvents) -> int:
+    tensors = [pairs.hard.x, pairs.hard.theta, pairs.hard.weight, pairs.hard.pdg, pairs.accepted]
+    tensors += [tensor for objects in pairs.reco.collections.values() for tensor in (objects.features, objects.mask)]
+    return sum(tensor.nbytes for tensor in tensors if tensor is not None)
+
+
+def _disk(path: Path) -> float:
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return float(sum(file.stat().st_size for file in files))
+
+
+def duration(seconds: float) -> str:
+    """As people say it: 12 s, 3.5 min, 2.1 h, 3.0 d."""
+    for unit, length in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def size(number: float) -> str:
+    """Bytes as MB or GB."""
+    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
