@@ -203,8 +203,8 @@ def _log_densities(replicas: Replicas, theta: Array, chosen: NDArray[np.int64]) 
 def _log_likelihood(replicas: Replicas, theta: Array, chosen: NDArray[np.int64]) -> Array:
     """log L(θ) [S], each draw in the replica chosen for it."""
     result = np.empty(len(theta))
-    for r, replica in enumerate(replicas):
-        result[chosen == r] = -replica.value(theta[chosen == r]) / 2
+    for r in np.unique(chosen):
+        result[chosen == r] = -replicas[r].value(theta[chosen == r]) / 2
     return result
 
 
