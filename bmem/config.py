@@ -117,7 +117,7 @@ class ProposalSection(DensitySection):
         ge=0,
         description="pairs drawn from the learned transfer, on which the proposal is trained after the simulated ones",
     )
-    refinement: TrainingSettings = TrainingSettings(epochs=3)
+    refinement: TrainingSettings = TrainingSettings(epochs=3, learning_rate=2e-3)
 
 
 class LikelihoodSection(Section):
