@@ -17,11 +17,12 @@ from rich.console import Console
 
 from bmem import __version__, artifacts
 from bmem.config import Config, load
-from bmem.errors import BmemError
+from bmem.errors import BmemError, InputError
 from bmem.keys import as_toml
 from bmem.stages import STAGES, Run
 from bmem.stages.imports import import_file
 from bmem.stages.plan import plan
+from bmem.training import together
 from bmem.workers import cluster
 
 app = typer.Typer(
@@ -39,8 +40,15 @@ Scheduler = Annotated[
 
 
 def _start(names: list[str], config: Path, out: Path, resume: bool, where: int | str | None) -> None:
+    if together.launched() and names != ["train"]:
+        raise InputError(f"torchrun is for 'bmem train', where processes share the batches, not for {names}; leave it out")
+    with together.together():
+        _work(names, config, out, resume, where)
+
+
+def _work(names: list[str], config: Path, out: Path, resume: bool, where: int | str | None) -> None:
     settings = load(config)
-    run = Run(settings, out, Console(soft_wrap=True))
+    run = Run(settings, out, Console(soft_wrap=True, quiet=not together.leads()))
     if not resume:
         for name in names:
             run.refuse_earlier(name)

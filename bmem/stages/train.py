@@ -27,6 +27,7 @@ from bmem.replicas import PointEstimate, Replicas, WeightPosterior
 from bmem.replicas.storage import KIND
 from bmem.rng import generator
 from bmem.stages.run import Run, plain
+from bmem.training import together
 from bmem.training.settings import History, TrainingSettings
 
 NAMES = ("transfer", "acceptance", "proposal")
@@ -171,8 +172,10 @@ def _train(run: Run, name: str, data: Pairs, settings: dict[str, Any]) -> None:
         trainee = replace(trainee, training=section.training(trainee.training))
         suspicions = _fit(run, trainee, posterior, posterior_of(name))
     replicas = posterior.sample(section.drawn if bayesian else 1, generator(run.config.seed, "replicas", name))
-    replicas.save(run.network(name), settings | {"suspicions": suspicions}, _parents(run, name))
-    run.forget("train", name)
+    if together.leads():
+        replicas.save(run.network(name), settings | {"suspicions": suspicions}, _parents(run, name))
+        run.forget("train", name)
+    together.wait_for_all()
 
 
 def _fit(run: Run, trainee: _Trainee, posterior: WeightPosterior, title: str) -> list[str]:

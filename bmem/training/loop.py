@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from bmem.errors import TrainingError
 from bmem.rng import generator
 from bmem.training import checkpoint as checkpoints
+from bmem.training import together
 from bmem.training.settings import History, TrainingSettings
 
 Objective = Callable[[nn.Module, tuple[Tensor, ...]], Tensor]
@@ -40,6 +41,8 @@ def fit(
     early_stopping: bool = True,
 ) -> History:
     """Train ``module`` in place with AdamW; it ends in evaluation mode.
+
+    Processes that train together (``bmem.training.together``) share every batch, and the first of them writes.
 
     An objective that is random takes its numbers from a generator whose state follows from buffers of the module (the number
     of the step), which are part of the checkpoint.
@@ -67,12 +70,14 @@ def fit(
     identity = checkpoints.identity(module, settings, data, seed) | variant if checkpoint else {}
     if checkpoint and checkpoint.is_file():
         state.restore(*checkpoints.load(checkpoint, identity))
+    step = together.step(module, objective)
     while not state.finished:
         epoch, start = state.epoch, time.perf_counter()
         order = torch.randperm(len(training[0]), generator=generator(seed, "training", "epoch", epoch))
-        train_loss = state.train(objective, training, order.to(training[0].device))
-        state.record(train_loss, evaluate(module, objective, held_out, settings.batch_size), time.perf_counter() - start)
-        if checkpoint:
+        train_loss = state.train(step, training, order.to(training[0].device))
+        held_out_loss = together.of_the_leader(evaluate(module, objective, held_out, settings.batch_size))
+        state.record(train_loss, held_out_loss, time.perf_counter() - start)
+        if checkpoint and together.leads():
             checkpoints.save(checkpoint, identity, state.tensors(), state.history)
         if progress:
             progress(state.history)
@@ -141,24 +146,26 @@ class _State:
     def _weights(self) -> dict[str, Tensor]:
         return {name: value.detach().clone() for name, value in self.module.state_dict().items()}
 
-    def train(self, objective: Objective, data: tuple[Tensor, ...], order: Tensor) -> float:
+    def train(self, step: together.Step, data: tuple[Tensor, ...], order: Tensor) -> float:
         """One epoch over ``data`` in the given order of rows; return the mean loss."""
         self.module.train()
         total = 0.0
         for batch, rows in enumerate(order.split(self.settings.batch_size)):
             rate = self._set_rate(batch)
             self.optimizer.zero_grad(set_to_none=True)
-            loss = objective(self.module, tuple(tensor[rows] for tensor in data))
-            loss.backward()
+            mine, weight = together.share(rows)
+            weighted = step(tuple(tensor[mine] for tensor in data)) * weight
+            weighted.backward()
+            loss = together.mean(weighted)
             norm = nn.utils.clip_grad_norm_(self.trained, self.settings.gradient_clip)
-            if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
+            if not math.isfinite(loss) or not math.isfinite(norm.item()):
                 raise TrainingError(
-                    f"loss {loss.item():.6g} with gradient norm {norm.item():.6g} in epoch {self.epoch + 1}, "
+                    f"loss {loss:.6g} with gradient norm {norm.item():.6g} in epoch {self.epoch + 1}, "
                     f"batch {batch + 1} at learning rate {rate:.3g}: lower learning_rate or gradient_clip, or look for "
                     "values in the data that are not finite or far outside the range of the rest"
                 )
             self.optimizer.step()
-            total += loss.item() * len(rows)
+            total += loss * len(rows)
         return total / len(order)
 
     def _set_rate(self, batch: int) -> float:
