@@ -93,7 +93,7 @@ def plan(run: Run) -> Plan:
     Raises:
         BmemError: what the stages themselves raise.
     """
-    points = _points(run.config.integration)
+    points = typical_points(run.config.integration)
     with tempfile.TemporaryDirectory(prefix="bmem-plan-") as folder:
         pilot = Pilot(run, Path(folder), round(points.mean()))
         planner = _Planner(pilot)
@@ -102,7 +102,7 @@ def plan(run: Run) -> Plan:
         return Plan(costs, measured if pilot.trained else np.sqrt((1 / FRACTIONS - 1) / points), pilot.trained)
 
 
-def _points(settings: IntegrationSettings) -> NDArray[np.int64]:
+def typical_points(settings: IntegrationSettings) -> NDArray[np.int64]:
     """Points of the ten typical events."""
     return settings.points_for(np.sqrt((1 / FRACTIONS - 1) / settings.pilot))
 
@@ -132,8 +132,8 @@ class _Planner:
     @cached_property
     def integrals(self) -> tuple[Coefficients, float]:
         """Those of some events, and the seconds for each."""
-        n, seconds = self.pilot.integrate(self.pairs, max(self.events))
-        return Coefficients.load(self.pilot.run.coefficients(self.pilot.names[0])), seconds / n
+        seconds = self.pilot.integrate(self.pairs, max(self.events))
+        return Coefficients.load(self.pilot.run.coefficients(self.pilot.names[0])), seconds
 
     @cached_property
     def events(self) -> list[int]:
@@ -170,14 +170,14 @@ class _Planner:
         total = fixed = 0.0
         for name in trainings(run):
             history = load_history(run, name)
-            members, epochs, larger = self._training(name)
+            members, epochs, larger = self.training(name)
             spent = members * history.seconds[-1]
             total += spent * epochs * (larger or scale)
             fixed += spent * len(history.seconds)
         memory = _peak() + _bytes(self.pairs) * section.events * section.repeats / len(self.pairs)
         return Cost(serial=total + max(seconds - fixed, 0.0), memory=memory, disk=_disk(run.out / "networks"))
 
-    def _training(self, name: str) -> tuple[int, int, float | None]:
+    def training(self, name: str) -> tuple[int, int, float | None]:
         """Networks that are trained, the epochs of each, and how much more data there are (None: as events)."""
         if name == REFINEMENT:
             section, small = self.config.proposal, self.pilot.run.config.proposal
@@ -198,7 +198,7 @@ class _Planner:
             serial=self.pilot.fiducial(),
             shared=seconds * total,
             memory=_peak() + _COPIES * size * max(self.integrated),
-            disk=_disk(self.pilot.run.coefficients(self.pilot.names[0])) / found.n_events * total,
+            disk=size * total,
         )
 
     @property

@@ -1,0 +1,134 @@
+"""The plan of a run: what is scaled and how, and one plan of the tiny run held against the finished one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from tiny_runs import HERE, quiet, settings
+
+from bmem.config import load
+from bmem.integration.importance import IntegrationSettings
+from bmem.stages import STAGES, Run, pilot
+from bmem.stages.pilot import EPOCHS, Pilot, grown
+from bmem.stages.plan import FRACTIONS, Cost, Plan, _Planner, duration, plan, size, typical_points
+from bmem.stages.train import REFINEMENT
+
+
+class Machine:
+    """Stands for the clock: work on n takes n / ``rate`` seconds."""
+
+    def __init__(self, rate: float) -> None:
+        self.rate, self.asked = rate, list[int]()
+
+    def timed(self, work: Callable[[], int]) -> float:
+        return work() / self.rate
+
+    def work(self, n: int) -> int:
+        self.asked.append(n)
+        return n
+
+
+@pytest.mark.parametrize(
+    ("rate", "most", "asked"),
+    [(1000.0, 10_000, [10, 10, 100, 1000, 3000]), (1000.0, 50, [10, 10, 50]), (1.0, 10_000, [10, 10])],
+    ids=["until it takes long enough", "up to the most", "at once"],
+)
+def test_events_are_added_until_it_takes_some_seconds(
+    rate: float, most: int, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = Machine(rate)
+    monkeypatch.setattr(pilot, "timed", machine.timed)
+    n, seconds = grown(machine.work, 10, most)
+    assert machine.asked == asked
+    assert n == asked[-1]
+    assert seconds == pytest.approx(n / rate)
+
+
+def test_typical_points_reach_the_target_where_the_ladder_allows_it() -> None:
+    """The error of M points is sqrt((1/f - 1) / M)."""
+    points = typical_points(IntegrationSettings(pilot=64, min_points=64, max_points=1 << 20, relative_error=0.02))
+    errors = np.sqrt((1 / FRACTIONS - 1) / points)
+    assert (errors <= 0.02).all()
+    assert (errors[points > 64] > 0.02 / np.sqrt(2)).all()
+    fixed = IntegrationSettings(min_points=128, max_points=128)
+    assert (typical_points(fixed) == 128).all()
+
+
+def test_the_small_run_keeps_sizes_points_and_replicas(tmp_path: Path) -> None:
+    full = quiet(load(HERE.parents[1] / "studies" / "quickstart" / "quickstart.toml"), tmp_path / "out")
+    small = Pilot(full, tmp_path / "pilot", 179).run.config
+    assert small.transfer.network == full.config.transfer.network
+    assert small.posterior.replicas == 16
+    assert small.transfer.training.epochs == EPOCHS
+    assert (small.integration.min_points, small.integration.resamples) == (179, 100)
+    assert len(small.sample) == 2
+    assert small.calibration.size == full.config.calibration.size
+
+
+def test_trainings_are_scaled_by_epochs_members_and_pairs(tmp_path: Path) -> None:
+    full = quiet(load(HERE.parents[1] / "studies" / "quickstart" / "quickstart.toml"), tmp_path / "out")
+    planner = _Planner(Pilot(full, tmp_path / "pilot", 179))
+    assert planner.training("transfer") == (1, 15, None)
+    assert planner.training("transfer.posterior") == (16, 1, None)
+    pairs = full.config.proposal.refinement_pairs
+    assert planner.training(REFINEMENT)[2] == pytest.approx(pairs / (8 * full.config.proposal.refinement.batch_size))
+
+
+def test_workers_share_only_what_can_be_shared() -> None:
+    cost = Cost(serial=10.0, shared=90.0)
+    assert cost.seconds() == 100.0
+    assert cost.seconds(3) == 40.0
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.4, "0 s"), (119.0, "119 s"), (150.0, "2.5 min"), (9000.0, "2.5 h"), (200_000.0, "2.3 d")]
+)
+def test_durations_as_people_say_them(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
+
+
+def test_sizes() -> None:
+    assert (size(3e6), size(2.5e9)) == ("3 MB", "2.5 GB")
+
+
+def test_the_table_has_all_stages_and_the_total() -> None:
+    costs = {name: Cost(60.0, 240.0, 1e9, 2e6) for name in STAGES}
+    stream = io.StringIO()
+    Console(file=stream, width=100).print(Plan(costs, np.array([0.1]), False).table(4))
+    lines = stream.getvalue().splitlines()
+    for name in STAGES:
+        line = next(line for line in lines if name in line)
+        assert "5.0 min" in line
+        assert "2.0 min" in line
+    total = next(line for line in lines if "total" in line)
+    assert "30.0 min" in total
+    assert "12.0 min" in total
+    assert "12 MB" in total
+
+
+@pytest.mark.slow
+def test_the_plan_of_the_tiny_run(finished: Run, tmp_path: Path) -> None:
+    """Disk agrees with the finished run within a factor of 1.5, and the errors are measured with its networks."""
+    config = settings(finished.out.parent)
+    found = plan(quiet(config, finished.out))
+    assert list(found.costs) == list(STAGES)
+    assert found.measured
+    assert "with the networks of this run" in found.error_line
+    for stage, folder in {"simulate": "events", "train": "networks", "integrate": "likelihood"}.items():
+        there = sum(path.stat().st_size for path in (finished.out / folder).rglob("*") if path.is_file())
+        assert 1 / 1.5 < found.costs[stage].disk / there < 1.5
+    assert all(cost.seconds() > 0 and cost.memory > 1e8 for cost in found.costs.values())
+    assumed = plan(quiet(config, tmp_path / "nothing"))
+    assert not assumed.measured
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_without_samples_nothing_is_counted_for_them(tmp_path: Path) -> None:
+    planner = _Planner(Pilot(quiet(settings(tmp_path).model_copy(update={"sample": ()}), tmp_path), tmp_path / "p", 16))
+    assert planner.times == 0
+    assert planner.pilot.names == ["pilot0"]
