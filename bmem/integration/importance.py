@@ -143,23 +143,61 @@ def integrate(
     Warns:
         TrustWarning: weights of some events are not finite; their integrals are not finite either, and flagged.
     """
-    blocks = [Block(start, min(start + settings.block, n_events)) for start in range(0, n_events, settings.block)]
-    run, found, done = _Run(weights, pilot or weights, reference, settings, seed), dict[Block, EventIntegrals](), 0
-    for block, integrals in _all_blocks(run, blocks, checkpoint, workers):
+    blocks = stream(weights, n_events, reference, settings, seed, pilot=pilot, checkpoint=checkpoint, workers=workers)
+    found, done = dict[Block, EventIntegrals](), 0
+    for block, integrals in blocks:
         found[block] = integrals
         done += block.stop - block.start
         if progress is not None:
             progress(done, n_events)
-    result = _join([found[block] for block in blocks])
-    broken = np.flatnonzero(result.flags & Flag.NON_FINITE)
+    result = _join([found[block] for block in sorted(found)])
+    warn_if_broken(result.flags)
+    return result
+
+
+def stream(
+    weights: WeightFunction,
+    n_events: int,
+    reference: Tensor,
+    settings: IntegrationSettings,
+    seed: int,
+    *,
+    pilot: WeightFunction | None = None,
+    checkpoint: Checkpoint | None = None,
+    workers: Workers | None = None,
+) -> Iterator[tuple[Block, EventIntegrals]]:
+    """What ``integrate`` does, block after block as they are finished: no more than these is held in memory.
+
+    First come the blocks that the ``checkpoint`` has already.
+    """
+    run, missing = _Run(weights, pilot or weights, reference, settings, seed), []
+    for start in range(0, n_events, settings.block):
+        block = Block(start, min(start + settings.block, n_events))
+        kept = checkpoint and _kept(checkpoint, run, block)
+        if kept:
+            yield block, kept
+        else:
+            missing.append(block)
+    for number, integrals in map_chunks(run.block, missing, workers):
+        if checkpoint:
+            _keep(checkpoint, run, missing[number], integrals)
+        yield missing[number], integrals
+
+
+def warn_if_broken(flags: NDArray[np.int64]) -> None:
+    """Warn of events whose ``flags`` [N] tell of weights that are not finite.
+
+    Warns:
+        TrustWarning: there are some.
+    """
+    broken = np.flatnonzero(flags & Flag.NON_FINITE)
     if broken.size:
         warnings.warn(
-            f"{broken.size} of {n_events} events have weights that are not finite; neither are their integrals. "
+            f"{broken.size} of {len(flags)} events have weights that are not finite; neither are their integrals. "
             f"First events: {broken[:10].tolist()}",
             TrustWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    return result
 
 
 class Block(NamedTuple):
@@ -262,23 +300,6 @@ def _resamples(weights: Tensor, run: _Run, events: NDArray[np.int64]) -> Array |
     generators = [generator(run.seed, "bootstrap", int(event)) for event in events]
     means = [bootstrap_means(weights[:, i], n, rng) for i, rng in enumerate(generators)]
     return torch.stack(means, 2).cpu().numpy()
-
-
-def _all_blocks(
-    run: _Run, blocks: list[Block], checkpoint: Checkpoint | None, workers: Workers | None
-) -> Iterator[tuple[Block, EventIntegrals]]:
-    """First those that are in their files, then the others as they are finished, and written."""
-    missing = []
-    for block in blocks:
-        kept = checkpoint and _kept(checkpoint, run, block)
-        if kept:
-            yield block, kept
-        else:
-            missing.append(block)
-    for number, integrals in map_chunks(run.block, missing, workers):
-        if checkpoint:
-            _keep(checkpoint, run, missing[number], integrals)
-        yield missing[number], integrals
 
 
 def _path(checkpoint: Checkpoint, block: Block) -> Path:

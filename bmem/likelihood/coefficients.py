@@ -5,8 +5,7 @@ The density of an observed event n in replica r is p(x_n | θ) = Σ_k b_k(θ) I_
 
 from __future__ import annotations
 
-import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from bmem import artifacts
 from bmem.errors import ArtifactError, InputError
+from bmem.likelihood.coefficients_file import write_blocks
 
 Array = NDArray[np.float64]
 KIND = "coefficients"
@@ -138,18 +138,11 @@ class Coefficients:
         self, path: Path, settings: Mapping[str, Any] | None = None, parents: Mapping[str, Path] | None = None
     ) -> artifacts.Header:
         """Write as NetCDF with a header."""
-        # through memory: HDF5 does not survive a full disk, it crashes when the program ends
-        content = io.BytesIO()
-        self.to_dataset().to_netcdf(content, engine="h5netcdf")
-
-        def writer(temporary: Path) -> None:
-            temporary.write_bytes(content.getvalue())
-
-        return artifacts.write(path, KIND, writer, settings, parents)
+        return save_blocks(path, self.n_events, [(0, self)], settings, parents)
 
     @classmethod
-    def load(cls, path: Path) -> Coefficients:
-        """Read what ``save`` wrote.
+    def load(cls, path: Path, events: slice = slice(None)) -> Coefficients:
+        """Read what ``save`` wrote, of some ``events`` or of all.
 
         Raises:
             ArtifactError: the file is missing, foreign, damaged or of a newer format.
@@ -157,6 +150,20 @@ class Coefficients:
         artifacts.verify(path, KIND)
         try:
             with xr.open_dataset(path, engine="h5netcdf") as dataset:
-                return cls.from_dataset(dataset.load())
-        except (OSError, TypeError, InputError) as error:
+                return cls.from_dataset(dataset.isel(event=events).load())
+        except (OSError, TypeError, ValueError) as error:
             raise ArtifactError(f"{path}: not the layout of Coefficients ({error}); run the integration again") from error
+
+
+def save_blocks(
+    path: Path,
+    n_events: int,
+    blocks: Iterable[tuple[int, Coefficients]],
+    settings: Mapping[str, Any] | None = None,
+    parents: Mapping[str, Path] | None = None,
+) -> artifacts.Header:
+    """Write the coefficients of ``n_events`` events that come in blocks: (number of the first event, its coefficients).
+
+    The blocks, in any order, have everything but the events in common. ``Coefficients.load`` reads the file.
+    """
+    return artifacts.write(path, KIND, lambda temporary: write_blocks(temporary, n_events, blocks), settings, parents)

@@ -6,7 +6,7 @@ import xarray as xr
 
 from bmem import artifacts
 from bmem.errors import ArtifactError, InputError
-from bmem.likelihood.coefficients import KIND, Coefficients
+from bmem.likelihood.coefficients import KIND, Coefficients, save_blocks
 
 R, B, N, K = 2, 4, 6, 3
 
@@ -18,7 +18,7 @@ def example(resamples: bool = True) -> Coefficients:
         covariance=rng.normal(size=(R, N, K, K)),
         fiducial=rng.normal(size=(R, K)),
         fiducial_covariance=rng.normal(size=(R, K, K)),
-        diagnostics={"pareto_k": rng.normal(size=N), "points": np.arange(N)},
+        diagnostics={"pareto_k": rng.normal(size=N), "points": np.arange(N), "outside": np.arange(N) > 3},
         bootstrap=rng.normal(size=(R, B, N, K)) if resamples else None,
         fiducial_bootstrap=rng.normal(size=(R, B, K)) if resamples else None,
     )
@@ -43,6 +43,21 @@ def test_round_trip_through_a_file(tmp_path, resamples):
     assert header.kind == KIND
     assert artifacts.read_header(path).settings == {"seed": 3}
     assert_equal(Coefficients.load(path), coefficients)
+
+
+@pytest.mark.parametrize("resamples", [True, False])
+def test_blocks_in_any_order_make_the_same_file(tmp_path, resamples):
+    coefficients, path = example(resamples), tmp_path / "coefficients.nc"
+    blocks = [(start, coefficients.select(slice(start, start + 2))) for start in (4, 0, 2)]
+    save_blocks(path, N, blocks, settings={"seed": 3})
+    assert artifacts.read_header(path).settings == {"seed": 3}
+    assert_equal(Coefficients.load(path), coefficients)
+
+
+def test_some_events_of_a_file(tmp_path):
+    coefficients, path = example(), tmp_path / "coefficients.nc"
+    coefficients.save(path)
+    assert_equal(Coefficients.load(path, slice(1, 3)), coefficients.select(slice(1, 3)))
 
 
 def test_saving_twice_replaces_the_file(tmp_path):
