@@ -134,9 +134,7 @@ class FitSection(Section):
         None, gt=0, description="in pb⁻¹ for H → γγ and t → bjj: adds the Poisson term of the rate"
     )
     couplings: bool = Field(False, description="fit κ_S and κ_P freely too, with their contours at 68.3 and 95.4 %")
-    strength: bool = Field(
-        False, description="fit α with a free signal strength too, so that the cross section is not trusted (needs luminosity)"
-    )
+    strength: bool = Field(False, description="fit α with a free signal strength too (needs luminosity)")
 
 
 class ConstraintSection(Section):

@@ -13,7 +13,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bmem.config import Config, SampleSection
+from bmem.config import BackgroundSection, Config, ConstraintSection, SampleSection
+
+
+ARRAYS = {
+    "sample": SampleSection.model_construct(name=""),
+    "background": BackgroundSection.model_construct(name="", fraction=0.0),
+    "constraint": ConstraintSection.model_construct(parameter="", value=0.0, error=0.0),
+}
+"""Sections of which a file may have any number, as ``[[name]]``."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +36,16 @@ class Key:
 
 @dataclass(frozen=True)
 class KeySection:
-    """The ``keys`` of a section; its ``header`` is ``[path]``, ``[[sample]]`` or, at the top, empty."""
+    """The ``keys`` of a section; its ``header`` is ``[path]``, ``[[path]]`` or, at the top, empty.
+
+    A section that is ``repeated``, or inside of one that is, has no place in a file that says nothing but the defaults.
+    """
 
     header: str
     kind: type
     introduction: str
     keys: tuple[Key, ...]
+    repeated: bool = False
 
 
 def sections() -> Iterator[KeySection]:
@@ -47,7 +59,7 @@ def as_toml() -> str:
 
 
 def _lines(section: KeySection) -> list[str]:
-    off = "# " if section.header.startswith("[[") else ""
+    off = "# " if section.repeated else ""
     lines = ["", off + section.header] if section.header else []
     for key in section.keys:
         value = f"{off}{key.name} = {key.default}" if key.default is not None else f"# {key.name} ="
@@ -62,11 +74,12 @@ def _sections(settings: Any, path: str) -> Iterator[KeySection]:
     plain = [name for name in _names(settings) if not _is_table(settings, name)]
     if plain:
         keys = tuple(Key(n, _default(settings, n), _required(kind, n), _line(meanings.get(n, ""))) for n in plain)
-        header = "[[sample]]" if kind is SampleSection else f"[{path}]" if path else ""
-        yield KeySection(header, kind, _introduction(kind), keys)
+        first = path.split(".")[0]
+        header = f"[[{path}]]" if path in ARRAYS else f"[{path}]" if path else ""
+        yield KeySection(header, kind, _introduction(kind), keys, first in ARRAYS)
     for name in _names(settings):
         if _is_table(settings, name):
-            inner = SampleSection.model_construct(name="") if name == "sample" else getattr(settings, name)
+            inner = ARRAYS[name] if isinstance(settings, Config) and name in ARRAYS else getattr(settings, name)
             yield from _sections(inner, f"{path}.{name}".lstrip("."))
 
 
@@ -76,7 +89,7 @@ def _names(settings: Any) -> list[str]:
 
 def _is_table(settings: Any, name: str) -> bool:
     value = getattr(settings, name, None)
-    return isinstance(value, BaseModel) or is_dataclass(value) or (isinstance(settings, Config) and name == "sample")
+    return isinstance(value, BaseModel) or is_dataclass(value) or (isinstance(settings, Config) and name in ARRAYS)
 
 
 def _required(kind: type, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from bmem.config import Config, load, parse
 from bmem.errors import ConfigError
 
 SAMPLE = "[[sample]]\nname = 'a'\nalpha = 10\nevents = 5\n"
+CONSTRAINT = "[[constraint]]\nparameter = '{}'\nvalue = {}\nerror = 0.05\n"
+BACKGROUND = "[[background]]\nname = 'b'\ndensity = 'diphoton'\n"
 
 
 def written(folder: Path, text: str) -> Path:
@@ -30,13 +33,23 @@ def test_printed_keys_are_the_default_configuration() -> None:
     assert parse(tomllib.loads(keys.as_toml())) == Config()
 
 
-def test_printed_keys_with_the_sample_are_a_configuration() -> None:
+def test_printed_keys_of_repeated_sections_are_a_configuration() -> None:
     """Only values have to be filled in."""
-    text = keys.as_toml().replace("# [[sample]]", "[[sample]]").replace("# repeats", "repeats")
-    for name, value in {"name": "'a'", "alpha": "10", "events": "5", "file": "'events.parquet'"}.items():
-        assert f"# {name} =  #" in text
-        text = text.replace(f"# {name} =  #", f"{name} = {value}  #")
-    assert parse(tomllib.loads(text)).sample[0].alpha == 10
+    values = {
+        "[[sample]]": {"name": "'a'", "alpha": "10", "events": "5", "file": "'events.parquet'"},
+        "[[background]]": {"name": "'b'", "density": "'diphoton'", "fraction": "0.3", "fraction_error": "0.1"},
+        "[[constraint]]": {"parameter": "'alpha'", "value": "3", "error": "1.5"},
+    }
+    blocks = keys.as_toml().split("\n\n")
+    for header, filled in values.items():
+        place = next(i for i, block in enumerate(blocks) if block.startswith(f"# {header}"))
+        lines = blocks[place].replace("# ", "", 1).splitlines()
+        for name, value in filled.items():
+            assert f"# {name} =  #" in blocks[place]
+            lines = [line.replace(f"# {name} =  #", f"{name} = {value}  #") for line in lines]
+        blocks[place] = "\n".join(lines)
+    config = parse(tomllib.loads("\n\n".join(blocks)))
+    assert (config.sample[0].alpha, config.background[0].fraction, config.constraint[0].error) == (10, 0.3, 1.5)
 
 
 @pytest.mark.parametrize(
@@ -78,6 +91,23 @@ def test_printed_keys_with_the_sample_are_a_configuration() -> None:
         ("[pythia]\nmpi = false", ["[pythia]", "no effect", "'parametric'"]),
         ("[simulation]\nresponse = 'pythia'\n[parametric]\njet_mass = 0.1", ["[parametric]", "no effect", "'pythia'"]),
         (SAMPLE.replace("'a'", "'training'"), ["sample.0", "'training'"]),
+        ("[fit]\nstrength = true", ["fit.strength", "luminosity"]),
+        ("[[constraint]]\nparameter = 'beta'\nvalue = 1\nerror = 1", ["'beta'", "['alpha']"]),
+        ("[[constraint]]\nparameter = 'kappa_S'\nvalue = 1\nerror = 1", ["'kappa_S'", "fit.couplings"]),
+        ("[[constraint]]\nparameter = 'alpha'\nvalue = 1\nerror = 0", ["constraint.0.error", "greater than 0"]),
+        (CONSTRAINT.format("alpha", 10) + CONSTRAINT.format("alpha", 40), ["contradict each other", "alpha"]),
+        ("[fit]\ncouplings = true\n" + CONSTRAINT.format("kappa_P", 30), ["contradict", "kappa_p in [-3, 3]"]),
+        ("[belt]\nbank_events = 5000\n" + CONSTRAINT.format("alpha", 10), ["[[constraint]] on alpha", "belt"]),
+        (BACKGROUND + "fraction = 0.0", ["background.0.fraction", "greater than 0"]),
+        (BACKGROUND + "fraction = 0.3\nfraction_error = 0.0", ["background.0.fraction_error", "greater than 0"]),
+        (BACKGROUND + "fraction = 0.3\nfile = 'b.parquet'", ["background.0", "either a 'density' or a 'file'"]),
+        (BACKGROUND + "fraction = 0.3\n" + BACKGROUND + "fraction = 0.2", ["[[background]] names must differ"]),
+        (BACKGROUND + "fraction = 0.3\n[belt]\nbank_events = 500", ["[[background]]", "belt.bank_events"]),
+        (BACKGROUND + "fraction = 0.3\n[fit]\nluminosity = 5.0", ["[[background]]", "fit.luminosity"]),
+        (
+            BACKGROUND + "fraction = 0.3\nfraction_error = 0.01\n" + CONSTRAINT.format("f_b", 0.8),
+            ["contradict each other", "f_b"],
+        ),
         (SAMPLE.replace("'a'", "'a.hard'"), ["sample.0", "'a.hard'"]),
         (SAMPLE + SAMPLE, ["names must differ", "'a'"]),
         ("[[sample]]\nname = 'a'\nalpha = 10", ["sample.0", "'events'", "'file'"]),
@@ -141,3 +171,34 @@ def test_sample_files_are_relative_to_the_configuration(tmp_path: Path) -> None:
 def test_configurations_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Config().seed = 2  # type: ignore[misc]
+
+
+def test_constraints_in_the_units_of_the_likelihood() -> None:
+    """α in radians, the names of couplings and strength as in the basis, fractions with those of the backgrounds."""
+    content = {
+        "fit": {"strength": True, "couplings": True, "luminosity": 3.0},
+        "constraint": [
+            {"parameter": "alpha", "value": 179.0, "error": 2.0},
+            {"parameter": "alpha", "value": -179.0, "error": 2.0},
+            {"parameter": "strength", "value": 1.0, "error": 0.1},
+            {"parameter": "kappa_S", "value": 0.5, "error": 0.2},
+        ],
+    }
+    config = parse(content)
+    assert [p.name for p in config.parameters] == ["alpha", "kappa_s", "kappa_p", "mu"]
+    assert [list(c._parameters) for c in config.constraints] == [["alpha"], ["alpha"], ["mu"], ["kappa_s"]]
+    assert float(config.constraints[0].value[0]) == pytest.approx(math.radians(179))
+    assert float(config.constraints[0].covariance.ravel()[0]) == pytest.approx(math.radians(2) ** 2)
+
+
+def test_fractions_share_what_a_sample_can_hold() -> None:
+    backgrounds = [
+        {"name": "a", "density": "diphoton", "fraction": 0.3, "fraction_error": 0.02},
+        {"name": "b", "file": "b.parquet", "fraction": 0.1},
+    ]
+    config = parse({"background": backgrounds})
+    assert [p.name for p in config.fractions] == ["f_a", "f_b"]
+    assert sum(p.bounds[1] for p in config.fractions) == pytest.approx(0.99)
+    assert [list(c._parameters) for c in config.constraints] == [["f_a"]]
+    with pytest.raises(ConfigError, match="at most 2"):
+        parse({"background": [{"name": f"b{i}", "density": "diphoton", "fraction": 0.1} for i in range(3)]})

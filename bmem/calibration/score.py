@@ -16,7 +16,7 @@ from scipy import stats
 
 from bmem.calibration.record import Array, JsonRecord
 from bmem.errors import InputError
-from bmem.likelihood.basis import MorphingBasis
+from bmem.inference.objective import Basis
 from bmem.likelihood.coefficients import Coefficients
 
 
@@ -43,7 +43,7 @@ class ScoreSummary(JsonRecord):
         return np.sqrt(np.diag(np.linalg.inv(events * self.information)))
 
 
-def scores(coefficients: Coefficients, basis: MorphingBasis, theta: ArrayLike) -> Array:
+def scores(coefficients: Coefficients, basis: Basis, theta: ArrayLike) -> Array:
     """∂ log p(x_n | θ)/∂θ [N, P] at ``theta`` [P], averaged over the replicas; NaN where Σ b_k I_k ≤ 0 in one of them.
 
     With p = Σ b_k I_k / Σ b_k σ_k it is Σ b'_k I_k / Σ b_k I_k - Σ b'_k σ_k / Σ b_k σ_k.
@@ -56,7 +56,7 @@ def scores(coefficients: Coefficients, basis: MorphingBasis, theta: ArrayLike) -
     return np.asarray(each.mean(axis=0))
 
 
-def score_test(coefficients: Coefficients, basis: MorphingBasis, theta: ArrayLike) -> ScoreSummary:
+def score_test(coefficients: Coefficients, basis: Basis, theta: ArrayLike) -> ScoreSummary:
     """Test that the mean score of events made at ``theta`` [P] is zero, and estimate the Fisher information.
 
     Raises:

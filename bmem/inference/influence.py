@@ -8,15 +8,17 @@ which lies outside of what the networks have seen, is worth a look at that event
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+from iminuit.cost import NormalConstraint
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, softmax
 
 from bmem.errors import InputError
+from bmem.inference.constraints import Joint
 from bmem.inference.fit import FitResult, curvature_errors, fit
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood, Objective
 from bmem.integration.diagnostics import Flag
@@ -106,13 +108,19 @@ def _listed(values: Array) -> list[Any]:
     return np.where(np.isfinite(values), values, None).tolist()  # type: ignore[call-overload]
 
 
-def influence(objective: Objective, result: FitResult, diagnostics: Mapping[str, NDArray[Any]] | None = None) -> Influence:
+def influence(
+    objective: Objective,
+    result: FitResult,
+    diagnostics: Mapping[str, NDArray[Any]] | None = None,
+    constraints: Sequence[NormalConstraint] = (),
+) -> Influence:
     """The influence of every event of ``objective`` on its fit ``result``.
 
     Args:
         objective: the likelihood of events, in one replica or averaged over replicas.
         result: its fit; the global minimum is followed.
         diagnostics: of the ``Coefficients`` of the same sample, for the doubts: ``flags`` of the integration, ``outside``.
+        constraints: external measurements that the fit had beside the ``objective``; they stay when an event goes.
 
     Raises:
         InputError: not the likelihood of events, or diagnostics of another number of events.
@@ -127,11 +135,16 @@ def influence(objective: Objective, result: FitResult, diagnostics: Mapping[str,
     mean = np.einsum("rn,rnp->np", share, gradient)
     centred = gradient - mean
     second = np.einsum("rn,rnpq->npq", share, curvature) - 0.5 * np.einsum("rn,rnp,rnq->npq", share, centred, centred)
-    kept = _kept(objective)
+    kept, curvature_of_all = _kept(objective), objective.curvature(theta)
+    if constraints:
+        external = Joint([objective], constraints)
+        mean = mean + external.gradient(theta) - objective.gradient(theta)
+        second = second + external.curvature(theta) - curvature_of_all
+        curvature_of_all = external.curvature(theta)
     return Influence(
         parameters=objective.parameters,
         theta=theta,
-        error=curvature_errors(objective.curvature(theta)),
+        error=curvature_errors(curvature_of_all),
         events=kept,
         shift=_newton(second, mean),
         doubts=_doubts(objective.n_events, kept, diagnostics or {}),

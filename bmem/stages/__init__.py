@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from bmem.stages.backgrounds import read_backgrounds, train_backgrounds
 from bmem.stages.calibrate import calibrate_all
 from bmem.stages.fit import fit_all
 from bmem.stages.integrate import integrate_all
@@ -12,9 +13,20 @@ from bmem.stages.run import Run
 from bmem.stages.simulate import simulate_all
 from bmem.stages.train import train_all
 
+
+def _simulate(run: Run) -> None:
+    read_backgrounds(run)  # first, so that a wrong file shows at once
+    simulate_all(run)
+
+
+def _train(run: Run) -> None:
+    train_all(run)
+    train_backgrounds(run)
+
+
 STAGES: dict[str, Callable[[Run], None]] = {
-    "simulate": simulate_all,
-    "train": train_all,
+    "simulate": _simulate,
+    "train": _train,
     "integrate": integrate_all,
     "fit": fit_all,
     "calibrate": calibrate_all,

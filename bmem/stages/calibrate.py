@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ import numpy as np
 from bmem import artifacts
 from bmem.calibration.score import ScoreSummary, information_kept, score_test
 from bmem.calibration.subsamples import SubsampleFits, disjoint_subsamples, fit_subsamples
-from bmem.inference.objective import MarginalLikelihood, unusable_events
+from bmem.inference.objective import MarginalLikelihood, Objective, unusable_events
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.rng import numpy_generator
+from bmem.stages.backgrounds import background_parents, log_densities
+from bmem.stages.hypotheses import Hypothesis
 from bmem.stages.period import calibrate_period
 from bmem.stages.prospects import foresee
 from bmem.stages.run import Run, plain
@@ -27,22 +30,27 @@ LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.683, 0.8, 0.9, 0.954)
 
 @dataclass(frozen=True)
 class SampleCalibration:
-    """One sample's subsample fits and score test, from reconstructed events and with x_hard known (``yardstick_*``)."""
+    """One sample's subsample fits and score test, from reconstructed events and with x_hard known (``yardstick_*``).
+
+    With backgrounds there is no yardstick, and the score is that of α and the fractions of the sample.
+    """
 
     fits: SubsampleFits
     score: ScoreSummary
-    yardstick_fits: SubsampleFits
-    yardstick_score: ScoreSummary
+    yardstick_fits: SubsampleFits | None
+    yardstick_score: ScoreSummary | None
 
     @property
-    def information_kept(self) -> tuple[float, float]:
-        """Fraction of the hard-level Fisher information that is kept, and its error."""
+    def information_kept(self) -> tuple[float, float] | None:
+        """Fraction of the hard-level Fisher information that is kept, and its error; None without a yardstick."""
+        if self.yardstick_score is None:
+            return None
         kept, error = information_kept(self.score, self.yardstick_score)
         return float(kept[0]), float(error[0])
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
-        return {name: value.to_dict() for name, value in vars(self).items()}
+        return {name: None if value is None else value.to_dict() for name, value in vars(self).items()}
 
     @classmethod
     def load(cls, path: Path) -> SampleCalibration:
@@ -52,8 +60,8 @@ class SampleCalibration:
         return cls(
             fits=SubsampleFits.from_dict(content["fits"]),
             score=ScoreSummary.from_dict(content["score"]),
-            yardstick_fits=SubsampleFits.from_dict(content["yardstick_fits"]),
-            yardstick_score=ScoreSummary.from_dict(content["yardstick_score"]),
+            yardstick_fits=SubsampleFits.from_dict(content["yardstick_fits"]) if content["yardstick_fits"] else None,
+            yardstick_score=ScoreSummary.from_dict(content["yardstick_score"]) if content["yardstick_score"] else None,
         )
 
 
@@ -70,8 +78,11 @@ def calibrate_samples(run: Run) -> None:
         name = sample.name
         luminosity = run.config.fit.luminosity
         own = {key: plain(run.config.calibration)[key] for key in ("subsamples", "size")}
-        settings = {"calibration": own, "luminosity": luminosity, "seed": run.config.seed}
-        parents = {"coefficients": run.coefficients(name), "yardstick": run.hard_coefficients(name)}
+        settings: dict[str, Any] = {"calibration": own, "luminosity": luminosity, "seed": run.config.seed}
+        settings["background"] = [plain(background) for background in run.config.background]
+        parents = {"coefficients": run.coefficients(name)} | background_parents(run)
+        if not run.config.background:
+            parents["yardstick"] = run.hard_coefficients(name)
         if run.done(run.calibration(name), KIND, settings, parents):
             continue
         events = Coefficients.load(run.coefficients(name)).n_events
@@ -94,21 +105,38 @@ def calibrate_samples(run: Run) -> None:
 def _calibrate(run: Run, name: str, truth: float) -> SampleCalibration:
     # the resamples are for the error of one measurement; here they would only cost time
     reco = replace(Coefficients.load(run.coefficients(name)), bootstrap=None, fiducial_bootstrap=None)
-    hard = Coefficients.load(run.hard_coefficients(name))
     basis, section = MorphingBasis.of(run.process), run.config.calibration
     rows = disjoint_subsamples(reco.n_events, section.size, numpy_generator(run.config.seed, "subsamples", name))
     rows = rows[: section.subsamples]
-
-    def objective(coefficients: Coefficients) -> MarginalLikelihood:
-        lost = unusable_events(coefficients, basis)
-        return MarginalLikelihood.of(coefficients, basis, run.config.fit.luminosity, lost)
-
-    return SampleCalibration(
-        fits=fit_subsamples(reco, objective, rows, truth),
-        score=score_test(reco, basis, [truth]),
-        yardstick_fits=fit_subsamples(hard, objective, rows, truth),
+    whole = Hypothesis.of(run.config, reco, basis, log_densities(run, name, reco.n_events))
+    # a constraint on α itself would pull every sample to one value, whatever its truth
+    whole = replace(whole, constraints=tuple(c for c in whole.constraints if basis.parameters[0].name not in c._parameters))
+    theta = [truth, *(background.fraction for background in run.config.background)]
+    found = SampleCalibration(
+        fits=fit_subsamples(whole.coefficients, _objective(whole), rows, truth),
+        score=score_test(whole.coefficients, whole.basis, theta),
+        yardstick_fits=None,
+        yardstick_score=None,
+    )
+    if run.config.background:
+        return found
+    hard = Coefficients.load(run.hard_coefficients(name))
+    return replace(
+        found,
+        yardstick_fits=fit_subsamples(hard, _objective(whole), rows, truth),
         yardstick_score=score_test(hard, basis, [truth]),
     )
+
+
+def _objective(hypothesis: Hypothesis) -> Callable[[Coefficients], Objective]:
+    """The likelihood of other events under the ``hypothesis``, its constraints included."""
+
+    def objective(coefficients: Coefficients) -> Objective:
+        lost = unusable_events(coefficients, hypothesis.basis)
+        likelihood = MarginalLikelihood.of(coefficients, hypothesis.basis, hypothesis.luminosity, lost)
+        return hypothesis.constrained(likelihood)
+
+    return objective
 
 
 def true_alpha(run: Run, name: str) -> float | None:
@@ -122,11 +150,13 @@ def true_alpha(run: Run, name: str) -> float | None:
 def summary(result: SampleCalibration) -> str:
     """One line: bias, spread, pulls, coverage, yardstick."""
     pulls, coverage = result.fits.pulls(), result.fits.coverage((0.683, 0.954))
-    known = result.yardstick_fits.pulls()
-    bias, bias_error, spread, floor = np.degrees([pulls.bias, pulls.bias_error, pulls.spread, known.spread])
+    bias, bias_error, spread = np.degrees([pulls.bias, pulls.bias_error, pulls.spread])
+    known = (
+        "" if result.yardstick_fits is None else f" (x_hard known: {np.degrees(result.yardstick_fits.pulls().spread):.1f}°)"
+    )
     shares = " and ".join(f"{k}/{n}" for k, n in zip(coverage.covered, coverage.trials, strict=True))
     return (
         f"α = {np.degrees(result.fits.truth):.0f}°, {len(result.fits.estimates)} x {result.fits.size} events: bias "
-        f"{bias:+.1f} ± {bias_error:.1f}°, spread {spread:.1f}° (x_hard known: {floor:.1f}°), pull {pulls.mean:+.2f} ± "
+        f"{bias:+.1f} ± {bias_error:.1f}°, spread {spread:.1f}°{known}, pull {pulls.mean:+.2f} ± "
         f"{pulls.mean_error:.2f}, width {pulls.width:.2f} ± {pulls.width_error:.2f}, coverage {shares}"
     )

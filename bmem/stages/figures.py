@@ -34,6 +34,7 @@ from bmem.plotting.style import legend_above, new_figure, new_panels, save, styl
 from bmem.plotting.training import draw_losses
 from bmem.plotting.transfer import draw_transfer
 from bmem.rng import generator
+from bmem.stages.backgrounds import background_trainings, drawn, held_out_events, observed
 from bmem.stages.calibrate import LEVELS, SampleCalibration, true_alpha
 from bmem.stages.fit import KIND as FIT
 from bmem.stages.period import RECOMMENDED, load_period
@@ -51,6 +52,9 @@ _SHOWN = {
     "m_W": Quantity(r"m_{jj}", "GeV"),
     "y_t": Quantity(r"y_{bjj}"),
 }
+
+
+_DRAWN = 20_000
 
 
 class Figures:
@@ -79,17 +83,21 @@ class Figures:
             caption = f"{name}: -2 Δ log L of {fit['events']} events; the bands are {bands}."
             return self._saved(figure, f"likelihood_{name}", caption)
 
-    def couplings(self, name: str) -> list[ReportFigure]:
-        """Contours of the free couplings, where they were fitted."""
-        fit = self.run.load_json(self.run.fit(name), FIT)
-        if fit["couplings"] is None:
-            return []
-        alpha = true_alpha(self.run, name)
-        truth = None if alpha is None else (float(np.cos(alpha)), float(2 / 3 * np.sin(alpha)))
-        with style():
-            figure, axes = new_figure(height=3.2)
-            draw_contours(axes, ContourSet.from_dict(fit["couplings"]["contours"]), truth=truth)
-            return [self._saved(figure, f"couplings_{name}", f"{name}: κ_S and κ_P, fitted freely; joint regions.")]
+    def second_fits(self, name: str) -> list[ReportFigure]:
+        """Contours of the free couplings, and of α and a free signal strength, where they were fitted."""
+        fit, alpha = self.run.load_json(self.run.fit(name), FIT), true_alpha(self.run, name)
+        couplings = None if alpha is None else (float(np.cos(alpha)), float(2 / 3 * np.sin(alpha)))
+        shown = []
+        for what, truth, caption in (
+            ("couplings", couplings, "κ_S and κ_P, fitted freely; joint regions."),
+            ("strength", None, "α and the signal strength, fitted freely; joint regions."),
+        ):
+            if fit[what] is not None:
+                with style():
+                    figure, axes = new_figure(height=3.2)
+                    draw_contours(axes, ContourSet.from_dict(fit[what]["contours"]), truth=truth)
+                    shown.append(self._saved(figure, f"{what}_{name}", f"{name}: {caption}"))
+        return shown
 
     def scrutiny(self, name: str) -> list[ReportFigure]:
         """The events that drive the estimate, the first of them displayed, and the goodness of fit where there is one."""
@@ -100,9 +108,12 @@ class Figures:
             figure, axes = new_figure(height=3.2)
             draw_influence(axes, found)
             shown = [self._saved(figure, f"influence_{name}", f"{name}: the events that move the estimate most.")]
-            figure, panels = event_figure()
-            draw_event(panels, load_sample(self.run, name)[0], first, f"{name}, event {first}")
-            shown.append(self._saved(figure, f"event_{name}", f"{name}: the most influential event; lengths are pT in GeV."))
+            place = int(observed(self.run, name).signal[first])
+            if place >= 0:
+                figure, panels = event_figure()
+                draw_event(panels, load_sample(self.run, name)[0], place, f"{name}, event {first}")
+                caption = f"{name}: the most influential event; lengths are pT in GeV."
+                shown.append(self._saved(figure, f"event_{name}", caption))
             if "observed" in goodness:
                 figure, axes = new_figure()
                 draw_goodness(axes, Goodness.from_dict(goodness))
@@ -234,7 +245,7 @@ class Figures:
         """Learning curves."""
         shown = []
         with style():
-            for name in trainings(self.run):
+            for name in trainings(self.run) + background_trainings(self.run):
                 history = load_history(self.run, name)
                 if len(history.train_loss) > 1:
                     figure, axes = new_figure()
@@ -261,6 +272,25 @@ class Figures:
                 what = f"Learned transfer density ({len(learned)} replicas) against {len(x_hard)} validation events"
                 caption = f"{what}: {name}."
                 shown.append(self._saved(figure, f"transfer_{name}", caption))
+        return shown
+
+    def backgrounds(self) -> list[ReportFigure]:
+        """Every learned density of a background against events that it was not trained on."""
+        shown = []
+        for background in self.run.config.background:
+            if background.file is None:
+                continue
+            x = held_out_events(self.run, background.name).numpy()
+            learned = drawn(self.run, background, _DRAWN).numpy()
+            with style():
+                for name, quantity in _SHOWN.items():
+                    column = OBSERVABLES.index(name)
+                    low, high = np.quantile(x[:, column], [0.005, 0.98])
+                    edges = np.linspace(low, high, 25)
+                    figure, panels = new_panels()
+                    draw_transfer(panels, x[:, column], learned[..., column], edges, quantity)
+                    caption = f"Learned density of {background.name} against {len(x)} held-out events: {name}."
+                    shown.append(self._saved(figure, f"background_{background.name}_{name}", caption))
         return shown
 
     def acceptance(self, networks: Networks, data: Pairs) -> list[ReportFigure]:

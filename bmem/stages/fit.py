@@ -9,24 +9,29 @@ from typing import Any
 import numpy as np
 
 from bmem.config import BANK
-from bmem.inference.combine import budget, resampled
-from bmem.inference.intervals import profile_intervals
-from bmem.inference.objective import MarginalLikelihood, scan_grid, unusable_events
+from bmem.inference.combine import resampled
+from bmem.inference.intervals import profile, profile_intervals
+from bmem.inference.objective import MarginalLikelihood, Objective, axes
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
+from bmem.stages.backgrounds import background_parents, log_densities
 from bmem.stages.belt import LEVELS, measured_with_belt
+from bmem.stages.hypotheses import Hypothesis, described
 from bmem.stages.run import Run, plain
 from bmem.stages.scrutiny import save_inference_data, scrutiny
 
 KIND = "fit"
 _BAND_CURVES = 100
+_PROFILED = {1: 120, 2: 24}
+"""Points along each of the parameters over which a band's curve is minimised, by their number."""
 
 
 def fit_all(run: Run) -> None:
     """Fit every sample that has no result yet."""
     for sample in run.config.sample:
-        settings = {"fit": plain(run.config.fit)}
-        parents = {"coefficients": run.coefficients(sample.name)}
+        lists = {name: [plain(entry) for entry in getattr(run.config, name)] for name in ("constraint", "background")}
+        settings: dict[str, Any] = {"fit": plain(run.config.fit)} | lists
+        parents = {"coefficients": run.coefficients(sample.name)} | background_parents(run)
         if run.config.belt.bank_events:
             settings |= {"belt": plain(run.config.belt)}
             parents |= {"bank": run.coefficients(BANK)}
@@ -40,40 +45,55 @@ def fit_all(run: Run) -> None:
 
 def _measure(run: Run, name: str, parents: Mapping[str, Path]) -> dict[str, Any]:
     """Estimate, intervals, budget and the curve of -2 log L, as plain values (radians); the posterior is kept for arviz."""
-    coefficients = Coefficients.load(run.coefficients(name)).select(slice(0, run.config.fit.events))
-    basis, luminosity = MorphingBasis.of(run.process), run.config.fit.luminosity
-    lost = unusable_events(coefficients, basis)
-    if len(lost):
-        run.say(f"  [yellow]{len(lost)} events have no usable density and are left out: {lost.tolist()}[/]")
-    objective, table = budget(coefficients, basis, luminosity, lost)
-    regions = profile_intervals(objective, table.estimate, LEVELS)
-    grid = scan_grid(basis.parameters)
-    curve = objective.value(grid)
-    save_inference_data(run, name, objective, coefficients.diagnostics, parents)
-    return scrutiny(run, objective, table.estimate, coefficients) | {
-        "events": coefficients.n_events,
-        "replicas": coefficients.n_replicas,
-        "excluded": lost.tolist(),
+    signal = Coefficients.load(run.coefficients(name)).select(slice(0, run.config.fit.events))
+    backgrounds = log_densities(run, name, signal.n_events)
+    hypothesis = Hypothesis.of(run.config, signal, MorphingBasis.of(run.process), backgrounds)
+    lost = hypothesis.excluded.tolist()
+    if lost:
+        run.say(f"  [yellow]{len(lost)} events have no usable density and are left out: {lost}[/]")
+    likelihood, table = hypothesis.budget()
+    total = hypothesis.constrained(likelihood)
+    regions = profile_intervals(total, table.estimate, LEVELS)
+    grid = axes(total.parameters[:1])[0]
+    save_inference_data(run, name, hypothesis, parents)
+    return scrutiny(run, hypothesis, table.estimate, (signal, backgrounds)) | {
+        "events": signal.n_events,
+        "replicas": signal.n_replicas,
+        "excluded": lost,
+        "constraints": described(hypothesis.constraints),
         "budget": table.to_dict(),
         "intervals": [region.to_dict() for region in regions],
         "printed_intervals": [str(region) for region in regions],
-        "belt": measured_with_belt(run, objective, table.estimate),
-        "theta": grid[:, 0].tolist(),
-        "delta": (curve - table.estimate.best.value).tolist(),
-        "curves": _curves(coefficients, objective, grid).tolist(),
+        "belt": measured_with_belt(run, likelihood, table.estimate),
+        "theta": grid.tolist(),
+        "delta": (profile(total, 0)(grid) - table.estimate.best.value).tolist(),
+        "curves": _curves(hypothesis, likelihood, grid).tolist(),
     }
 
 
-def _curves(coefficients: Coefficients, objective: MarginalLikelihood, grid: np.ndarray) -> np.ndarray:
+def _curves(hypothesis: Hypothesis, likelihood: MarginalLikelihood, grid: np.ndarray) -> np.ndarray:
     """-2Δ log L of bootstrap resamples (the replicas taking turns) on the grid, [B, G]; empty without resamples."""
+    coefficients = hypothesis.coefficients
     if coefficients.bootstrap is None:
         return np.empty((0, len(grid)))
-    curves = []
+    points, curves = _points(likelihood, grid), []
     for b in range(min(_BAND_CURVES, coefficients.bootstrap.shape[1])):
-        _, likelihood = resampled(objective, coefficients, b)
-        values = likelihood.value(grid)
+        _, one = resampled(likelihood, coefficients, b)
+        values = hypothesis.constrained(one).value(points).min(axis=1)
         curves.append(values - values.min())
     return np.array(curves)
+
+
+def _points(objective: Objective, grid: np.ndarray) -> np.ndarray:
+    """[G, M, P]: the first parameter on the ``grid`` [G], the others on one of their own, [G, 1, 1] if there is none."""
+    others = objective.parameters[1:]
+    if not others:
+        return grid[:, None, None]
+    own = [np.linspace(*p.bounds, _PROFILED[len(others)]) for p in others]
+    nodes = np.stack(np.meshgrid(*own, indexing="ij"), -1).reshape(-1, len(others))
+    shape = (len(grid), len(nodes))
+    first = np.broadcast_to(grid[:, None, None], (*shape, 1))
+    return np.concatenate([first, np.broadcast_to(nodes, (*shape, len(others)))], axis=-1)
 
 
 def headline(result: Mapping[str, Any]) -> str:
@@ -89,4 +109,8 @@ def headline(result: Mapping[str, Any]) -> str:
         errors += f" ± {np.degrees(table['network']['std'][0]):.1f}° (network)"
     line = f"α̂ = {estimate:.1f}° {errors}, 68.3 %: {result['printed_intervals'][0]} ({result['events']} events)"
     belt = result.get("belt") or {}
-    return f"{line}, Feldman-Cousins: {belt['printed_intervals'][0]}" if "intervals" in belt else line
+    if "intervals" in belt:
+        line += f", Feldman-Cousins: {belt['printed_intervals'][0]}"
+    for fraction in result["fractions"]:
+        line += f", fraction of {fraction['name']}: {fraction['estimate']:.3f}, 68.3 %: {fraction['printed_intervals'][0]}"
+    return line

@@ -20,13 +20,15 @@ from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.networks.classifier import reliability
 from bmem.plotting.integration import worst_events
 from bmem.plotting.report import Headline, Report, Section, Table, write_report
+from bmem.stages.backgrounds import background_parents, background_trainings
 from bmem.stages.calibrate import SampleCalibration, true_alpha
 from bmem.stages.figures import Figures
 from bmem.stages.fit import KIND as FIT
+from bmem.stages.parameter_report import fraction_lines, parameter_tables
 from bmem.stages.period_report import belt_intervals, period_section, period_warnings
 from bmem.stages.prospects_report import prospect_sections, prospect_warnings
 from bmem.stages.run import Run
-from bmem.stages.train import NAMES, Networks, Pairs, load_history, trainings
+from bmem.stages.train import NAMES, Networks, Pairs, load_history, posterior_of, trainings
 
 _CALIBRATION = (
     "Disjoint subsamples of known α, fitted like data. The likelihood has minima near α and -α; estimates are folded "
@@ -47,8 +49,9 @@ def report(run: Run) -> None:
     networks, data = Networks.load(run), Pairs.load(run, "validation")
     calibrated = [name for name in names if artifacts.exists(run.calibration(name))]
     shown = [figures.likelihood(name) for name in names] + figures.belts()
-    shown += [figure for name in names for figure in figures.couplings(name)]
-    sections = [Section("Measurement", tables=(_budget_table(run, names),), figures=tuple(shown))]
+    shown += [figure for name in names for figure in figures.second_fits(name)]
+    tables = (_budget_table(run, names), *parameter_tables(run))
+    sections = [Section("Measurement", tables=tables, figures=tuple(shown))]
     shown = [figure for name in names for figure in figures.scrutiny(name)]
     tables = tuple(_drivers_table(run, name) for name in names)
     sections.append(Section("Events and goodness of fit", _SCRUTINY, (_goodness_table(run, names), *tables), tuple(shown)))
@@ -62,6 +65,7 @@ def report(run: Run) -> None:
     tables = tuple(_worst_table(run, name) for name in names)
     sections.append(Section("Integration", figures=tuple(shown), tables=tables))
     shown = figures.training() + figures.densities(networks, data) + figures.acceptance(networks, data)
+    shown += figures.backgrounds()
     tables = (_training_table(run), _cross_section_table(run), _acceptance_table(networks, data))
     sections.append(Section("Networks", tables=tables, figures=tuple(shown)))
     page = Report(
@@ -93,7 +97,9 @@ def _headline(run: Run, name: str) -> Headline:
     regions = zip(fit["intervals"], fit["printed_intervals"], strict=True)
     shown = tuple((f"{100 * region['level']:.1f} %", text) for region, text in regions) + belt_intervals(fit)
     bayesian = zip(fit["posterior"]["intervals"], fit["posterior"]["printed_intervals"], strict=True)
-    shown += tuple((f"{100 * region['level']:.1f} %, highest density, flat prior", text) for region, text in bayesian)
+    prior = "flat prior" + " and constraints" * bool(fit["constraints"])
+    shown += tuple((f"{100 * region['level']:.1f} %, highest density, {prior}", text) for region, text in bayesian)
+    shown += fraction_lines(fit)
     alpha = true_alpha(run, name)
     remark = f"{fit['events']} events" + ("" if alpha is None else f", generated at α = {np.degrees(alpha):.4g}°")
     return Headline(f"α̂ of {name}", f"{best:.1f}°", shown, tuple(budget), remark)
@@ -164,9 +170,9 @@ def _calibration_table(run: Run, names: list[str]) -> Table:
     rows = []
     for name in names:
         result = SampleCalibration.load(run.calibration(name))
-        pulls, known = result.fits.pulls(), result.yardstick_fits.pulls()
-        coverage = result.fits.coverage((0.683, 0.954))
-        kept, error = result.information_kept
+        pulls, coverage = result.fits.pulls(), result.fits.coverage((0.683, 0.954))
+        known = None if result.yardstick_fits is None else result.yardstick_fits.pulls()
+        kept = result.information_kept
         rows.append(
             (
                 name,
@@ -174,13 +180,13 @@ def _calibration_table(run: Run, names: list[str]) -> Table:
                 len(result.fits.estimates),
                 f"{np.degrees(pulls.bias):.2f} ± {np.degrees(pulls.bias_error):.2f}",
                 f"{np.degrees(pulls.spread):.2f} ± {np.degrees(pulls.spread_error):.2f}",
-                f"{np.degrees(known.spread):.2f} ± {np.degrees(known.spread_error):.2f}",
+                "–" if known is None else f"{np.degrees(known.spread):.2f} ± {np.degrees(known.spread_error):.2f}",
                 f"{pulls.mean:.2f} ± {pulls.mean_error:.2f}",
                 f"{pulls.width:.2f} ± {pulls.width_error:.2f}",
                 *(f"{k}/{n}" for k, n in zip(coverage.covered, coverage.trials, strict=True)),
                 *_sign(result.fits),
                 f"{result.score.p_value:.3g}",
-                f"{kept:.2f} ± {error:.2f}",
+                "–" if kept is None else f"{kept[0]:.2f} ± {kept[1]:.2f}",
             )
         )
     note = "Pulls use the curvature error; coverage is that of the profile intervals."
@@ -202,10 +208,10 @@ def _worst_table(run: Run, name: str) -> Table:
 
 def _training_table(run: Run) -> Table:
     rows = []
-    for name in trainings(run):
+    for name in trainings(run) + background_trainings(run):
         history = load_history(run, name)
         # what a posterior holds out its point estimate may have been trained on: no held-out loss
-        quality = (history.best_epoch + 1, history.best_loss) if name in NAMES else ("–", "–")
+        quality = ("–", "–") if name.endswith(posterior_of("")) else (history.best_epoch + 1, history.best_loss)
         rows.append((name, len(history.train_loss), *quality, sum(history.seconds)))
     note = "Epochs and seconds of a posterior with several members are those of one of them."
     return Table("Training", ("network", "epochs", "best epoch", "held-out loss", "seconds"), tuple(rows), note)
@@ -244,7 +250,8 @@ def _acceptance_table(networks: Networks, data: Pairs) -> Table:
 
 def _network_warnings(run: Run) -> list[str]:
     """What was found doubtful about the posteriors over weights when they were fitted."""
-    suspicions = {name: artifacts.read_header(run.network(name)).settings.get("suspicions", []) for name in NAMES}
+    names = [*NAMES, *background_parents(run)]
+    suspicions = {name: artifacts.read_header(run.network(name)).settings.get("suspicions", []) for name in names}
     return [f"Posterior of the {name}: {suspicion}." for name, found in suspicions.items() for suspicion in found]
 
 

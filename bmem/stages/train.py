@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -112,11 +113,14 @@ def posterior_of(name: str) -> str:
 
 def trainings(run: Run) -> list[str]:
     """What was trained, in this order: the networks, and the posteriors over their weights."""
-    found = []
-    for name in NAMES:
-        bayesian = _is_bayesian(run, name)
-        found += [name] * (run.config.posterior.warm or not bayesian) + [posterior_of(name)] * bayesian
+    found = [training for name in NAMES for training in trainings_of(run, name)]
     return found + [REFINEMENT] * _is_refined(run)
+
+
+def trainings_of(run: Run, name: str) -> list[str]:
+    """Those of one network: its point estimate, unless the posterior starts from nothing, and its posterior."""
+    bayesian = _is_bayesian(run, name)
+    return [name] * (run.config.posterior.warm or not bayesian) + [posterior_of(name)] * bayesian
 
 
 def _is_refined(run: Run) -> bool:
@@ -124,7 +128,7 @@ def _is_refined(run: Run) -> bool:
 
 
 def _is_bayesian(run: Run, name: str) -> bool:
-    return name in BAYESIAN and run.config.posterior.method != "point"
+    return name != "proposal" and run.config.posterior.method != "point"
 
 
 def train_all(run: Run) -> None:
@@ -148,7 +152,7 @@ def _parents(run: Run, name: str) -> dict[str, Path]:
 
 
 @dataclass(frozen=True)
-class _Trainee:
+class Trainee:
     """A network, how it is trained, and the ``rows`` to train it on."""
 
     name: str
@@ -158,27 +162,43 @@ class _Trainee:
 
 
 def _train(run: Run, name: str, data: Pairs, settings: dict[str, Any]) -> None:
-    module, section = build(run, name), run.config.posterior
-    trainee = _Trainee(name, module, getattr(run.config, name).training, _prepare(module, name, data))
+    module = build(run, name)
+    trainee = Trainee(name, module, getattr(run.config, name).training, _prepare(module, name, data))
+    refined = name == "proposal" and _is_refined(run)
+    learn(run, trainee, settings, _parents(run, name), (lambda: _refine(run, module, data)) if refined else None)
+
+
+def learn(
+    run: Run,
+    trainee: Trainee,
+    settings: Mapping[str, Any],
+    parents: Mapping[str, Path],
+    refine: Callable[[], None] | None = None,
+) -> None:
+    """Train a network, and its posterior if it has one; draw its replicas and keep them.
+
+    ``refine`` is called after the point estimate.
+    """
+    section, bayesian = run.config.posterior, _is_bayesian(run, trainee.name)
     posterior: WeightPosterior = PointEstimate()
-    bayesian = _is_bayesian(run, name)
     suspicions: list[str] = []
     if section.warm or not bayesian:
-        _fit(run, trainee, posterior, name)
-    if name == "proposal" and _is_refined(run):
-        _refine(run, module, data)
+        _fit(run, trainee, posterior, trainee.name)
+    if refine is not None:
+        refine()
     if bayesian:
         posterior = section.make(initialise)
-        trainee = replace(trainee, training=section.training(trainee.training))
-        suspicions = _fit(run, trainee, posterior, posterior_of(name))
-    replicas = posterior.sample(section.drawn if bayesian else 1, generator(run.config.seed, "replicas", name))
+        posterior_trainee = replace(trainee, training=section.training(trainee.training))
+        suspicions = _fit(run, posterior_trainee, posterior, posterior_of(trainee.name))
+    rng = generator(run.config.seed, "replicas", trainee.name)
+    replicas = posterior.sample(section.drawn if bayesian else 1, rng)
     if together.leads():
-        replicas.save(run.network(name), settings | {"suspicions": suspicions}, _parents(run, name))
-        run.forget("train", name)
+        replicas.save(run.network(trainee.name), {**settings, "suspicions": suspicions}, parents)
+        run.forget("train", trainee.name)
     together.wait_for_all()
 
 
-def _fit(run: Run, trainee: _Trainee, posterior: WeightPosterior, title: str) -> list[str]:
+def _fit(run: Run, trainee: Trainee, posterior: WeightPosterior, title: str) -> list[str]:
     """Fit with a progress bar, checkpoints and a history; return what makes the result doubtful, which is also said."""
     training = trainee.training
     with run.progress(f"train {title}") as progress, warnings.catch_warnings(record=True) as caught:

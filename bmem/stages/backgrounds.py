@@ -1,0 +1,225 @@
+"""Backgrounds of a run: their densities, stated or learned, and the samples that hold them.
+
+Events of a background are observables; samples that bmem simulates are given them at random places, in the proportion of the
+configuration. A learned background reads its events from a file: what is mixed into samples is held out of the training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as parquet_file
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bmem import artifacts
+from bmem.config import BANK, BackgroundSection
+from bmem.errors import ConfigError, EventFileError
+from bmem.events import parquet
+from bmem.events.importing import read_events
+from bmem.events.reconstruction import Reconstruction
+from bmem.events.record import RecoEvents
+from bmem.events.selection import Selection
+from bmem.likelihood.background import ObservedReco, nothing
+from bmem.likelihood.density import ResidualDensity
+from bmem.process.backgrounds import DiphotonBackground
+from bmem.replicas import Replicas
+from bmem.replicas.storage import KIND as NETWORK
+from bmem.rng import generator, numpy_generator
+from bmem.stages.run import Run, plain
+from bmem.stages.simulate import load_sample
+from bmem.stages.train import Trainee, learn, trainings_of
+
+Array = NDArray[np.float64]
+HELD_OUT = 0.2
+"""Share of the events of a learned background on which nothing is trained: for the samples and for figures."""
+FEWEST = 1000
+"""Events from which on a density is learned."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The observables ``x`` [N, 11] of a sample, and of each event its place among those of the signal [N].
+
+    Places are -1 for background. ``x_hard`` [N, D] is that of the simulation; None where it is unknown, or with background.
+    """
+
+    x: Tensor
+    x_hard: Tensor | None
+    signal: NDArray[np.int64]
+
+
+def read_backgrounds(run: Run) -> None:
+    """Read, select and keep the events of the backgrounds that are to be learned.
+
+    Raises:
+        EventFileError: a file is missing, damaged or holds no observed events, or too few that pass the selection.
+    """
+    for background in _learned(run):
+        path, source = _events(run, background.name), background.file
+        assert source is not None
+        known = {"sha256": artifacts.checksum(source)} if source.is_file() else {}
+        settings = {"file": source.name, "selection": plain(run.config.selection)} | known
+        if run.done(path, parquet.KIND, settings):
+            continue
+        if not source.is_file():
+            raise EventFileError(f"{source}: there is no such file; correct 'file' of [[background]] {background.name!r}")
+        events = read_events(source)
+        if not isinstance(events, RecoEvents):
+            raise EventFileError(f"{source}: holds no observed events; a background is learned from photons and jets")
+        selection = Selection(run.config.selection)
+        kept = selection.keep_objects(events[selection.accept(events)])
+        run.say(f"  background {background.name}: {len(kept)} of {len(events)} events pass the selection")
+        if len(kept) < FEWEST:
+            raise EventFileError(f"{source}: {len(kept)} events pass the selection, {FEWEST} are needed to learn a density")
+        parquet.write_reco(path, kept, settings)
+
+
+def train_backgrounds(run: Run) -> None:
+    """Learn the densities that are not there yet, with replicas like the other networks."""
+    for background in _learned(run):
+        name = network_name(background.name)
+        section = {key: plain(getattr(background, key)) for key in ("network", "training")}
+        settings = {"background": section, "posterior": plain(run.config.posterior), "seed": run.config.seed}
+        origin = {"events": _events(run, background.name)}
+        if not run.done(run.network(name), NETWORK, settings, origin):
+            _train(run, background, settings, origin)
+
+
+def _train(run: Run, background: BackgroundSection, settings: Mapping[str, Any], origin: Mapping[str, Path]) -> None:
+    module, x = _density(run, background), _training_events(run, background.name)
+    rows = (x, nothing(x))
+    module.fit_scales(*rows)
+    learn(run, Trainee(network_name(background.name), module, background.training, rows), settings, origin)
+
+
+def background_parents(run: Run) -> dict[str, Path]:
+    """The networks of the learned backgrounds, by name."""
+    return {network_name(b.name): run.network(network_name(b.name)) for b in _learned(run)}
+
+
+def background_trainings(run: Run) -> list[str]:
+    """What was trained for the learned backgrounds, by the names of the histories."""
+    return [training for b in _learned(run) for training in trainings_of(run, network_name(b.name))]
+
+
+def drawn(run: Run, background: BackgroundSection, n: int) -> Tensor:
+    """``n`` events [R, n, 11] from the learned density of a background, of the same noise in every replica."""
+    replicas = _replicas(run, background)
+    rng = generator(run.config.seed, "background", background.name, "drawn")
+    noise = torch.rand(n, len(ObservedReco.circular), generator=rng, dtype=torch.float64)
+    with torch.no_grad():
+        points: Tensor = replicas("from_noise", noise, nothing(noise))[0]
+    return points
+
+
+def log_densities(run: Run, name: str, events: int) -> dict[str, Array]:
+    """log p of the first ``events`` of a sample under each background, [N] or, if it is learned, [R, N]."""
+    if not run.config.background:
+        return {}
+    x = observed(run, name).x[:events]
+    return {background.name: log_density(run, background, x) for background in run.config.background}
+
+
+def log_density(run: Run, background: BackgroundSection, x: Tensor) -> Array:
+    """log p of observables ``x`` [N, 11], [N] or with replicas [R, N]."""
+    if background.file is None:
+        return stated(run).log_density(x).numpy()
+    with torch.no_grad():
+        return np.asarray(_replicas(run, background)("log_prob", x, nothing(x)).double().numpy())
+
+
+def observed(run: Run, name: str) -> Observed:
+    """The observables of a sample, in their order in the likelihood.
+
+    Raises:
+        ConfigError: a learned background has held out too few events for the samples.
+    """
+    reco, hard = load_sample(run, name)
+    x, places = Reconstruction()(reco), np.arange(len(reco))
+    if not mixed(run, name):
+        return Observed(x, None if hard is None else hard.x, places)
+    shares = np.array([b.fraction for b in run.config.background])
+    rng = numpy_generator(run.config.seed, "background", name)
+    # in front of each signal event a geometric number of background events: every place is signal with the same chance
+    gaps = rng.geometric(1 - shares.sum(), size=len(reco)) - 1
+    kinds = rng.choice(len(shares), size=gaps.sum(), p=shares / shares.sum())
+    signal = np.full(len(reco) + len(kinds), -1)
+    signal[np.cumsum(gaps + 1) - 1] = places
+    rows = torch.empty(len(signal), x.shape[1], dtype=x.dtype)
+    rows[torch.as_tensor(signal >= 0)] = x
+    empty = np.flatnonzero(signal < 0)
+    for kind, background in enumerate(run.config.background):
+        chosen = empty[kinds == kind]
+        rows[torch.as_tensor(chosen)] = _mixed_in(run, background, name, len(chosen))
+    return Observed(rows, None, signal)
+
+
+def mixed(run: Run, name: str) -> bool:
+    """Whether a sample is given background: those that bmem simulates are, observed ones have their own."""
+    if not run.config.background or name == BANK or not artifacts.exists(run.events(name)):
+        return False
+    return "hard" in parquet_file.read_schema(run.events(name)).names
+
+
+def network_name(background: str) -> str:
+    """What the learned density of a background is called among the networks."""
+    return f"background_{background}"
+
+
+def stated(run: Run) -> DiphotonBackground:
+    """The stated density, with the thresholds of the selection."""
+    return DiphotonBackground(jet_pt_min=run.config.selection.jet_pt, eta_max=run.config.selection.jet_eta)
+
+
+def _learned(run: Run) -> list[BackgroundSection]:
+    return [background for background in run.config.background if background.file is not None]
+
+
+def _density(run: Run, background: BackgroundSection) -> ResidualDensity:
+    return ResidualDensity(ObservedReco(run.config.selection.jet_pt), background.network)
+
+
+def _replicas(run: Run, background: BackgroundSection) -> Replicas:
+    return Replicas.load(run.network(network_name(background.name)), _density(run, background))
+
+
+def _events(run: Run, background: str) -> Path:
+    return run.out / "events" / "backgrounds" / f"{background}.parquet"
+
+
+def _all_events(run: Run, background: str) -> tuple[Tensor, int]:
+    """Observables [N, 11], and how many of them, the first ones, are for the training."""
+    x = Reconstruction()(parquet.read_reco(_events(run, background)))
+    return x, round((1 - HELD_OUT) * len(x))
+
+
+def _training_events(run: Run, background: str) -> Tensor:
+    x, n = _all_events(run, background)
+    return x[:n]
+
+
+def held_out_events(run: Run, background: str) -> Tensor:
+    """Observables [N, 11] on which the density of a background was not trained."""
+    x, n = _all_events(run, background)
+    return x[n:]
+
+
+def _mixed_in(run: Run, background: BackgroundSection, name: str, n: int) -> Tensor:
+    """``n`` events for a sample; different ones for every sample."""
+    if background.file is None:
+        return stated(run).sample(n, generator(run.config.seed, "background", background.name, name))
+    x = held_out_events(run, background.name)
+    simulated = [s.name for s in run.config.sample if mixed(run, s.name)]
+    own = x[simulated.index(name) :: len(simulated)]
+    if len(own) < n:
+        raise ConfigError(
+            f"[[background]] {background.name}: {len(own)} events that are not trained on are left for the sample {name!r}, "
+            f"which takes {n}; give a larger 'file', or fewer 'events' of the sample"
+        )
+    return own[:n]
