@@ -28,7 +28,7 @@ class Flow:
 def bmem() -> Flow:
     """bmem, in the slices in which its integrand calls it."""
     module = CouplingFlow(DIM, CONDITIONS, settings=CouplingSettings(BLOCKS, HIDDEN, LAYERS, BINS))
-    return Flow(module, module.log_prob, lambda c: module.from_noise(torch.rand(len(c), DIM), c), 4096)
+    return Flow(module, module.log_prob, lambda c: module.from_noise(torch.rand(len(c), DIM, device=c.device), c), 4096)
 
 
 def zuko() -> Flow:
@@ -53,7 +53,7 @@ def nflows() -> Flow:
     module = Composed(CompositeTransform(blocks), StandardNormal([DIM]))
 
     def sample(c: Tensor) -> tuple[Tensor, Tensor]:
-        x, log_jacobian = module._transform.inverse(torch.randn(len(c), DIM), context=c)
+        x, log_jacobian = module._transform.inverse(torch.randn(len(c), DIM, device=c.device), context=c)
         return x, -log_jacobian
 
     return Flow(module, lambda x, c: module.log_prob(10 * x - 5, context=c), sample)
@@ -108,11 +108,13 @@ class Products(nn.Module):
 
     def forward(self, x: Tensor, c: Tensor) -> Tensor:
         inputs = torch.cat((x[:, : DIM // 2], c), -1).to(next(self.parameters()).dtype)
+        total = x.new_zeros(len(x))
         for block in self.blocks:
             values = inputs
             for layer in block:
                 values = layer(values)
-        return values.sum(-1)
+            total = total + values.sum(-1)
+        return total
 
 
 def products(dtype: torch.dtype) -> Flow:
