@@ -19,7 +19,7 @@ from bmem.likelihood.coefficients import Coefficients
 from bmem.plotting.acceptance import Predictions, draw_acceptance, draw_reliability
 from bmem.plotting.belt import draw_belt
 from bmem.plotting.calibration import draw_coverage, draw_estimates, draw_pulls
-from bmem.plotting.contours import draw_contours
+from bmem.plotting.contours import KAPPA_P, KAPPA_S, MU, draw_contours
 from bmem.plotting.coverage import draw_bias_and_spread, draw_levels, draw_methods_along
 from bmem.plotting.event_display import draw_event, event_figure
 from bmem.plotting.goodness import draw_goodness
@@ -28,7 +28,7 @@ from bmem.plotting.integration import draw_effective_fraction, draw_pareto_k, dr
 from bmem.plotting.likelihood import LikelihoodCurve, draw_likelihood
 from bmem.plotting.posterior import draw_predictive, draw_sbc
 from bmem.plotting.power import draw_expected_intervals, draw_expected_lengths, draw_kept, draw_power
-from bmem.plotting.quantity import Quantity
+from bmem.plotting.quantity import ALPHA, Quantity
 from bmem.plotting.report import ReportFigure
 from bmem.plotting.style import legend_above, new_figure, new_panels, save, style
 from bmem.plotting.training import draw_losses
@@ -55,6 +55,7 @@ _SHOWN = {
 
 
 _DRAWN = 20_000
+_OF_BACKGROUND = ("held-out events", "learned density")
 
 
 class Figures:
@@ -88,14 +89,15 @@ class Figures:
         fit, alpha = self.run.load_json(self.run.fit(name), FIT), true_alpha(self.run, name)
         couplings = None if alpha is None else (float(np.cos(alpha)), float(2 / 3 * np.sin(alpha)))
         shown = []
-        for what, truth, caption in (
-            ("couplings", couplings, "κ_S and κ_P, fitted freely; joint regions."),
-            ("strength", None, "α and the signal strength, fitted freely; joint regions."),
+        strength = None if alpha is None else (alpha, 1.0)
+        for what, quantities, truth, caption in (
+            ("couplings", (KAPPA_S, KAPPA_P), couplings, "κ_S and κ_P, fitted freely; joint regions."),
+            ("strength", (ALPHA, MU), strength, "α and the signal strength, fitted freely; joint regions."),
         ):
             if fit[what] is not None:
                 with style():
                     figure, axes = new_figure(height=3.2)
-                    draw_contours(axes, ContourSet.from_dict(fit[what]["contours"]), truth=truth)
+                    draw_contours(axes, ContourSet.from_dict(fit[what]["contours"]), quantities, truth)
                     shown.append(self._saved(figure, f"{what}_{name}", f"{name}: {caption}"))
         return shown
 
@@ -288,7 +290,7 @@ class Figures:
                     low, high = np.quantile(x[:, column], [0.005, 0.98])
                     edges = np.linspace(low, high, 25)
                     figure, panels = new_panels()
-                    draw_transfer(panels, x[:, column], learned[..., column], edges, quantity)
+                    draw_transfer(panels, x[:, column], learned[..., column], edges, quantity, labels=_OF_BACKGROUND)
                     caption = f"Learned density of {background.name} against {len(x)} held-out events: {name}."
                     shown.append(self._saved(figure, f"background_{background.name}_{name}", caption))
         return shown
