@@ -5,7 +5,8 @@ The density of an observed event n in replica r is p(x_n | θ) = Σ_k b_k(θ) I_
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from bmem.likelihood.coefficients_file import write_blocks
 
 Array = NDArray[np.float64]
 KIND = "coefficients"
+_DIAGNOSTIC = "diagnostic_"
 
 
 @dataclass(frozen=True)
@@ -123,15 +125,15 @@ class Coefficients:
         if self.bootstrap is not None and self.fiducial_bootstrap is not None:
             variables["bootstrap"] = (("replica", "resample", "event", "component"), self.bootstrap)
             variables["fiducial_bootstrap"] = (("replica", "resample", "component"), self.fiducial_bootstrap)
-        variables |= {f"diagnostic_{name}": (("event",), array) for name, array in self.diagnostics.items()}
+        variables |= {f"{_DIAGNOSTIC}{name}": (("event",), array) for name, array in self.diagnostics.items()}
         return xr.Dataset(variables, attrs={"fiducial_unit": "pb"})
 
     @classmethod
     def from_dataset(cls, dataset: xr.Dataset) -> Coefficients:
         """The inverse of ``to_dataset``."""
         arrays = {str(name): variable.to_numpy() for name, variable in dataset.data_vars.items()}
-        prefix = "diagnostic_"
-        diagnostics = {name.removeprefix(prefix): arrays.pop(name) for name in list(arrays) if name.startswith(prefix)}
+        names = [name for name in arrays if name.startswith(_DIAGNOSTIC)]
+        diagnostics = {name.removeprefix(_DIAGNOSTIC): arrays.pop(name) for name in names}
         return cls(diagnostics=diagnostics, **arrays)
 
     def save(
@@ -147,12 +149,8 @@ class Coefficients:
         Raises:
             ArtifactError: the file is missing, foreign, damaged or of a newer format.
         """
-        artifacts.verify(path, KIND)
-        try:
-            with xr.open_dataset(path, engine="h5netcdf") as dataset:
-                return cls.from_dataset(dataset.isel(event=events).load())
-        except (OSError, TypeError, ValueError) as error:
-            raise ArtifactError(f"{path}: not the layout of Coefficients ({error}); run the integration again") from error
+        with _opened(path) as dataset:
+            return cls.from_dataset(dataset.isel(event=events).load())
 
 
 def save_blocks(
@@ -167,3 +165,25 @@ def save_blocks(
     The blocks, in any order, have everything but the events in common. ``Coefficients.load`` reads the file.
     """
     return artifacts.write(path, KIND, lambda temporary: write_blocks(temporary, n_events, blocks), settings, parents)
+
+
+def load_diagnostics(path: Path) -> dict[str, NDArray[Any]]:
+    """Only the diagnostics of the events in a file of ``Coefficients``.
+
+    Raises:
+        ArtifactError: as ``Coefficients.load``.
+    """
+    with _opened(path) as dataset:
+        names = [str(name) for name in dataset.data_vars if str(name).startswith(_DIAGNOSTIC)]
+        return {name.removeprefix(_DIAGNOSTIC): dataset[name].to_numpy() for name in names}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[xr.Dataset]:
+    """The data set of a file that has been checked; what is not read is not in memory."""
+    artifacts.verify(path, KIND)
+    try:
+        with xr.open_dataset(path, engine="h5netcdf") as dataset:
+            yield dataset
+    except (OSError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path}: not the layout of Coefficients ({error}); run the integration again") from error

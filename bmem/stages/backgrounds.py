@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bmem import artifacts
 from bmem.config import BANK, BackgroundSection
-from bmem.errors import ConfigError, EventFileError
+from bmem.errors import ConfigError, EventFileError, InputError
 from bmem.events import parquet
 from bmem.events.importing import read_events
 from bmem.events.reconstruction import Reconstruction
@@ -139,8 +139,11 @@ def observed(run: Run, name: str) -> Observed:
 
     Raises:
         ConfigError: a learned background has held out too few events for the samples.
+        InputError: no event passes the selection.
     """
     reco, hard = load_sample(run, name)
+    if len(reco) == 0:
+        raise InputError(f"sample {name!r}: no event passes the selection; give more events or loosen the selection")
     x, places = Reconstruction()(reco), np.arange(len(reco))
     if not mixed(run, name):
         return Observed(x, None if hard is None else hard.x, places)

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bmem import artifacts
 from bmem.calibration.yardstick import yardstick
 from bmem.config import BANK
-from bmem.errors import InputError
-from bmem.events.reconstruction import Reconstruction
-from bmem.integration.importance import Checkpoint, EventIntegrals, IntegrationSettings, integrate
+from bmem.integration.importance import (
+    Block,
+    Checkpoint,
+    EventIntegrals,
+    IntegrationSettings,
+    stream,
+    warn_if_broken,
+)
 from bmem.likelihood import coefficients, cross_section
 from bmem.likelihood.coefficients import Array, Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection, fiducial_cross_section, mixture_coefficients
 from bmem.likelihood.integrand import Integrand
 from bmem.rng import generator
+from bmem.stages.backgrounds import mixed, observed
 from bmem.stages.run import Run, plain
-from bmem.stages.simulate import load_sample
 from bmem.stages.train import NAMES, Networks
 
 BANK_RESAMPLES = 20
 """Resamples of the bank's integrals that are kept at most."""
+_ROWS = 1 << 16
+"""Events whose acceptance is computed at once."""
 
 
 def integrate_all(run: Run) -> None:
@@ -57,6 +66,8 @@ def _fiducial_origin(run: Run) -> Origin:
 def _origin(run: Run, name: str) -> Origin:
     decisive = {k: v for k, v in plain(_settings(run, name)).items() if k not in ("points_per_chunk", "block")}
     settings = {"integration": decisive, "events": _wanted(run, name), "seed": run.config.seed}
+    if name != BANK and mixed(run, name):
+        settings["background"] = [b.model_dump(include={"name", "density", "fraction"}) for b in run.config.background]
     return settings, {"events": run.events(name), "fiducial": run.fiducial} | {n: run.network(n) for n in NAMES}
 
 
@@ -83,31 +94,36 @@ def _integrate_fiducial(run: Run, networks: Networks) -> None:
 
 def _integrate_sample(run: Run, networks: Networks, fiducial: FiducialCrossSection, name: str) -> None:
     wanted, origin = _wanted(run, name), _origin(run, name)
-    reco, hard = load_sample(run, name)
-    if len(reco) == 0:
-        raise InputError(f"sample {name!r}: no event passes the selection; give more events or loosen the selection")
-    reco = reco[:wanted]
-    x_reco = Reconstruction()(reco)
-    integrals = _integrate(run, networks, x_reco, name)
-    diagnostics = integrals.diagnostics() | {"outside": (~networks.proposal.seen(x_reco)).numpy()}
-    result = Coefficients(
+    sample = observed(run, name)
+    x_reco = sample.x[:wanted]
+    _integrate(run, networks, x_reco, name)
+    if sample.x_hard is not None:
+        x_hard = sample.x_hard[:wanted]
+        with torch.no_grad():
+            parts = [networks.acceptance("probability", part).mean(0) for part in x_hard.split(_ROWS)]
+            efficiency = torch.cat(parts)
+        known = yardstick(run.process, x_hard, efficiency, fiducial.values.mean(0))
+        known.save(run.hard_coefficients(name), *origin)
+    outside = ~networks.proposal.seen(x_reco).numpy()
+    blocks = (
+        (block.start, _coefficients(fiducial, integrals, outside[block.start : block.stop]))
+        for block, integrals in _blocks(run, networks, x_reco, name)
+    )
+    coefficients.save_blocks(run.coefficients(name), len(x_reco), blocks, *origin)
+    run.forget("integrate", name)
+    _describe(run, name)
+
+
+def _coefficients(fiducial: FiducialCrossSection, integrals: EventIntegrals, outside: NDArray[np.bool_]) -> Coefficients:
+    return Coefficients(
         values=integrals.values,
         covariance=integrals.covariance,
         fiducial=fiducial.values,
         fiducial_covariance=fiducial.covariance,
-        diagnostics=diagnostics,
+        diagnostics=integrals.diagnostics() | {"outside": outside},
         bootstrap=integrals.bootstrap,
         fiducial_bootstrap=_first_resamples(fiducial, integrals),
     )
-    if hard is not None:
-        x_hard = hard.x[:wanted]
-        with torch.no_grad():
-            efficiency = networks.acceptance("probability", x_hard).mean(0)
-        known = yardstick(run.process, x_hard, efficiency, fiducial.values.mean(0))
-        known.save(run.hard_coefficients(name), *origin)
-    result.save(run.coefficients(name), *origin)
-    run.forget("integrate", name)
-    _describe(run, name, result)
 
 
 def _first_resamples(fiducial: FiducialCrossSection, integrals: EventIntegrals) -> Array | None:
@@ -117,29 +133,39 @@ def _first_resamples(fiducial: FiducialCrossSection, integrals: EventIntegrals) 
     return fiducial.bootstrap[:, : integrals.bootstrap.shape[1]]
 
 
-def _integrate(run: Run, networks: Networks, x_reco: Tensor, name: str) -> EventIntegrals:
+def _integrate(run: Run, networks: Networks, x_reco: Tensor, name: str) -> None:
+    """Integrate all blocks that are not in the cache."""
+    flags, done = np.zeros(len(x_reco), np.int64), 0
+    with run.progress(f"integrate {name}") as progress:
+        for block, integrals in _blocks(run, networks, x_reco, name):
+            flags[block.start : block.stop] = integrals.flags
+            done += block.stop - block.start
+            progress(done, len(x_reco))
+    warn_if_broken(flags)
+
+
+def _blocks(run: Run, networks: Networks, x_reco: Tensor, name: str) -> Iterator[tuple[Block, EventIntegrals]]:
+    """Blocks of events, read from the cache or integrated and kept there."""
     process = run.process
     integrand = Integrand(process, networks.transfer, networks.acceptance, networks.proposal, x_reco)
     identity = {n: artifacts.read_header(run.network(n)).sha256 for n in NAMES}
     identity["events"] = artifacts.read_header(run.events(name)).sha256
-    with run.progress(f"integrate {name}") as progress:
-        return integrate(
-            integrand,
-            len(x_reco),
-            mixture_coefficients(process),
-            _settings(run, name),
-            run.seed("integrate", name),
-            pilot=integrand.replica(0),
-            checkpoint=Checkpoint(run.cache("integrate", name), identity),
-            progress=progress,
-            workers=run.workers,
-        )
+    return stream(
+        integrand,
+        len(x_reco),
+        mixture_coefficients(process),
+        _settings(run, name),
+        run.seed("integrate", name),
+        pilot=integrand.replica(0),
+        checkpoint=Checkpoint(run.cache("integrate", name), identity),
+        workers=run.workers,
+    )
 
 
-def _describe(run: Run, name: str, result: Coefficients) -> None:
-    d: dict[str, Any] = dict(result.diagnostics)
+def _describe(run: Run, name: str) -> None:
+    d = coefficients.load_diagnostics(run.coefficients(name))
     fraction, error = np.median(d["effective_fraction"]), np.median(d["relative_error"])
     run.say(
-        f"  {name}: {result.n_events} events; medians: effective sample {100 * fraction:.0f} % of the points, error "
+        f"  {name}: {len(d['flags'])} events; medians: effective sample {100 * fraction:.0f} % of the points, error "
         f"{100 * error:.1f} %; {int((d['flags'] > 0).sum())} flagged, {int(d['outside'].sum())} outside the training range"
     )
