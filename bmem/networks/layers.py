@@ -42,6 +42,8 @@ class Features(nn.Module):
         """
         if data.ndim != 2 or data.shape[1] != self.inputs or len(data) < 2:
             raise InputError(f"features are fitted on [N >= 2, {self.inputs}] values, not on {tuple(data.shape)}")
+        if not len(self.plain):
+            return
         columns = data.to(torch.float64).index_select(-1, self.plain)
         if not torch.isfinite(columns).all():
             bad = self.plain[~torch.isfinite(columns).all(dim=0)].tolist()
