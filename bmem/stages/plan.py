@@ -36,7 +36,7 @@ from bmem.stages.train import REFINEMENT, load_history, posterior_of, trainings
 FRACTIONS = np.array([0.25, 0.43, 0.48, 0.53, 0.57, 0.60, 0.64, 0.67, 0.70, 0.75])
 """Effective sample per point of ten typical events in one replica, assumed where no network is trained yet."""
 _COPIES = 4
-"""Copies of the integrals in memory while they are joined and written."""
+"""Copies of events or integrals in memory while they are joined and written."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,7 @@ class _Planner:
         return Cost(
             serial=self.pilot.fiducial(),
             shared=seconds * total,
-            memory=_peak() + _COPIES * size * max(self.integrated),
+            memory=_peak() + _COPIES * size * min(self.config.integration.block, max(self.integrated)),
             disk=size * total,
         )
 

@@ -1,6 +1,7 @@
 """Importance sampling against integrals in closed form, and the bookkeeping around it."""
 
 import warnings
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch.distributions import Normal
 from bmem import artifacts
 from bmem.errors import ArtifactError, InputError, TrustWarning
 from bmem.integration.diagnostics import Flag
-from bmem.integration.importance import Checkpoint, IntegrationSettings, integrate
+from bmem.integration.importance import Checkpoint, IntegrationSettings, integrate, stream
 from bmem.process.toy import LinearGaussian
 from bmem.rng import generator
 
@@ -112,6 +113,22 @@ def test_the_result_does_not_depend_on_chunks_or_blocks():
     assert small.largest <= 4096 < large.largest
     for name in vars(a):
         np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-12, err_msg=name)
+
+
+def test_blocks_stream_and_only_the_last_ones_are_held(tmp_path):
+    """They are those of ``integrate``, computed or from their files, and what was used is gone."""
+    whole = integrate(Gaussians(), N, REFERENCE, SETTINGS, seed=3)
+    for _ in range(2):
+        alive, seen = [], 0
+        blocks = stream(Gaussians(), N, REFERENCE, replace(SETTINGS, block=2), 3, checkpoint=Checkpoint(tmp_path))
+        for block, found in blocks:
+            alive = [reference for reference in alive if reference() is not None]
+            assert len(alive) <= 1
+            alive.append(weakref.ref(found))
+            np.testing.assert_allclose(found.values, whole.values[:, block.start : block.stop], rtol=1e-12)
+            seen += block.stop - block.start
+        assert seen == N
+    assert len(list(tmp_path.glob("*.npz"))) == N // 2
 
 
 def test_an_event_does_not_depend_on_the_others():
