@@ -29,8 +29,8 @@ TRIALS = 30
 PAIRS = 1000
 SIZE_TRIALS = 8
 SHARES = (1 / 64, 1 / 16, 1 / 4, 1)
-HIDDEN = (16, 40)
-SPREAD_TRAININGS = 10
+SMALL = 16
+SPREAD_TRAININGS = 8
 EVENTS, POINTS = 1000, 64
 PULLS = (
     "| pairs | trials | true error | network | integration | pull mean | width | width without network |\n"
@@ -122,13 +122,15 @@ class Study:
             axes.plot(x, parts[:, 1], ls=":", color=style.LEARNED, label=r"of $\sigma_\mathrm{fid}$")
             style.legend_above(axes, columns=2)
             plain_ticks(axes.yaxis)
+            axes.set_xticks(x, [str(n) for n in x])
+            axes.xaxis.set_minor_formatter(NullFormatter())
             style.save(figure, self.out / name)
 
     def thj_sizes(self, bench: ThjBench) -> None:
         """tHj with less simulation and smaller networks; the largest of both are those of the run."""
         largest, lines, found = bench.largest, [SIZES], {}
         for share in SHARES:
-            for hidden in (*HIDDEN, largest.hidden):
+            for hidden in (SMALL, largest.hidden):
                 recipe = replace(largest, events=round(largest.events * share), hidden=hidden, replicas=8)
                 full = (recipe.events, hidden) == (largest.events, largest.hidden)
                 networks = bench.networks if full else bench.trained(recipe, hidden)
@@ -139,10 +141,10 @@ class Study:
 
     def thj_spread(self, bench: ThjBench) -> None:
         """Independent trainings of tHj, each on simulation of its own: is the claimed error their true spread?"""
-        share, lines, found = bench.largest.events // 16, [SPREAD], []
+        share, lines, found = bench.largest.events // 64, [SPREAD], []
         for i in range(SPREAD_TRAININGS):
-            recipe = Recipe(share, HIDDEN[-1], first=i * share)
-            found.append(bench.quality(bench.trained(recipe, 1000 + i), EVENTS, POINTS))
+            recipe = Recipe(share, SMALL, first=i * share)
+            found.append(bench.quality(bench.trained(recipe, 1000 + i), EVENTS // 2, POINTS))
             lines.append(f"| {i + 1} | {quality_cells(found[-1])} | {np.degrees(found[-1].estimate):.2f}° |")
             self._write("thj_spread", lines)
         self._write("thj_spread", [*lines, "", spread_verdict(found)])
@@ -226,7 +228,7 @@ def plain_ticks(axis: Axis) -> None:
 def draw_sizes(panels: Sequence[Axes], found: Mapping[Recipe, Quality]) -> None:
     """Network error, shift and held-out log density against simulation, a line for each size of the networks."""
     best = max(quality.held_out for quality in found.values())
-    looks = zip(sorted({recipe.hidden for recipe in found}), (style.SECOND, style.THIRD, style.LEARNED), "^so", strict=True)
+    looks = zip(sorted({recipe.hidden for recipe in found}), (style.SECOND, style.LEARNED), "^o", strict=True)
     for hidden, colour, marker in looks:
         rows = [(r.events, q) for r, q in sorted(found.items(), key=lambda item: item[0].events) if r.hidden == hidden]
         x, qualities = [events for events, _ in rows], [quality for _, quality in rows]
