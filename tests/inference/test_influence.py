@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+from iminuit.cost import NormalConstraint
 from likelihood_examples import MIXTURE, PLANE, RESOLVED, YUKAWA, counts, toy_sample
 
 from bmem.errors import InputError
+from bmem.inference.constraints import Joint
 from bmem.inference.fit import difference, fit
 from bmem.inference.influence import OUTSIDE, Influence, influence, left_out, ratio_pulls
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood
@@ -152,3 +154,24 @@ def test_what_cannot_be_asked_is_refused(integrals):
         influence(objective, result, {"outside": np.zeros(5, bool)})
     with pytest.raises(InputError, match="not of str"):
         ratio_pulls("likelihood", [0.0], [1.0])
+
+
+@pytest.mark.parametrize("likelihood", [shape, marginal])
+def test_constraints_stay_when_an_event_goes(integrals, likelihood):
+    """Refits of the constrained likelihood without the event, to 8 % of the largest shift; the error is constrained."""
+    objective = likelihood(integrals)
+    constraint = NormalConstraint(objective.parameters[0].name, 0.9, 0.15)
+    result = fit(Joint([objective], [constraint]))
+    found = influence(objective, result, constraints=[constraint])
+
+    def refit(event):
+        gone = np.delete(np.arange(EVENTS), event)
+        replicas = [objective] if likelihood is shape else objective.replicas
+        less = MarginalLikelihood([shape(replica.integrals[gone]) for replica in replicas])
+        return fit(Joint([less], [constraint])).nearest(result.theta).theta
+
+    events = range(0, EVENTS, 4)
+    exact = difference(np.array([refit(event) for event in events]), result.theta, objective.parameters)
+    np.testing.assert_allclose(found.shift[::4], exact, atol=0.08 * np.abs(exact).max())
+    np.testing.assert_allclose(found.error, result.error)
+    assert np.abs(found.shift).max() < np.abs(influence(objective, fit(objective)).shift).max()
