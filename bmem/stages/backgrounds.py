@@ -103,6 +103,11 @@ def background_parents(run: Run) -> dict[str, Path]:
     return {network_name(b.name): run.network(network_name(b.name)) for b in _learned(run)}
 
 
+def background_events(run: Run) -> dict[str, Path]:
+    """The events of the learned backgrounds, by the names of their networks."""
+    return {network_name(b.name): _events(run, b.name) for b in _learned(run)}
+
+
 def background_trainings(run: Run) -> list[str]:
     """What was trained for the learned backgrounds, by the names of the histories."""
     return [training for b in _learned(run) for training in trainings_of(run, network_name(b.name))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +29,7 @@ from bmem.likelihood.coefficients import Array, Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection, fiducial_cross_section, mixture_coefficients
 from bmem.likelihood.integrand import Integrand
 from bmem.rng import generator
-from bmem.stages.backgrounds import mixed, observed
+from bmem.stages.backgrounds import background_events, mixed, observed
 from bmem.stages.run import Run, plain
 from bmem.stages.train import NAMES, Networks
 
@@ -66,9 +67,11 @@ def _fiducial_origin(run: Run) -> Origin:
 def _origin(run: Run, name: str) -> Origin:
     decisive = {k: v for k, v in plain(_settings(run, name)).items() if k not in ("points_per_chunk", "block")}
     settings = {"integration": decisive, "events": _wanted(run, name), "seed": run.config.seed}
-    if name != BANK and mixed(run, name):
+    parents = {"events": run.events(name), "fiducial": run.fiducial} | {n: run.network(n) for n in NAMES}
+    if mixed(run, name):
         settings["background"] = [b.model_dump(include={"name", "density", "fraction"}) for b in run.config.background]
-    return settings, {"events": run.events(name), "fiducial": run.fiducial} | {n: run.network(n) for n in NAMES}
+        parents |= background_events(run)
+    return settings, parents
 
 
 def _settings(run: Run, name: str) -> IntegrationSettings:
@@ -150,6 +153,9 @@ def _blocks(run: Run, networks: Networks, x_reco: Tensor, name: str) -> Iterator
     integrand = Integrand(process, networks.transfer, networks.acceptance, networks.proposal, x_reco)
     identity = {n: artifacts.read_header(run.network(n)).sha256 for n in NAMES}
     identity["events"] = artifacts.read_header(run.events(name)).sha256
+    if mixed(run, name):
+        identity["backgrounds"] = json.dumps(_origin(run, name)[0]["background"])
+        identity |= {n: artifacts.read_header(path).sha256 for n, path in background_events(run).items()}
     return stream(
         integrand,
         len(x_reco),
