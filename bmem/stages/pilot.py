@@ -22,13 +22,14 @@ from rich.console import Console
 
 from bmem import artifacts
 from bmem.config import BANK, TRAINING, VALIDATION, Config, SampleSection
+from bmem.errors import InputError
 from bmem.events import parquet
 from bmem.events.record import PairedEvents, concatenate_pairs
 from bmem.integration.importance import IntegrationSettings
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import fiducial_cross_section
 from bmem.rng import generator
-from bmem.stages.integrate import integrate_all
+from bmem.stages.integrate import BANK_RESAMPLES, integrate_all
 from bmem.stages.run import Run
 from bmem.stages.simulate import mixture_pairs
 from bmem.stages.train import NAMES, Networks, train_all
@@ -68,13 +69,19 @@ class Pilot:
         return [sample.name for sample in self.run.config.sample]
 
     def simulate(self) -> tuple[PairedEvents, float, float]:
-        """Simulated pairs, and the seconds of their hard scattering and of all the rest."""
+        """Simulated pairs, and the seconds of their hard scattering and of all the rest.
+
+        Raises:
+            InputError: none of them passes the selection.
+        """
         config = self.full.config.simulation
         self.run.process.sample(1, torch.zeros(1, dtype=torch.float64), generator(1))  # adapts its grid
         n, seconds = grown(lambda n: mixture_pairs(self.run, f"pilot_{n}", n), _FIRST, config.events)
         theta = torch.zeros(n, 1, dtype=torch.float64)
         hard = timed(lambda: self.run.process.sample(n, theta, generator(1)))
         pairs = parquet.read_pairs(self.run.events(f"pilot_{n}"))
+        if not pairs.accepted.any():
+            raise InputError(f"none of {n} simulated events passes the selection: nothing can be planned; loosen it")
         return pairs, min(hard, seconds), max(seconds - hard, 0.0)
 
     def train(self, pairs: PairedEvents) -> tuple[int, float]:
@@ -117,8 +124,8 @@ class Pilot:
         seconds = timed(lambda: fiducial_cross_section(process, acceptance, _FIDUCIAL, rng, resamples))
         return seconds * self.full.config.likelihood.fiducial_events / _FIDUCIAL
 
-    def spread(self, pairs: PairedEvents, events: int, bank: int) -> Coefficients:
-        """Repeat the integrals to ``events`` of every sample and, if any, ``bank`` events of the bank; return the first."""
+    def spread(self, pairs: PairedEvents, events: int, bank: int) -> None:
+        """Repeat the integrals to ``events`` of every sample and, if any, ``bank`` events of the bank."""
         first = self.names[0]
         sources = [Coefficients.load(f(first)) for f in (self.run.coefficients, self.run.hard_coefficients)]
         enough = repeated(pairs, math.ceil(max(events, bank) / max(int(pairs.accepted.sum()), 1)) * len(pairs))
@@ -128,11 +135,8 @@ class Pilot:
             rows = PairedEvents(*kept) if name == BANK else _at_one_angle(PairedEvents(*kept), last)
             parquet.write_pairs(self.run.events(name), rows)
             for source, path in zip(sources, (self.run.coefficients(name), self.run.hard_coefficients(name)), strict=True):
-                chosen = source.select(np.arange(number) % source.n_events)
-                if name == BANK:
-                    chosen = replace(chosen, bootstrap=None, fiducial_bootstrap=None)
-                chosen.save(path)
-        return sources[0]
+                few = _few_resamples(source) if name == BANK else source
+                few.select(np.arange(number) % source.n_events).save(path)
 
 
 def grown(work: Callable[[int], Any], first: int, most: int) -> tuple[int, float]:
@@ -168,6 +172,14 @@ def with_config(run: Run, config: Config) -> Run:
     other = replace(run, config=config)
     vars(other)["process"] = run.process
     return other
+
+
+def _few_resamples(source: Coefficients) -> Coefficients:
+    """With as many resamples as the bank keeps."""
+    if source.bootstrap is None or source.fiducial_bootstrap is None:
+        return source
+    kept = slice(0, BANK_RESAMPLES)
+    return replace(source, bootstrap=source.bootstrap[:, kept], fiducial_bootstrap=source.fiducial_bootstrap[:, kept])
 
 
 def _at_one_angle(pairs: PairedEvents, events: int) -> PairedEvents:

@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 from tiny_runs import HERE, quiet, settings
 
-from bmem.config import load
+from bmem.config import BeltSection, load
+from bmem.errors import InputError
 from bmem.integration.importance import IntegrationSettings
 from bmem.stages import STAGES, Run, pilot
 from bmem.stages.pilot import EPOCHS, Pilot, grown
@@ -109,6 +110,20 @@ def test_the_table_has_all_stages_and_the_total() -> None:
     assert "30.0 min" in total
     assert "12.0 min" in total
     assert "12 MB" in total
+
+
+def test_nothing_is_planned_without_accepted_events(tmp_path: Path) -> None:
+    config = settings(tmp_path, selection={"jet_pt": 900.0})
+    with pytest.raises(InputError, match="none of 500 simulated events passes the selection"):
+        plan(quiet(config.model_copy(update={"simulation": config.simulation.model_copy(update={"events": 500})}), tmp_path))
+
+
+@pytest.mark.slow
+def test_a_bank_costs_belts_and_toys(tmp_path: Path) -> None:
+    belt = {"bank_events": 6000, "toys": 2000, "points": 9}
+    found = plan(quiet(load(HERE / "tiny.toml").model_copy(update={"belt": BeltSection(**belt)}), tmp_path))
+    assert found.costs["fit"].shared > 0
+    assert found.costs["calibrate"].shared > 0
 
 
 @pytest.mark.slow
