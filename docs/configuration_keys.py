@@ -9,13 +9,12 @@ PLACEHOLDER = "<!-- configuration keys -->"
 
 
 def markdown() -> str:
-    """One heading and one table for each settings class, with every section of the file that it configures."""
-    titles: dict[type, list[str]] = {}
-    tables: dict[type, list[str]] = {}
+    """One heading and one table for every settings class with the same defaults, and all sections that it configures."""
+    titles: dict[tuple[str, ...], list[str]] = {}
     for section in sections():
-        titles.setdefault(section.kind, []).append(f"`{section.header}`" if section.header else "Top level")
-        tables[section.kind] = [section.introduction, "", *_table(section)]
-    return "\n".join(line for kind, names in titles.items() for line in (f"### {', '.join(names)}", "", *tables[kind], ""))
+        table = (section.introduction, "", *_table(section))
+        titles.setdefault(table, []).append(f"`{section.header}`" if section.header else "Top level")
+    return "\n".join(line for table, names in titles.items() for line in (f"### {', '.join(names)}", "", *table, ""))
 
 
 def _table(section: KeySection) -> list[str]:

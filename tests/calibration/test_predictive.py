@@ -12,7 +12,14 @@ from bank_examples import exact_coefficients, toy_bank, toy_events
 from scipy import stats
 
 from bmem.calibration.bank import Bank, BankSample
-from bmem.calibration.predictive import PosteriorDraws, PredictiveHistogram, predictive_events, predictive_histogram
+from bmem.calibration.predictive import (
+    Observable,
+    PosteriorDraws,
+    PredictiveHistogram,
+    predictive_events,
+    predictive_histogram,
+    predictive_histograms,
+)
 from bmem.errors import InputError
 from bmem.inference.export import DrawSettings, inference_data, with_predictive
 from bmem.inference.objective import NegativeTwoLogLikelihood
@@ -174,3 +181,26 @@ def test_survives_json_and_refuses_bad_input(bank: Bank) -> None:
         predictive_events(bank, PosteriorDraws.of([0.1], [3]), 5, rng)
     with pytest.raises(InputError, match="rising edges"):
         predictive_histogram(bank, feature, feature, EDGES[::-1], draws=PosteriorDraws.of([0.0]), rng=rng)
+
+
+def test_several_observables_at_once_are_each_of_them(bank: Bank) -> None:
+    """The bank is reweighted once for all; ``progress`` counts the draws."""
+    feature, seen = feature_of(bank.integrals[0]), []
+    observables = {
+        "ratio": Observable(feature, feature[:50], EDGES),
+        "square": Observable(feature**2, feature[:50] ** 2, np.linspace(0, 9, 5)),
+    }
+    draws = PosteriorDraws.of(np.array([0.1, 0.4, 2.0]))
+    found = predictive_histograms(
+        bank, observables, draws=draws, rng=np.random.default_rng(3), progress=lambda *done: seen.append(done)
+    )
+    alone = predictive_histogram(
+        bank, feature**2, feature[:50] ** 2, np.linspace(0, 9, 5), draws=draws, rng=np.random.default_rng(3)
+    )
+    np.testing.assert_array_equal(found["square"].expected, alone.expected)
+    np.testing.assert_array_equal(found["square"].observed, alone.observed)
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    with pytest.raises(InputError, match="'ratio'"):
+        predictive_histograms(
+            bank, {"ratio": Observable(feature[:9], feature, EDGES)}, draws=draws, rng=np.random.default_rng(3)
+        )

@@ -9,7 +9,12 @@ from bank_examples import toy_bank
 from scipy import stats
 
 from bmem.calibration.bank import Bank
-from bmem.calibration.sbc import SbcSettings, SimulationBasedCalibration, simulation_based_calibration
+from bmem.calibration.sbc import (
+    SbcSettings,
+    SimulationBasedCalibration,
+    region_coverage,
+    simulation_based_calibration,
+)
 from bmem.calibration.toys import Treatment
 from bmem.errors import InputError, RangeError
 from bmem.inference.posterior import Prior
@@ -98,3 +103,16 @@ def test_bad_input_is_refused(bank: Bank) -> None:
         SbcSettings(events=10, false_alarm=0.0)
     with pytest.raises(RangeError, match="worth"):
         simulation_based_calibration(bank, replace(SETTINGS, minimum=1e6), np.random.default_rng(1))
+
+
+def test_parts_are_joined() -> None:
+    """Coverage of regions of both parts together, as counts with binomial tests."""
+    first = SimulationBasedCalibration("flat", 5, np.zeros(3), np.zeros(3), np.array([0.1, 0.5, 0.9]), 0.01)
+    second = replace(first, levels=np.array([0.2, 0.6, 0.7]))
+    both = SimulationBasedCalibration.joined([first, second])
+    assert both.levels.tolist() == [0.1, 0.5, 0.9, 0.2, 0.6, 0.7]
+    found = region_coverage(both, [0.55, 0.95])
+    assert (found.covered.tolist(), found.trials.tolist()) == ([3, 6], [6, 6])
+    for others in ([], [first, replace(first, events=6)], [first, replace(first, prior="other")]):
+        with pytest.raises(InputError, match="joined"):
+            SimulationBasedCalibration.joined(others)

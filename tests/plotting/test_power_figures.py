@@ -9,7 +9,13 @@ from bmem.inference.influence import OUTSIDE, Influence
 from bmem.inference.intervals import IntervalSet
 from bmem.plotting.goodness import draw_event_densities, draw_goodness
 from bmem.plotting.influence import draw_influence
-from bmem.plotting.power import draw_expected_intervals, draw_kept, draw_power, draw_power_events
+from bmem.plotting.power import (
+    draw_expected_intervals,
+    draw_expected_lengths,
+    draw_kept,
+    draw_power,
+    draw_power_events,
+)
 from bmem.process.contract import Parameter
 
 ANGLE = Parameter("alpha", (-np.pi, np.pi), 2 * np.pi)
@@ -105,4 +111,14 @@ def test_influence_draws_the_pull_of_each_event(axes, legend_hides_nothing):
     assert [bar.get_width() for bar in artists["clean"]] == pytest.approx([0, 3])
     assert [bar.get_width() for bar in artists["doubtful"]] == pytest.approx([-2])
     assert "4" in axes.get_xlabel()
+    legend_hides_nothing(axes)
+
+
+def test_lengths_against_events(axes, legend_hides_nothing):
+    """In degrees; where a length is not known there is no point, and the axis ends at the last number that is."""
+    lengths = np.array([[0.4, 0.2, 0.1, np.nan], [1.0, 0.5, np.nan, np.nan]])
+    artists = draw_expected_lengths(axes, [10, 40, 160, 640], lengths, [0.0, np.pi / 4])
+    np.testing.assert_allclose(artists["lengths"][0].get_ydata()[:3], np.degrees([0.4, 0.2, 0.1]))
+    assert [line.get_label() for line in artists["lengths"]] == [r"$\alpha = 0$°", r"$\alpha = 45$°"]
+    assert 160 < axes.get_xlim()[1] < 640
     legend_hides_nothing(axes)

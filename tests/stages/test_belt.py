@@ -14,8 +14,10 @@ from tiny_runs import EARLY, quiet, said, settings
 
 from bmem import artifacts
 from bmem.calibration.neyman import Belt
+from bmem.calibration.power import Expectation, power
 from bmem.config import parse
 from bmem.errors import ArtifactError, ConfigError, InputError
+from bmem.events.reconstruction import Reconstruction
 from bmem.inference.objective import MarginalLikelihood
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
@@ -23,9 +25,11 @@ from bmem.stages import STAGES, Run
 from bmem.stages.belt import belt_of, load_bank
 from bmem.stages.fit import KIND as FIT
 from bmem.stages.period import load_period
+from bmem.stages.prospects import PREDICTED, load_posterior_calibration, load_predictive, load_prospects
+from bmem.stages.simulate import load_sample
 
 BELT = {"bank_events": 6000, "toys": 1000, "points": 5}
-PERIOD = {"toys": 200, "angles": [0.0, 90.0, 180.0]}
+PERIOD = {"toys": 200, "angles": [0.0, 90.0, 180.0], "simulations": 120}
 
 
 def copied(finished: Run, folder: Path, **changes: Mapping[str, Any]) -> Run:
@@ -89,6 +93,41 @@ def test_period_has_all_truths(banked: Run) -> None:
     assert {point.toys for point in result.points} == {200}
     assert "Feldman-Cousins: 68.3 % covers" in said(banked)
     assert not banked.cache("calibrate", "period").exists()
+
+
+def test_prospects_are_those_of_the_bank(banked: Run) -> None:
+    """Expected precision and intervals for the fit's 20 events, by the χ² quantile and by its belt."""
+    found, bank = load_prospects(banked), load_bank(banked)
+    own = power(bank, found.power.truths)
+    np.testing.assert_allclose(found.power.sigma(20), own.sigma(20))
+    assert set(found.regions) == {"20 events, Feldman-Cousins", "20 events"}, "the bank does not do for 80 at every α"
+    place = int(np.abs(found.truths - np.pi / 3).argmin())
+    expected = Expectation.of(bank, float(found.truths[place])).interval(20, 0.683)
+    np.testing.assert_allclose(found.regions["20 events"][place].intervals, expected.intervals)
+    known = np.isfinite(found.lengths)
+    assert known[:, found.events == 20].all()
+    assert not known[:, -1].any(), "a bank of some 900 events says nothing of 5000"
+    page = (banked.out / "report.html").read_text(encoding="utf-8")
+    for text in ("Expected precision", "events for 10°", "Calibration of the posterior", "Predictive p-values"):
+        assert text in page
+
+
+def test_posterior_is_calibrated_with_the_samples_of_the_configuration(banked: Run) -> None:
+    found = load_posterior_calibration(banked)
+    assert (len(found.truths), found.events) == (PERIOD["simulations"], 20)
+    assert len(np.unique(found.truths)) == len(found.truths)
+    assert not banked.cache("calibrate", "sbc").exists()
+
+
+def test_observables_are_predicted_for_the_events_of_the_fit(banked: Run) -> None:
+    for name in ("lhe", "observed"):
+        fit, found = banked.load_json(banked.fit(name), FIT), load_predictive(banked, name)
+        assert set(found) == set(PREDICTED)
+        x = Reconstruction()(load_sample(banked, name)[0])[: fit["events"]].numpy()
+        kept = np.delete(x, fit["excluded"], axis=0)
+        histogram = found["pt_H"]
+        np.testing.assert_array_equal(histogram.observed, np.histogram(kept[:, 0], histogram.edges)[0])
+        assert histogram.by_replica.shape == (2, 12)
 
 
 def test_period_goes_on_where_it_was_killed(banked: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
