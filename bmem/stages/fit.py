@@ -45,7 +45,7 @@ def fit_all(run: Run) -> None:
 
 def _measure(run: Run, name: str, parents: Mapping[str, Path]) -> dict[str, Any]:
     """Estimate, intervals, budget and the curve of -2 log L, as plain values (radians); the posterior is kept for arviz."""
-    signal = Coefficients.load(run.coefficients(name)).select(slice(0, run.config.fit.events))
+    signal = Coefficients.load(run.coefficients(name), slice(0, run.config.fit.events))
     backgrounds = log_densities(run, name, signal.n_events)
     hypothesis = Hypothesis.of(run.config, signal, MorphingBasis.of(run.process), backgrounds)
     lost = hypothesis.excluded.tolist()
