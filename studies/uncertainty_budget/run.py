@@ -243,6 +243,9 @@ def draw_sizes(panels: Sequence[Axes], found: Mapping[Recipe, Quality]) -> None:
     error = np.degrees(next(iter(found.values())).shift_error)
     panels[1].axhspan(-error, error, color=style.QUIET, alpha=0.25, lw=0)
     panels[2].set(ylabel=r"loss of $\log p$", xlabel="simulated events", xscale="log")
+    sizes = sorted({recipe.events for recipe in found})
+    panels[2].set_xticks(sizes, [str(n) for n in sizes])
+    panels[2].xaxis.set_minor_formatter(NullFormatter())
     style.legend_above(panels[0])
 
 
