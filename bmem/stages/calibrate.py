@@ -15,7 +15,7 @@ from bmem.calibration.score import ScoreSummary, information_kept, score_test
 from bmem.calibration.subsamples import SubsampleFits, disjoint_subsamples, fit_subsamples
 from bmem.inference.objective import MarginalLikelihood, Objective, unusable_events
 from bmem.likelihood.basis import MorphingBasis
-from bmem.likelihood.coefficients import Coefficients
+from bmem.likelihood.coefficients import Coefficients, load_diagnostics
 from bmem.rng import numpy_generator
 from bmem.stages.backgrounds import background_parents, log_densities
 from bmem.stages.hypotheses import Hypothesis
@@ -85,7 +85,7 @@ def calibrate_samples(run: Run) -> None:
             parents["yardstick"] = run.hard_coefficients(name)
         if run.done(run.calibration(name), KIND, settings, parents):
             continue
-        events = Coefficients.load(run.coefficients(name)).n_events
+        events = len(load_diagnostics(run.coefficients(name))["points"])
         truth = true_alpha(run, name)
         if truth is None:
             run.say(f"  {name}: the truth is not known, no calibration")

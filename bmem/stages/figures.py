@@ -15,7 +15,7 @@ from bmem.calibration.sbc import region_coverage
 from bmem.events.reconstruction import OBSERVABLES
 from bmem.inference.contours import ContourSet
 from bmem.inference.influence import Influence
-from bmem.likelihood.coefficients import Coefficients
+from bmem.likelihood.coefficients import load_diagnostics
 from bmem.plotting.acceptance import Predictions, draw_acceptance, draw_reliability
 from bmem.plotting.belt import draw_belt
 from bmem.plotting.calibration import draw_coverage, draw_estimates, draw_pulls
@@ -228,7 +228,7 @@ class Figures:
 
     def integration(self, name: str) -> list[ReportFigure]:
         """Effective sample, relative error and Pareto k of the events."""
-        diagnostics = Coefficients.load(self.run.coefficients(name)).diagnostics
+        diagnostics = load_diagnostics(self.run.coefficients(name))
         draw: dict[str, Any] = {
             "effective_fraction": draw_effective_fraction,
             "relative_error": draw_relative_error,

@@ -15,7 +15,7 @@ from bmem.config import PERIOD
 from bmem.inference.combine import Spread, estimates_needed
 from bmem.inference.influence import Influence
 from bmem.integration.diagnostics import Flag
-from bmem.likelihood.coefficients import Coefficients
+from bmem.likelihood.coefficients import load_diagnostics
 from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.networks.classifier import reliability
 from bmem.plotting.integration import worst_events
@@ -202,7 +202,7 @@ def _sign(fits: SubsampleFits) -> tuple[str, str]:
 
 
 def _worst_table(run: Run, name: str) -> Table:
-    diagnostics = {k: v for k, v in Coefficients.load(run.coefficients(name)).diagnostics.items() if k != "flags"}
+    diagnostics = {k: v for k, v in load_diagnostics(run.coefficients(name)).items() if k != "flags"}
     return Table(f"Worst events of {name}", ("event", *diagnostics), tuple(worst_events(diagnostics)))
 
 
@@ -257,14 +257,14 @@ def _network_warnings(run: Run) -> list[str]:
 
 def _warnings(run: Run, name: str) -> list[str]:
     """Sentences on what should not be trusted as it stands."""
-    coefficients = Coefficients.load(run.coefficients(name))
-    flags, n = coefficients.diagnostics["flags"], coefficients.n_events
+    diagnostics = load_diagnostics(run.coefficients(name))
+    flags, n = diagnostics["flags"], len(diagnostics["flags"])
     found = []
     for flag in Flag:
         count = int(np.count_nonzero(flags & flag))
         if count:
             found.append(f"{name}: {count} of {n} events are flagged {flag.name} in the integration.")
-    outside = int(coefficients.diagnostics["outside"].sum())
+    outside = int(diagnostics["outside"].sum())
     if outside:
         found.append(f"{name}: {outside} of {n} events lie outside the range of the training events.")
     fit = run.load_json(run.fit(name), FIT)
