@@ -33,7 +33,9 @@ def draw_ratio(axes: Axes, edges: Array, ratio: Array, error: Array, half_range:
     """
     axes.axhline(1, color=QUIET, lw=0.7)
     x = centres(edges)
-    bars = axes.errorbar(x, ratio, error, np.diff(edges) / 2, fmt="o", ms=2.5, color=LEARNED, lw=0.9)
+    # of an empty bin the ratio is infinite: no bar, only an arrow
+    shown, bar = (np.where(np.isfinite(values), values, np.nan) for values in (ratio, error))
+    bars = axes.errorbar(x, shown, bar, np.diff(edges) / 2, fmt="o", ms=2.5, color=LEARNED, lw=0.9)
     for marker, outside, sign in (("^", ratio > 1 + half_range, 1), ("v", ratio < 1 - half_range, -1)):
         height = np.full(int(outside.sum()), 1 + 0.9 * sign * half_range)
         axes.plot(x[outside], height, marker, ms=3.5, color=LEARNED, mfc="white", ls="none")

@@ -186,13 +186,16 @@ class Run:
 
 
 def _differences(key: str, there: Any, here: Any) -> Iterator[str]:
-    """One line for each value of the nested dictionary ``here``, under the dotted ``key``, that is another one ``there``.
+    """One line for each value nested in ``here``, under the dotted ``key``, that is another one ``there``.
 
     A key that came later than the artifact, and is not used, makes no difference.
     """
     if isinstance(there, dict) and isinstance(here, dict):
         for name, value in here.items():
             yield from _differences(f"{key}.{name}", there.get(name), value)
+    elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        for number, (one, other) in enumerate(zip(there, here, strict=True)):
+            yield from _differences(f"{key}.{number}", one, other)
     elif there != here and (there is not None or here):
         yield f"{key}: {_short(there)} there, {_short(here)} here"
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from tiny_runs import EARLY, HERE, quiet, said, settings
 
+from bmem import artifacts
 from bmem.config import Config, parse
 from bmem.errors import ArtifactError, ConfigError, EventFileError
 from bmem.events import parquet
@@ -132,7 +133,7 @@ def test_calibration_with_background_has_no_yardstick(contaminated: Run) -> None
 
 def test_another_fraction_is_another_sample(contaminated: Run, finished: Run) -> None:
     config = configured(finished.out.parent, background=[{**DIPHOTON, "fraction": 0.2}])
-    with pytest.raises(ArtifactError, match=r"lhe\.nc.*background"):
+    with pytest.raises(ArtifactError, match=r"lhe\.nc.*background\.0\.fraction: 0\.3 there, 0\.2 here"):
         STAGES["integrate"](quiet(config, contaminated.out))
 
 
@@ -140,7 +141,7 @@ def test_a_known_fraction_is_another_fit(contaminated: Run, finished: Run) -> No
     config = configured(finished.out.parent, background=[{**DIPHOTON, "fraction_error": 0.01}])
     run = quiet(config, contaminated.out)
     STAGES["integrate"](run)
-    with pytest.raises(ArtifactError, match=r"fit/lhe\.json.*background"):
+    with pytest.raises(ArtifactError, match=r"fit/lhe\.json.*background\.0\.fraction_error: nothing there, 0\.01 here"):
         STAGES["fit"](run)
 
 
@@ -224,3 +225,17 @@ def test_files_of_backgrounds_that_do_not_do(finished: Run, tmp_path: Path) -> N
         run = quiet(configured(finished.out.parent, background=[{**few, **changes}]), tmp_path / "out")
         with pytest.raises(EventFileError, match=named):
             STAGES["simulate"](run)
+
+
+def test_a_key_that_came_later_and_is_not_used_makes_no_difference(finished: Run, tmp_path: Path) -> None:
+    """A fit made before there were strengths, backgrounds and constraints is still the fit of this configuration."""
+    shutil.copytree(finished.out, tmp_path / "out")
+    run = quiet(finished.config, tmp_path / "out")
+    header = artifacts.sidecar(run.fit("lhe"))
+    content = json.loads(header.read_text())
+    for name in ("background", "constraint"):
+        del content["settings"][name]
+    del content["settings"]["fit"]["strength"]
+    header.write_text(json.dumps(content))
+    STAGES["fit"](run)
+    assert "fit/lhe.json is there" in said(run)
