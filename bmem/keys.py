@@ -15,7 +15,6 @@ from pydantic import BaseModel
 
 from bmem.config import BackgroundSection, Config, ConstraintSection, SampleSection
 
-
 ARRAYS = {
     "sample": SampleSection.model_construct(name=""),
     "background": BackgroundSection.model_construct(name="", fraction=0.0),
@@ -74,7 +73,7 @@ def _sections(settings: Any, path: str) -> Iterator[KeySection]:
     plain = [name for name in _names(settings) if not _is_table(settings, name)]
     if plain:
         keys = tuple(Key(n, _default(settings, n), _required(kind, n), _line(meanings.get(n, ""))) for n in plain)
-        first = path.split(".")[0]
+        first = path.split(".", maxsplit=1)[0]
         header = f"[[{path}]]" if path in ARRAYS else f"[{path}]" if path else ""
         yield KeySection(header, kind, _introduction(kind), keys, first in ARRAYS)
     for name in _names(settings):
