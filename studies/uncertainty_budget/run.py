@@ -30,7 +30,7 @@ PAIRS = 1000
 SIZE_TRIALS = 8
 SHARES = (1 / 64, 1 / 16, 1 / 4, 1)
 SMALL = 16
-SPREAD_TRAININGS = 8
+SPREAD_TRAININGS = 9
 EVENTS, POINTS = 1000, 64
 PULLS = (
     "| pairs | trials | true error | network | integration | pull mean | width | width without network |\n"
