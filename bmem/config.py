@@ -123,7 +123,10 @@ class ProposalSection(DensitySection):
 class LikelihoodSection(Section):
     """The fiducial cross section."""
 
-    fiducial_events: Positive = Field(200_000, description="hard events for σ_fid")
+    fiducial: Literal["counted", "learned"] = Field(
+        "counted", description="σ_fid: counted from the training events, or integrated with the learned acceptance"
+    )
+    fiducial_events: Positive = Field(200_000, description="hard events for a learned σ_fid")
 
 
 class FitSection(Section):

@@ -1,4 +1,8 @@
-"""Fiducial cross sections σ_k = ∫ dx s_k(x) ε(x), for every replica of the acceptance."""
+"""Fiducial cross sections σ_k = ∫ dx s_k(x) ε(x): counted from simulated events, or integrated with a known ε.
+
+Every event is normalised by the same σ_k, so an error of theirs shifts a measurement as the score of all events would. The
+events of the simulation know them to 1/√N, which no acceptance that was learned from the same events improves on.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +17,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bmem import artifacts
+from bmem.errors import InputError
+from bmem.events.record import PairedEvents
 from bmem.integration.bootstrap import bootstrap_means, mean_with_covariance
 from bmem.process.contract import Process
 from bmem.replicas.contract import Replicas
+from bmem.rng import numpy_generator
 
 Array = NDArray[np.float64]
 KIND = "fiducial"
@@ -51,7 +58,7 @@ class FiducialCrossSection:
 def fiducial_cross_section(
     process: Process, acceptance: Replicas, n: int, rng: torch.Generator, resamples: int = 0
 ) -> FiducialCrossSection:
-    """Integrate with ``n`` unweighted events of a mixture over θ, so that every component is well covered."""
+    """Integrate an acceptance with ``n`` unweighted events of a mixture over θ, so that every component is well covered."""
     thetas = mixture_grid(process)
     hard = process.sample(n, thetas[torch.arange(n) % len(thetas)], rng)
     mixture = mixture_coefficients(process)
@@ -62,6 +69,52 @@ def fiducial_cross_section(
     values, covariance = mean_with_covariance(weights[:, None])
     bootstrap = bootstrap_means(weights, resamples, rng).numpy() if resamples else None
     return FiducialCrossSection(values[:, 0].numpy(), covariance[:, 0].numpy(), bootstrap)
+
+
+def counted_cross_section(
+    process: Process, pairs: PairedEvents, replicas: int, seed: int, resamples: int = 0
+) -> FiducialCrossSection:
+    """σ_k of simulated ``pairs`` that were made uniform in θ, with the error of their finite number.
+
+    One replica has this error in its covariance and resamples. Several have it in their differences, as it is of the sample
+    that the networks were trained on: their mean is the counted value. The number of events is large, so it is Gaussian.
+
+    Raises:
+        InputError: no event was accepted.
+    """
+    sigma, covariance = simulated_cross_section(process, pairs)
+    rng = numpy_generator(seed, "fiducial")
+
+    def errors(n: int) -> Array:
+        return rng.multivariate_normal(np.zeros_like(sigma), covariance, size=n, method="eigh")
+
+    if replicas == 1:
+        return FiducialCrossSection(sigma[None], covariance[None], (sigma + errors(resamples))[None] if resamples else None)
+    shifts = errors(replicas)
+    values = sigma + (shifts - shifts.mean(0)) * np.sqrt(replicas / (replicas - 1))
+    bootstrap = np.repeat(values[:, None], resamples, axis=1) if resamples else None
+    return FiducialCrossSection(values, np.zeros((replicas, *covariance.shape)), bootstrap)
+
+
+def simulated_cross_section(process: Process, pairs: PairedEvents) -> tuple[Array, Array]:
+    """σ_k [K] in pb and their covariance [K, K] from simulated ``pairs`` that were made uniform in θ, nothing learned.
+
+    A hard event may have several responses.
+
+    Raises:
+        InputError: no event was accepted.
+    """
+    hard = pairs.accepted_hard
+    if not len(hard):
+        raise InputError("σ_k from simulated events: none was accepted; give more events or loosen the selection")
+    s = process.components(hard.x)
+    weights = s / (s @ mixture_coefficients(process))[:, None] * hard.weight[:, None] / pairs.hard.weight.mean()
+    # responses to one hard event share its weight; they are no independent events
+    owner = torch.unique(hard.x[:, 0], return_inverse=True)[1]
+    totals = weights.new_zeros(int(owner.max()) + 1, weights.shape[1]).index_add_(0, owner, weights)
+    total, distinct, tried = totals.sum(0), len(torch.unique(pairs.hard.x[:, 0])), len(pairs)
+    covariance = (totals.T @ totals - torch.outer(total, total) / distinct) / tried**2
+    return (total / tried).numpy(), covariance.numpy()
 
 
 def mixture_grid(process: Process) -> Tensor:

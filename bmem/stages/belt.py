@@ -13,7 +13,6 @@ from bmem.calibration import neyman
 from bmem.calibration.bank import Bank
 from bmem.calibration.neyman import Belt, BeltSettings, make_belt
 from bmem.calibration.toys import Treatment
-from bmem.calibration.yardstick import simulated_cross_section
 from bmem.config import BANK, TRAINING, Config
 from bmem.errors import RangeError
 from bmem.events import parquet
@@ -21,7 +20,7 @@ from bmem.inference.fit import FitResult, fit
 from bmem.inference.objective import MarginalLikelihood
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
-from bmem.likelihood.cross_section import mixture_coefficients
+from bmem.likelihood.cross_section import mixture_coefficients, simulated_cross_section
 from bmem.stages.run import Run, plain
 
 LEVELS = (0.683, 0.954)

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from bmem import artifacts
 from bmem.calibration.yardstick import yardstick
-from bmem.config import BANK
+from bmem.config import BANK, TRAINING
+from bmem.events import parquet
 from bmem.integration.importance import (
     Block,
     Checkpoint,
@@ -26,7 +27,12 @@ from bmem.integration.importance import (
 )
 from bmem.likelihood import coefficients, cross_section
 from bmem.likelihood.coefficients import Array, Coefficients
-from bmem.likelihood.cross_section import FiducialCrossSection, fiducial_cross_section, mixture_coefficients
+from bmem.likelihood.cross_section import (
+    FiducialCrossSection,
+    counted_cross_section,
+    fiducial_cross_section,
+    mixture_coefficients,
+)
 from bmem.likelihood.integrand import Integrand
 from bmem.rng import generator
 from bmem.stages.backgrounds import background_events, mixed, observed
@@ -59,9 +65,12 @@ Origin = tuple[dict[str, Any], dict[str, Path]]
 
 
 def _fiducial_origin(run: Run) -> Origin:
-    n, resamples = run.config.likelihood.fiducial_events, run.config.integration.resamples
-    settings = {"events": n, "resamples": resamples, "process": plain(run.config.process), "seed": run.config.seed}
-    return settings, {"acceptance": run.network("acceptance")}
+    section, resamples = run.config.likelihood, run.config.integration.resamples
+    settings = {"resamples": resamples, "process": plain(run.config.process), "seed": run.config.seed}
+    parents = {"acceptance": run.network("acceptance")}
+    if section.fiducial == "learned":
+        return settings | {"events": section.fiducial_events}, parents
+    return settings | {"fiducial": section.fiducial}, parents | {"training": run.events(TRAINING)}
 
 
 def _origin(run: Run, name: str) -> Origin:
@@ -88,10 +97,15 @@ def _wanted(run: Run, name: str) -> int:
 
 
 def _integrate_fiducial(run: Run, networks: Networks) -> None:
-    n, resamples = run.config.likelihood.fiducial_events, run.config.integration.resamples
-    run.say(f"  σ_fid from {n} events")
-    rng = generator(run.config.seed, "fiducial")
-    result = fiducial_cross_section(run.process, networks.acceptance, n, rng, resamples)
+    section, resamples = run.config.likelihood, run.config.integration.resamples
+    if section.fiducial == "learned":
+        run.say(f"  σ_fid from {section.fiducial_events} events and the learned acceptance")
+        rng = generator(run.config.seed, "fiducial")
+        result = fiducial_cross_section(run.process, networks.acceptance, section.fiducial_events, rng, resamples)
+    else:
+        pairs = parquet.read_pairs(run.events(TRAINING))
+        run.say(f"  σ_fid from {int(pairs.accepted.sum())} accepted of {len(pairs)} simulated events")
+        result = counted_cross_section(run.process, pairs, len(networks.acceptance), run.config.seed, resamples)
     result.save(run.fiducial, *_fiducial_origin(run))
 
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from torch import Tensor
 
 from bmem.calibration.score import information_kept, score_test
-from bmem.calibration.yardstick import simulated_cross_section, yardstick
+from bmem.calibration.yardstick import yardstick
 from bmem.config import TRAINING, VALIDATION, Config, parse
 from bmem.events import parquet
 from bmem.events.reconstruction import Reconstruction
@@ -25,7 +25,12 @@ from bmem.inference.objective import NegativeTwoLogLikelihood, unusable_events
 from bmem.integration.importance import integrate
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
-from bmem.likelihood.cross_section import FiducialCrossSection, fiducial_cross_section, mixture_coefficients
+from bmem.likelihood.cross_section import (
+    FiducialCrossSection,
+    fiducial_cross_section,
+    mixture_coefficients,
+    simulated_cross_section,
+)
 from bmem.likelihood.integrand import Integrand
 from bmem.networks.layers import initialise
 from bmem.rng import derive_seed, generator

@@ -12,10 +12,17 @@ import torch
 from exact_toy import GaussianAcceptance
 from scipy import stats
 
-from bmem.errors import ArtifactError
-from bmem.events.record import HardEvents
+from bmem.errors import ArtifactError, InputError
+from bmem.events.record import HardEvents, Objects, PairedEvents, RecoEvents
 from bmem.likelihood import cross_section
-from bmem.likelihood.cross_section import FiducialCrossSection, fiducial_cross_section, mixture_coefficients, mixture_grid
+from bmem.likelihood.cross_section import (
+    FiducialCrossSection,
+    counted_cross_section,
+    fiducial_cross_section,
+    mixture_coefficients,
+    mixture_grid,
+    simulated_cross_section,
+)
 from bmem.process.contract import Parameter
 from bmem.process.toy import LinearGaussian
 from bmem.replicas import Replicas
@@ -118,3 +125,55 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(ArtifactError, match=r"fiducial\.npz: its checksum differs"):
         FiducialCrossSection.load(path)
+
+
+def pairs(n: int, seed: int, accept: float | None = None, repeats: int = 1) -> PairedEvents:
+    """Events of the toy, uniform in θ, accepted with the probability of the first network, or with ``accept``."""
+    rng = torch.Generator().manual_seed(seed)
+    angles = 2 * math.pi * torch.rand(n, 1, generator=rng, dtype=torch.float64) - math.pi
+    hard = TOY.sample(n, angles, rng)[torch.arange(n).repeat(repeats)]
+    probability = NETWORKS[0].probability(hard.x) if accept is None else torch.full((len(hard),), accept)
+    accepted = torch.rand(len(hard), generator=rng, dtype=torch.float64) < probability
+    rows = int(accepted.sum())
+    nothing = Objects(("pt",), torch.zeros(rows, 0, 1), torch.zeros(rows, 0, dtype=torch.bool))
+    return PairedEvents(hard, accepted, RecoEvents({"photons": nothing}))
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_counted_is_the_closed_form_within_its_error(repeats: int) -> None:
+    """χ² over 100 samples of 1000 hard events each is χ²(300): two-sided, false-alarm rate 2e-5."""
+    exact, total = NETWORKS[0].fiducial(TOY).numpy(), 0.0
+    for seed in range(100):
+        values, covariance = simulated_cross_section(TOY, pairs(1000, seed, repeats=repeats))
+        total += (values - exact) @ np.linalg.solve(covariance, values - exact)
+    assert FALSE_ALARM / 2 < stats.chi2(300).cdf(total) < 1 - FALSE_ALARM / 2
+
+
+def test_one_replica_has_the_error_of_counting_in_its_resamples() -> None:
+    """Variance of 2000 resamples over the stated one: deviation √(2/2000), false-alarm rate 2e-5 over 3 components."""
+    sample = pairs(20_000, 1)
+    values, covariance = simulated_cross_section(TOY, sample)
+    found = counted_cross_section(TOY, sample, 1, seed=3, resamples=2000)
+    assert found.bootstrap is not None
+    np.testing.assert_array_equal(found.values, values[None])
+    np.testing.assert_array_equal(found.covariance, covariance[None])
+    ratio = found.bootstrap[0].var(0, ddof=1) / np.diag(covariance)
+    assert (np.abs(ratio - 1) < stats.norm.isf(FALSE_ALARM / 6) * np.sqrt(2 / 2000)).all()
+
+
+def test_replicas_have_the_error_of_counting_in_their_differences() -> None:
+    """The same of 2000 replicas, whose mean is the counted value and which have no further error."""
+    sample = pairs(20_000, 1)
+    values, covariance = simulated_cross_section(TOY, sample)
+    found = counted_cross_section(TOY, sample, 2000, seed=3, resamples=2)
+    assert found.bootstrap is not None
+    np.testing.assert_allclose(found.values.mean(0), values, rtol=1e-12)
+    assert not found.covariance.any()
+    np.testing.assert_array_equal(found.bootstrap[:, 0], found.values)
+    ratio = found.values.var(0, ddof=1) / np.diag(covariance)
+    assert (np.abs(ratio - 1) < stats.norm.isf(FALSE_ALARM / 6) * np.sqrt(2 / 2000)).all()
+
+
+def test_nothing_accepted_is_an_error() -> None:
+    with pytest.raises(InputError, match="none was accepted"):
+        counted_cross_section(TOY, pairs(100, 1, accept=0.0), 1, seed=1)
