@@ -32,7 +32,7 @@ from bmem.stages.simulate import load_sample
 from bmem.stages.train import Networks
 
 Array = NDArray[np.float64]
-EVENTS = 5
+EVENTS = 3
 CANDIDATES = 20_000
 TARGET = 0.01
 MOST_EVALUATIONS = 10_000_000

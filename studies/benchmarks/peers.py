@@ -26,9 +26,9 @@ class Flow:
 
 
 def bmem() -> Flow:
-    """bmem, in the slices in which its integrand calls it."""
+    """bmem, in slices that fit into the cache, as its integrand calls it."""
     module = CouplingFlow(DIM, CONDITIONS, settings=CouplingSettings(BLOCKS, HIDDEN, LAYERS, BINS))
-    return Flow(module, module.log_prob, lambda c: module.from_noise(torch.rand(len(c), DIM, device=c.device), c), 4096)
+    return Flow(module, module.log_prob, lambda c: module.from_noise(torch.rand(len(c), DIM, device=c.device), c), 2048)
 
 
 def zuko() -> Flow:
