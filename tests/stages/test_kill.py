@@ -23,7 +23,7 @@ PATIENCE = 300.0
 
 KILL_AT = {
     "simulate": "events/alpha45.parquet.json",
-    "train, first epoch": "cache/train/transfer.safetensors",
+    "train, first epoch": "cache/train/transfer/transfer.safetensors",
     "train, between networks": "networks/transfer.safetensors.json",
     "integrate, before the first block": "likelihood/fiducial.npz.json",
     "integrate, first block": "cache/integrate/alpha45/events-00000000.npz",
