@@ -109,15 +109,12 @@ class AcceptanceSection(Section):
 class ProposalSection(DensitySection):
     """The proposal from which integration points are drawn."""
 
+    network: CouplingSettings = CouplingSettings(blocks=8, hidden=128, layers=4, bins=4)
+    training: TrainingSettings = TrainingSettings(epochs=8, batch_size=1024, learning_rate=8e-3)
     defensive: float = Field(
         0.02, gt=0, lt=1, description="fraction of points from the broad component that bounds the weights"
     )
-    refinement_pairs: int = Field(
-        100_000,
-        ge=0,
-        description="pairs drawn from the learned transfer, on which the proposal is trained after the simulated ones",
-    )
-    refinement: TrainingSettings = TrainingSettings(epochs=3, learning_rate=2e-3)
+    pairs: Positive = Field(100_000, description="pairs drawn from the learned transfer for every epoch of the training")
 
 
 class LikelihoodSection(Section):

@@ -156,7 +156,7 @@ def test_no_resume_goes_on_with_the_stages_before(call: Call, tmp_path: Path) ->
     path, out = study(tmp_path, SMALL), tmp_path / "out"
     assert call("simulate", path, "--out", out)[0] == 0
     assert "training" in call("simulate", path, "--out", out, "--resume")[1]
-    text = SMALL + "[proposal]\nrefinement_pairs = 0\n"
+    text = SMALL + "[proposal]\npairs = 1000\n"
     text += "".join(f"[{n}.training]\nepochs = 1\n" for n in ("transfer", "acceptance", "proposal"))
     status, _, error = call("train", study(tmp_path, text), "--out", out, "--no-resume")
     assert (status, error) == (0, "")

@@ -61,4 +61,3 @@ class ObservedReco:
 def nothing(like: Tensor) -> Tensor:
     """The condition [..., 0] of points [..., D]."""
     return like[..., :0]
-

@@ -31,10 +31,10 @@ class CouplingSettings:
         bins: bins of the rational-quadratic splines.
     """
 
-    blocks: int = 8
-    hidden: int = 96
-    layers: int = 2
-    bins: int = 12
+    blocks: int = 6
+    hidden: int = 64
+    layers: int = 3
+    bins: int = 4
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():

@@ -21,7 +21,8 @@ from bmem.replicas.contract import Replicas
 from bmem.replicas.trust import warn_if_far
 from bmem.replicas.weights import LogPosterior, Loss, PenalisedLoss, call, flatten, random_weights, replicas, unflatten
 from bmem.rng import generator
-from bmem.training.loop import Objective, Progress, fit, split
+from bmem.training.loop import Objective, Progress, fit
+from bmem.training.rows import split
 from bmem.training.settings import History, TrainingSettings
 
 _ROWS = 256

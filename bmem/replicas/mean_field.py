@@ -24,7 +24,8 @@ from bmem.replicas.contract import Replicas
 from bmem.replicas.trust import warn_if_far, warn_if_not_flat, warn_if_wide
 from bmem.replicas.weights import LogPosterior, Loss, call, flatten, random_weights, replicas
 from bmem.rng import generator
-from bmem.training.loop import Objective, Progress, fit, split
+from bmem.training.loop import Objective, Progress, fit
+from bmem.training.rows import split
 from bmem.training.settings import History, TrainingSettings
 
 _HASTE = 30.0

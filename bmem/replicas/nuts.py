@@ -20,7 +20,8 @@ from bmem.replicas.low_rank import isolated
 from bmem.replicas.trust import warn_if_not_mixed
 from bmem.replicas.weights import LogPosterior, Loss, flatten, random_weights, replicas, unflatten
 from bmem.rng import derive_seed
-from bmem.training.loop import Objective, Progress, evaluate, split
+from bmem.training.loop import Objective, Progress, evaluate
+from bmem.training.rows import split
 from bmem.training.settings import History, TrainingSettings
 
 _SITE = "weights"

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
 from bmem.training.loop import Objective, Progress, fit
+from bmem.training.rows import Rows, Supply
 from bmem.training.settings import History, TrainingSettings
 
 
@@ -24,7 +25,7 @@ class PointEstimate:
         self,
         module: nn.Module,
         objective: Objective,
-        data: tuple[Tensor, ...],
+        data: Rows | Supply,
         settings: TrainingSettings,
         seed: int,
         *,

@@ -33,7 +33,6 @@ from bmem.stages.integrate import BANK_RESAMPLES, integrate_all
 from bmem.stages.run import Run
 from bmem.stages.simulate import mixture_pairs
 from bmem.stages.train import NAMES, Networks, train_all
-from bmem.training.settings import TrainingSettings
 
 EPOCHS, TOYS, PERIOD_TOYS, SUBSAMPLES, SIMULATIONS = 2, 1000, 200, 3, 20
 """What is left of the epochs of a training, the toys of a belt and of the period, the subsamples, and the simulations."""
@@ -197,11 +196,9 @@ def _small(config: Config, points: int | None) -> Config:
     samples = tuple(SampleSection(name=f"pilot{i}", alpha=45.0, events=1) for i in range(min(2, len(config.sample))))
     calibration = {"subsamples": SUBSAMPLES, "toys": PERIOD_TOYS, "angles": (90.0,), "simulations": SIMULATIONS}
     posterior = replace(config.posterior, epochs=min(EPOCHS, config.posterior.epochs))
-    pairs = min(config.proposal.refinement_pairs, _BATCHES * config.proposal.refinement.batch_size)
+    pairs = min(config.proposal.pairs, _BATCHES * config.proposal.training.batch_size)
     short = {name: _short(getattr(config, name)) for name in ("transfer", "acceptance", "proposal")}
-    short["proposal"] = short["proposal"].model_copy(
-        update={"refinement_pairs": pairs, "refinement": _few_epochs(config.proposal.refinement)}
-    )
+    short["proposal"] = short["proposal"].model_copy(update={"pairs": pairs})
     return config.model_copy(
         update={
             **short,
@@ -217,11 +214,8 @@ def _small(config: Config, points: int | None) -> Config:
 
 
 def _short(section: Any) -> Any:
-    return section.model_copy(update={"training": _few_epochs(section.training)})
-
-
-def _few_epochs(training: TrainingSettings) -> TrainingSettings:
-    return replace(training, epochs=min(EPOCHS, training.epochs))
+    training = section.training
+    return section.model_copy(update={"training": replace(training, epochs=min(EPOCHS, training.epochs))})
 
 
 def _fixed(settings: IntegrationSettings, points: int) -> IntegrationSettings:

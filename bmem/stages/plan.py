@@ -31,7 +31,7 @@ from bmem.stages.pilot import PERIOD_TOYS, SIMULATIONS, SUBSAMPLES, Pilot, timed
 from bmem.stages.prospects import foresee
 from bmem.stages.report import report
 from bmem.stages.run import Run
-from bmem.stages.train import REFINEMENT, load_history, posterior_of, trainings
+from bmem.stages.train import load_history, posterior_of, trainings
 
 FRACTIONS = np.array([0.25, 0.43, 0.48, 0.53, 0.57, 0.60, 0.64, 0.67, 0.70, 0.75])
 """Effective sample per point of ten typical events in one replica, assumed where no network is trained yet."""
@@ -179,13 +179,11 @@ class _Planner:
 
     def training(self, name: str) -> tuple[int, int, float | None]:
         """Networks that are trained, the epochs of each, and how much more data there are (None: as events)."""
-        if name == REFINEMENT:
-            section, small = self.config.proposal, self.pilot.run.config.proposal
-            return 1, section.refinement.epochs, section.refinement_pairs / small.refinement_pairs
         posterior, network = self.config.posterior, name.removesuffix(posterior_of(""))
         training = getattr(self.config, network).training
         if name == network:
-            return 1, training.epochs, None
+            drawn = self.config.proposal.pairs / self.pilot.run.config.proposal.pairs
+            return 1, training.epochs, drawn if name == "proposal" else None
         members = posterior.replicas if posterior.method in ("bootstrap", "ensemble") else 1
         return members, posterior.training(training).epochs, None
 

@@ -4,40 +4,34 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from torch import Tensor, nn
 
 from bmem.artifacts import write_json
-from bmem.config import TRAINING, VALIDATION
+from bmem.config import TRAINING
 from bmem.errors import ArtifactError, TrustWarning
 from bmem.events import parquet
 from bmem.events.reconstruction import Reconstruction
 from bmem.likelihood.acceptance import AcceptanceNetwork
 from bmem.likelihood.coordinates import ThjHard, ThjReco
-from bmem.likelihood.density import ResidualDensity
-from bmem.likelihood.integrand import Integrand
-from bmem.likelihood.refinement import effective_fractions, learned_pairs, negative_log_likelihood, refine
+from bmem.likelihood.density import ResidualDensity, negative_log_likelihood
+from bmem.likelihood.proposal import LearnedPairs
 from bmem.networks.classifier import MLPClassifier
 from bmem.networks.layers import initialise
 from bmem.replicas import PointEstimate, Replicas, WeightPosterior
 from bmem.replicas.storage import KIND
 from bmem.rng import generator
 from bmem.stages.run import Run, plain
-from bmem.training import together
+from bmem.training import Rows, Supply, together
 from bmem.training.settings import History, TrainingSettings
 
 NAMES = ("transfer", "acceptance", "proposal")
 BAYESIAN = ("transfer", "acceptance")
 """Networks with a posterior over their weights; of the proposal no result depends."""
-REFINEMENT = "proposal.refinement"
-"""What the second training of the proposal is called."""
-_JUDGES = 128
-"""Validation events whose effective samples tell whether a refined proposal is the better one."""
 
 
 @dataclass(frozen=True)
@@ -113,18 +107,13 @@ def posterior_of(name: str) -> str:
 
 def trainings(run: Run) -> list[str]:
     """What was trained, in this order: the networks, and the posteriors over their weights."""
-    found = [training for name in NAMES for training in trainings_of(run, name)]
-    return found + [REFINEMENT] * _is_refined(run)
+    return [training for name in NAMES for training in trainings_of(run, name)]
 
 
 def trainings_of(run: Run, name: str) -> list[str]:
     """Those of one network: its point estimate, unless the posterior starts from nothing, and its posterior."""
     bayesian = _is_bayesian(run, name)
     return [name] * (run.config.posterior.warm or not bayesian) + [posterior_of(name)] * bayesian
-
-
-def _is_refined(run: Run) -> bool:
-    return run.config.proposal.refinement_pairs > 0
 
 
 def _is_bayesian(run: Run, name: str) -> bool:
@@ -138,54 +127,40 @@ def train_all(run: Run) -> None:
         settings = {name: plain(getattr(run.config, name)), "seed": run.config.seed}
         if name in BAYESIAN:
             settings["posterior"] = plain(run.config.posterior)
-        # a proposal that was refined for another transfer is as right as any
-        if run.done(run.network(name), KIND, settings, {"training": run.events(TRAINING)}):
+        if run.done(run.network(name), KIND, settings, _parents(run, name)):
             continue
         data = data or Pairs.load(run, TRAINING)
         _train(run, name, data, settings)
 
 
 def _parents(run: Run, name: str) -> dict[str, Path]:
-    """What a network follows from; a refined proposal from the other networks too."""
-    others = ("transfer", "acceptance") if name == "proposal" and _is_refined(run) else ()
-    return {"training": run.events(TRAINING)} | {other: run.network(other) for other in others}
+    """What a network follows from: the simulated pairs, and the proposal from the transfer."""
+    return {"training": run.events(TRAINING)} | ({"transfer": run.network("transfer")} if name == "proposal" else {})
 
 
 @dataclass(frozen=True)
 class Trainee:
-    """A network, how it is trained, and the ``rows`` to train it on."""
+    """A network, how it is trained, and what on: ``Rows``, or a ``Supply`` if it has no posterior."""
 
     name: str
     module: Any
     training: TrainingSettings
-    rows: tuple[Tensor, ...]
+    rows: Any
 
 
 def _train(run: Run, name: str, data: Pairs, settings: dict[str, Any]) -> None:
     module = build(run, name)
-    trainee = Trainee(name, module, getattr(run.config, name).training, _prepare(module, name, data))
-    refined = name == "proposal" and _is_refined(run)
-    learn(run, trainee, settings, _parents(run, name), (lambda: _refine(run, module, data)) if refined else None)
+    trainee = Trainee(name, module, getattr(run.config, name).training, _prepare(run, module, name, data))
+    learn(run, trainee, settings, _parents(run, name))
 
 
-def learn(
-    run: Run,
-    trainee: Trainee,
-    settings: Mapping[str, Any],
-    parents: Mapping[str, Path],
-    refine: Callable[[], None] | None = None,
-) -> None:
-    """Train a network, and its posterior if it has one; draw its replicas and keep them.
-
-    ``refine`` is called after the point estimate.
-    """
+def learn(run: Run, trainee: Trainee, settings: Mapping[str, Any], parents: Mapping[str, Path]) -> None:
+    """Train a network, and its posterior if it has one; draw its replicas and keep them."""
     section, bayesian = run.config.posterior, _is_bayesian(run, trainee.name)
     posterior: WeightPosterior = PointEstimate()
     suspicions: list[str] = []
     if section.warm or not bayesian:
         _fit(run, trainee, posterior, trainee.name)
-    if refine is not None:
-        refine()
     if bayesian:
         posterior = section.make(initialise)
         posterior_trainee = replace(trainee, training=section.training(trainee.training))
@@ -222,39 +197,18 @@ def _fit(run: Run, trainee: Trainee, posterior: WeightPosterior, title: str) -> 
     return suspicions
 
 
-def _refine(run: Run, proposal: ResidualDensity, data: Pairs) -> None:
-    """Train the proposal on pairs of the learned transfer, if that gives held-out events a larger effective sample."""
-    section = run.config.proposal
-    transfer, acceptance = (Replicas.load(run.network(name), build(run, name)) for name in ("transfer", "acceptance"))
-    _, x_hard = data.accepted_pairs
-    rng = generator(run.config.seed, "refinement", "pairs")
-    x_hard, x_reco = learned_pairs(transfer, x_hard, section.refinement_pairs, rng)
-    held_out = Integrand(run.process, transfer, acceptance, proposal, Pairs.load(run, VALIDATION).x_reco[:_JUDGES])
-    with run.progress(f"train {REFINEMENT}") as progress:
-        result = refine(
-            proposal,
-            (x_hard, x_reco),
-            section.refinement,
-            lambda: effective_fractions(held_out, run.seed("refinement", "judge")),
-            run.seed("train", REFINEMENT),
-            checkpoint=run.cache("train", "proposal", f"{REFINEMENT}.safetensors"),
-            progress=lambda h: progress(len(h.train_loss), section.refinement.epochs),
-        )
-    write_json(run.history(REFINEMENT), asdict(result.history))
-    before, after = (100 * np.median(fractions) for fractions in (result.before, result.after))
-    verdict = "" if result.kept else ", not kept"
-    run.say(f"  {REFINEMENT}: effective sample {before:.0f} % -> {after:.0f} % of the points (median){verdict}")
-
-
-def _prepare(module: Any, name: str, data: Pairs) -> tuple[Tensor, ...]:
-    """Fit the scales of the inputs; return the tensors to train on."""
+def _prepare(run: Run, module: Any, name: str, data: Pairs) -> Rows | Supply:
+    """Fit the scales of the inputs; return what to train on."""
     x_reco, x_hard = data.accepted_pairs
     if name == "acceptance":
         module.classifier.features.fit(module.residuals.features(data.x_hard))
         return data.x_hard, data.accepted.double()
     rows = (x_reco, x_hard) if name == "transfer" else (x_hard, x_reco)
     module.fit_scales(*rows)
-    return rows
+    if name == "transfer":
+        return rows
+    transfer = Replicas.load(run.network("transfer"), build(run, "transfer"))
+    return Supply(LearnedPairs.balanced(run.process, transfer, x_hard).draw, run.config.proposal.pairs)
 
 
 def _classify(module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:

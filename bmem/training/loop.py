@@ -1,7 +1,8 @@
 """One training loop for every network: an objective goes in, a history comes out.
 
-The data are tensors in memory. The random numbers of an epoch come from the seed and the number of the epoch alone, so that
-a training that was interrupted and resumed gives the same weights, to the bit, as one that was not.
+The data are tensors in memory, the same for every epoch or drawn anew. The random numbers of an epoch come from the seed
+and the number of the epoch alone, so that a training that was interrupted and resumed gives the same weights, to the bit, as
+one that was not.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from bmem.errors import TrainingError
 from bmem.rng import generator
 from bmem.training import checkpoint as checkpoints
 from bmem.training import together
+from bmem.training.rows import Rows, Supply, source
 from bmem.training.settings import History, TrainingSettings
 
 Objective = Callable[[nn.Module, tuple[Tensor, ...]], Tensor]
@@ -31,7 +33,7 @@ Progress = Callable[[History], None]
 def fit(
     module: nn.Module,
     objective: Objective,
-    data: tuple[Tensor, ...],
+    data: Rows | Supply,
     settings: TrainingSettings,
     seed: int,
     *,
@@ -50,7 +52,7 @@ def fit(
     Args:
         module: the network; parameters that do not require gradients stay as they are.
         objective: mean loss over a batch.
-        data: tensors with the same number of rows, on the device of the module.
+        data: tensors with the same number of rows, on the device of the module; or a ``Supply`` of fresh rows.
         settings: of the training.
         seed: of the split into training and held-out data and of the order of the batches.
         checkpoint: file to go on from if it is there, rewritten after every epoch; a finished one gives its result at once.
@@ -62,20 +64,20 @@ def fit(
     Raises:
         TrainingError: no or unequal data, a loss that is not finite, or a checkpoint of another training.
     """
-    training, held_out = split(data, settings, seed)
-    if bootstrap:
-        training = _resample(training, seed)
-    state = _State(module, settings, math.ceil(len(training[0]) / settings.batch_size), early_stopping)
-    variant = {"bootstrap": bootstrap, "early_stopping": early_stopping}
-    identity = checkpoints.identity(module, settings, data, seed) | variant if checkpoint else {}
+    rows = source(data, settings, seed, bootstrap)
+    state = _State(module, settings, math.ceil(len(rows) / settings.batch_size), early_stopping)
+    variant = {"bootstrap": bootstrap, "early_stopping": early_stopping, "rows": len(rows)}
+    known = rows.held_out if isinstance(data, Supply) else data
+    identity = checkpoints.identity(module, settings, known, seed) | variant if checkpoint else {}
     if checkpoint and checkpoint.is_file():
         state.restore(*checkpoints.load(checkpoint, identity))
     step = together.step(module, objective)
     while not state.finished:
         epoch, start = state.epoch, time.perf_counter()
-        order = torch.randperm(len(training[0]), generator=generator(seed, "training", "epoch", epoch))
+        training = rows.epoch(epoch)
+        order = torch.randperm(len(rows), generator=generator(seed, "training", "epoch", epoch))
         train_loss = state.train(step, training, order.to(training[0].device))
-        held_out_loss = together.of_the_leader(evaluate(module, objective, held_out, settings.batch_size))
+        held_out_loss = together.of_the_leader(evaluate(module, objective, rows.held_out, settings.batch_size))
         state.record(train_loss, held_out_loss, time.perf_counter() - start)
         if checkpoint and together.leads():
             checkpoints.save(checkpoint, identity, state.tensors(), state.history)
@@ -94,32 +96,6 @@ def evaluate(module: nn.Module, objective: Objective, data: tuple[Tensor, ...], 
         for batch in zip(*(tensor.split(batch_size) for tensor in data), strict=True):
             total += objective(module, batch).item() * len(batch[0])
     return total / len(data[0])
-
-
-def split(data: tuple[Tensor, ...], settings: TrainingSettings, seed: int) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Training and held-out rows, as a training with this ``seed`` has them.
-
-    Raises:
-        TrainingError: no or unequal data, or too few rows.
-    """
-    rows = {len(tensor) for tensor in data}
-    if len(rows) != 1:
-        raise TrainingError(f"the data tensors have {sorted(rows)} rows; give all of them the same number")
-    total = rows.pop()
-    held_out = total - settings.training_rows(total)
-    if not 1 <= held_out < total:
-        fraction = settings.validation_fraction
-        raise TrainingError(f"{total} rows cannot be split with validation_fraction={fraction}; simulate more events")
-    order = torch.randperm(total, generator=generator(seed, "training", "split")).to(data[0].device)
-    first, second = order[held_out:], order[:held_out]
-    return tuple(tensor[first] for tensor in data), tuple(tensor[second] for tensor in data)
-
-
-def _resample(data: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
-    """As many rows, drawn with replacement."""
-    total = len(data[0])
-    rows = torch.randint(total, (total,), generator=generator(seed, "training", "bootstrap")).to(data[0].device)
-    return tuple(tensor[rows] for tensor in data)
 
 
 class _State:

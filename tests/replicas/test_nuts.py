@@ -15,7 +15,8 @@ from bmem.errors import InputError, TrustWarning
 from bmem.networks.layers import MLP
 from bmem.replicas import Laplace, LowRank, MeanField, Nuts, WeightPosterior
 from bmem.training import TrainingSettings
-from bmem.training.loop import fit, split
+from bmem.training.loop import fit
+from bmem.training.rows import split
 
 NOISE = 0.5
 SETTINGS = TrainingSettings(epochs=300, batch_size=100, learning_rate=0.03, validation_fraction=0.1)

@@ -17,7 +17,6 @@ from bmem.integration.importance import IntegrationSettings
 from bmem.stages import STAGES, Run, pilot
 from bmem.stages.pilot import EPOCHS, Pilot, grown
 from bmem.stages.plan import FRACTIONS, Cost, Plan, _Planner, duration, plan, size, typical_points
-from bmem.stages.train import REFINEMENT
 
 
 class Machine:
@@ -76,8 +75,8 @@ def test_trainings_are_scaled_by_epochs_members_and_pairs(tmp_path: Path) -> Non
     planner = _Planner(Pilot(full, tmp_path / "pilot", 179))
     assert planner.training("transfer") == (1, 15, None)
     assert planner.training("transfer.posterior") == (16, 1, None)
-    pairs = full.config.proposal.refinement_pairs
-    assert planner.training(REFINEMENT)[2] == pytest.approx(pairs / (8 * full.config.proposal.refinement.batch_size))
+    proposal = full.config.proposal
+    assert planner.training("proposal") == (1, proposal.training.epochs, proposal.pairs / (8 * proposal.training.batch_size))
 
 
 def test_workers_share_only_what_can_be_shared() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -157,18 +156,20 @@ def test_memory_settings_may_change(finished: Run) -> None:
     assert said(run).count("is there") == 3
 
 
-def test_artifacts_made_from_others_are_refused(finished: Run, tmp_path: Path) -> None:
-    """A network is replaced by another: the coefficients that were made with the first one are not taken."""
+@pytest.mark.parametrize(
+    ("name", "stage", "victim"), [("acceptance", "integrate", "fiducial"), ("transfer", "train", "proposal")]
+)
+def test_artifacts_made_from_others_are_refused(finished: Run, tmp_path: Path, name: str, stage: str, victim: str) -> None:
+    """A network is replaced by another: what was made with the first one is not taken."""
     shutil.copytree(finished.out, tmp_path / "out")
     run = replace(finished, out=tmp_path / "out", console=quiet(finished.config, tmp_path).console)
-    weights = Replicas.load(run.network("transfer"), build(run, "transfer"))
-    header = artifacts.read_header(run.network("transfer"))
+    weights = Replicas.load(run.network(name), build(run, name))
+    header = artifacts.read_header(run.network(name))
     other = Replicas(weights.module, {name: value + 0 for name, value in weights.weights.items()})
     next(iter(other.weights.values())).add_(1.0)
-    other.save(run.network("transfer"), header.settings, {"training": run.events("training")})
-    STAGES["train"](run)
-    with pytest.raises(ArtifactError, match=r"\.nc: was made from other artifacts \(transfer\).*delete this file"):
-        STAGES["integrate"](run)
+    other.save(run.network(name), header.settings, {"training": run.events("training")})
+    with pytest.raises(ArtifactError, match=rf"{victim}.*: was made from other artifacts \({name}\).*delete this file"):
+        STAGES[stage](run)
 
 
 def test_checking_compares_and_computes_nothing(finished: Run, tmp_path: Path) -> None:
@@ -265,16 +266,13 @@ def test_an_ensemble_trains_its_members_and_no_point_estimate(tmp_path: Path) ->
     write_observed(tmp_path / "observed.parquet")
     for name in ("simulate", "train"):
         STAGES[name](run)
-    assert trainings(run) == ["transfer.posterior", "acceptance.posterior", "proposal", "proposal.refinement"]
+    assert trainings(run) == ["transfer.posterior", "acceptance.posterior", "proposal"]
     members = Replicas.load(run.network("transfer"), build(run, "transfer"))
     assert len(members) == 3
     assert not run.cache("train", "transfer").exists()
 
 
-def test_the_proposal_is_refined_unless_that_is_switched_off(finished: Run) -> None:
-    header = artifacts.read_header(finished.network("proposal"))
-    assert header.parents.keys() == {"training", "transfer", "acceptance"}
-    assert len(load_history(finished, "proposal.refinement").train_loss) == 2
-    assert re.search(r"proposal\.refinement: effective sample \d+ % -> \d+ % of the points", said(finished))
-    without = quiet(settings(finished.out.parent, proposal={"refinement_pairs": 0}), finished.out)
-    assert "proposal.refinement" not in trainings(without)
+def test_the_proposal_follows_from_the_transfer(finished: Run) -> None:
+    assert artifacts.read_header(finished.network("proposal")).parents.keys() == {"training", "transfer"}
+    assert trainings(finished)[-1] == "proposal"
+    assert len(load_history(finished, "proposal").train_loss) == 2

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bmem.errors import ArtifactError, InputError, TrainingError
-from bmem.training import History, TrainingSettings, evaluate, fit
+from bmem.training import History, Supply, TrainingSettings, evaluate, fit
 
 SETTINGS = TrainingSettings(epochs=6, batch_size=64, learning_rate=1e-2, weight_decay=1e-3, patience=6)
 
@@ -100,6 +101,15 @@ def test_a_stopped_training_goes_on_to_the_same_bits(tmp_path: Path, epoch: int)
         assert torch.equal(resumed.state_dict()[name], value), name
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As the killed process has it: sums of several threads are rounded differently."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 SCRIPT = """
 import sys, time
 from pathlib import Path
@@ -113,6 +123,7 @@ fit(network(), slow, data(), SETTINGS, 1, checkpoint=Path(sys.argv[2]), progress
 """
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     checkpoint = tmp_path / "checkpoint"
     command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(checkpoint)]
@@ -238,3 +249,48 @@ def test_a_checkpoint_of_a_bootstrapped_training_is_another_one(tmp_path: Path) 
     fit(network(), squared, data(), SETTINGS, 1, checkpoint=tmp_path / "state", bootstrap=True)
     with pytest.raises(TrainingError, match="bootstrap: here False, there True"):
         fit(network(), squared, data(), SETTINGS, 1, checkpoint=tmp_path / "state")
+
+
+class Fresh:
+    """A supply of the rows of ``data`` that remembers what was drawn."""
+
+    def __init__(self) -> None:
+        self.drawn: list[Tensor] = []
+
+    def __call__(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        x = torch.randn(n, 2, generator=rng)
+        self.drawn.append(x)
+        return x, (x[:, :1] * x[:, 1:]).sin()
+
+
+def test_a_supply_gives_fresh_rows_for_every_epoch_and_holds_some_out() -> None:
+    fresh = Fresh()
+    history = fit(network(), squared, Supply(fresh, 500), SETTINGS, 1)
+    assert [len(x) for x in fresh.drawn] == [50] + [450] * 6
+    assert len(torch.unique(torch.cat(fresh.drawn)[:, 0])) == 50 + 6 * 450
+    assert history.best_loss < history.validation_loss[0]
+
+
+def test_a_training_on_fresh_rows_goes_on_to_the_same_bits(tmp_path: Path) -> None:
+    uninterrupted, resumed = network(), network()
+    expected = fit(uninterrupted, squared, Supply(Fresh(), 500), SETTINGS, 1)
+
+    def stop(history: History) -> None:
+        if len(history.train_loss) == 3:
+            raise Killed
+
+    with pytest.raises(Killed):
+        fit(network(), squared, Supply(Fresh(), 500), SETTINGS, 1, checkpoint=tmp_path / "c", progress=stop)
+    history = fit(resumed, squared, Supply(Fresh(), 500), SETTINGS, 1, checkpoint=tmp_path / "c")
+    assert without_times(history) == without_times(expected)
+    for name, value in uninterrupted.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
+    with pytest.raises(TrainingError, match="another training"):
+        fit(network(), squared, Supply(Fresh(), 660), SETTINGS, 1, checkpoint=tmp_path / "c")
+
+
+def test_fresh_rows_are_not_resampled_and_must_be_enough() -> None:
+    with pytest.raises(InputError, match="without bootstrap"):
+        fit(network(), squared, Supply(Fresh(), 500), SETTINGS, 1, bootstrap=True)
+    with pytest.raises(TrainingError, match="cannot be split"):
+        fit(network(), squared, Supply(Fresh(), 2), SETTINGS, 1)
