@@ -29,7 +29,7 @@ from bmem.replicas.contract import Replicas
 _CHUNK = 4096
 """Points drawn at once: what the network computes stays in the processor's cache."""
 _ROUNDS = 200
-_ROWS = 100_000
+_ROWS = 20_000
 """Hard events that are enough to find the mixture."""
 
 
