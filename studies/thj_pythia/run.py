@@ -51,9 +51,10 @@ def feldman_cousins(run: Run, name: str) -> str:
     fits = SampleCalibration.load(run.calibration(name)).fits
     subsamples = [coefficients.select(np.setdiff1d(rows, lost)) for rows in fits.events]
     objectives = [MarginalLikelihood.of(sample, basis) for sample in subsamples]
+    belts = {n: belt_of(run, n) for n in {objective.n_events for objective in objectives}}
     cells = []
     for level in LEVELS:
-        regions = [belt_of(run, objective.n_events).interval(objective, level) for objective in objectives]
+        regions = [belts[objective.n_events].interval(objective, level) for objective in objectives]
         covered = sum(bool(region.contains(fits.truth)) for region in regions)
         length = np.degrees(np.median([region.length for region in regions]))
         cells.append(f"{covered}/{len(regions)}, {length:.0f}°")
