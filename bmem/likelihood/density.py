@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bmem.errors import InputError
 from bmem.likelihood.coordinates import Residuals
@@ -97,11 +97,6 @@ class ResidualDensity(ConditionalDensity):
         """A point of the cube, off its faces, and the features, in the precision of the flow."""
         dtype = self.flow.features.mean.dtype
         return u.to(dtype).clamp(_EDGE, 1 - _EDGE), self.residuals.features(condition).to(dtype)
-
-
-def negative_log_likelihood(density: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-    """Mean of -log p(target | condition) over a batch (target, condition): the objective of every learned density."""
-    return -density.log_prob(*batch).mean()  # type: ignore[operator]
 
 
 def _to_cube(circular: tuple[bool, ...]) -> Columns:

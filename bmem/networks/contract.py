@@ -1,4 +1,4 @@
-"""Contracts of the networks: a conditional density and a classifier."""
+"""Contracts of the networks, a conditional density and a classifier, and what each is trained with."""
 
 from __future__ import annotations
 
@@ -40,3 +40,14 @@ class Classifier(nn.Module):
     def probability(self, features: Tensor) -> Tensor:
         """Probability in (0, 1): [..., F] → [...]."""
         return torch.sigmoid(self.logit(features))
+
+
+def negative_log_likelihood(density: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+    """Mean of -log p(target | condition) over a batch (target, condition): the objective of a conditional density."""
+    return -density.log_prob(*batch).mean()  # type: ignore[operator]
+
+
+def cross_entropy(classifier: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+    """Mean of -log p(label | features) over a batch (features, label): the objective of a classifier; labels are 0 or 1."""
+    features, label = batch
+    return nn.functional.binary_cross_entropy_with_logits(classifier.logit(features), label)  # type: ignore[operator]

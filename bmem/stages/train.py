@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from bmem.artifacts import write_json
 from bmem.config import TRAINING
@@ -18,9 +18,10 @@ from bmem.events import parquet
 from bmem.events.reconstruction import Reconstruction
 from bmem.likelihood.acceptance import AcceptanceNetwork
 from bmem.likelihood.coordinates import ThjHard, ThjReco
-from bmem.likelihood.density import ResidualDensity, negative_log_likelihood
+from bmem.likelihood.density import ResidualDensity
 from bmem.likelihood.proposal import LearnedPairs
 from bmem.networks.classifier import MLPClassifier
+from bmem.networks.contract import cross_entropy, negative_log_likelihood
 from bmem.networks.layers import initialise
 from bmem.replicas import PointEstimate, Replicas, WeightPosterior
 from bmem.replicas.storage import KIND
@@ -180,7 +181,7 @@ def _fit(run: Run, trainee: Trainee, posterior: WeightPosterior, title: str) -> 
         warnings.simplefilter("always", TrustWarning)
         history = posterior.fit(
             trainee.module,
-            _classify if trainee.name == "acceptance" else negative_log_likelihood,
+            cross_entropy if trainee.name == "acceptance" else negative_log_likelihood,
             trainee.rows,
             training,
             run.seed("train", title),
@@ -209,8 +210,3 @@ def _prepare(run: Run, module: Any, name: str, data: Pairs) -> Rows | Supply:
         return rows
     transfer = Replicas.load(run.network("transfer"), build(run, "transfer"))
     return Supply(LearnedPairs.balanced(run.process, transfer, x_hard).draw, run.config.proposal.pairs)
-
-
-def _classify(module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-    x, accepted = batch
-    return nn.functional.binary_cross_entropy_with_logits(module.logit(x), accepted)  # type: ignore[operator]

@@ -20,9 +20,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 from ramps import HALF, RAMPS, Ramp, Stretch, ring_on
-from torch import Tensor, nn
 
 from bmem.errors import TrustWarning
+from bmem.networks import negative_log_likelihood
 from bmem.networks.band import DensityBand, band_on_grid
 from bmem.networks.coupling import CouplingFlow, CouplingSettings
 from bmem.networks.layers import initialise
@@ -64,11 +64,6 @@ METHODS = {
     "ensemble": Method(lambda: Ensemble(6, initialise), POINT),
 }
 SCANNED = ("mean field", "mean field, temperature 0.1", "bootstrap")
-
-
-def negative_log_likelihood(module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-    """Mean over rows of -log p(x)."""
-    return -module.log_prob(*batch).mean()  # type: ignore[operator]
 
 
 def in_double(replicas: Replicas) -> Replicas:

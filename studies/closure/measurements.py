@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from bmem.calibration.closure import Closure, closure
 from bmem.calibration.pulls import PullSummary
@@ -141,9 +141,3 @@ def mixture(n: int, process: Process) -> Tensor:
     """Parameters [n, P] that go round ``mixture_grid``: those of training events."""
     grid = mixture_grid(process)
     return grid[torch.arange(n) % len(grid)]
-
-
-def maximise_likelihood(module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-    """The loss of a density: -log p(target | condition)."""
-    target, condition = batch
-    return -module.log_prob(target, condition).mean()  # type: ignore[operator]

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from brute_force import BruteForce
-from measurements import Exact, coefficients, integrals, known_fiducial, maximise_likelihood, mixture
+from measurements import Exact, coefficients, integrals, known_fiducial, mixture
 from oracles import FINE, AllAccepted, GaussianSmearing, SmearedHard, SoftThreshold
 from torch import Tensor
 
@@ -19,7 +19,7 @@ from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection, fiducial_cross_section, mixture_coefficients
 from bmem.likelihood.density import ResidualDensity
 from bmem.likelihood.integrand import Integrand
-from bmem.networks.contract import Classifier, ConditionalDensity
+from bmem.networks.contract import Classifier, ConditionalDensity, negative_log_likelihood
 from bmem.networks.coupling import CouplingSettings
 from bmem.process import THJ
 from bmem.replicas.contract import Replicas
@@ -79,7 +79,7 @@ class ThjStudy:
         density = ResidualDensity(SmearedHard(), NETWORK, DEFENSIVE)
         density.fit_scales(x_hard, x_reco)
         settings = TrainingSettings(epochs, batch_size=512, learning_rate=2e-3)
-        fit(density, maximise_likelihood, (x_hard, x_reco), settings, derive_seed(self.seed, "proposal"))
+        fit(density, negative_log_likelihood, (x_hard, x_reco), settings, derive_seed(self.seed, "proposal"))
         return density
 
     def _training_pairs(self, events: int) -> tuple[Tensor, Tensor]:

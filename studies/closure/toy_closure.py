@@ -13,7 +13,6 @@ from measurements import (
     exact_coefficients,
     integrals,
     known_fiducial,
-    maximise_likelihood,
     mixture,
 )
 from oracles import AllAccepted, ExactToyTransfer
@@ -25,7 +24,7 @@ from bmem.likelihood.coordinates import Difference
 from bmem.likelihood.cross_section import FiducialCrossSection, mixture_coefficients
 from bmem.likelihood.density import ResidualDensity
 from bmem.likelihood.integrand import Integrand
-from bmem.networks.contract import ConditionalDensity
+from bmem.networks.contract import ConditionalDensity, negative_log_likelihood
 from bmem.networks.coupling import CouplingSettings
 from bmem.process.toy import LinearGaussian
 from bmem.replicas.contract import Replicas
@@ -61,7 +60,7 @@ class ToyStudy:
         density.fit_scales(*rows)
         epochs = max(1, round(self.steps * self.batch_size / (0.9 * events)))
         settings = TrainingSettings(epochs, self.batch_size, learning_rate=3e-3, patience=max(10, epochs // 5))
-        fit(density, maximise_likelihood, rows, settings, derive_seed(self.seed, role, events))
+        fit(density, negative_log_likelihood, rows, settings, derive_seed(self.seed, role, events))
         return density
 
     def integrand(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import truth
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from bmem.replicas import Replicas
 
@@ -66,8 +66,3 @@ class Probe:
         information = torch.stack([score.square().mean() for score in exact])
         bias = torch.stack([(score - known).mean(dim=-1) for score, known in zip(learned, exact, strict=True)], dim=-1)
         return bias / information
-
-
-def negative_log_likelihood(module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
-    """Mean over rows of -log p(u | c)."""
-    return -module.log_prob(*batch).mean()  # type: ignore[operator]

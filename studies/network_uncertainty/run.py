@@ -18,11 +18,12 @@ import numpy as np
 import torch
 import truth
 from matplotlib.figure import Figure
-from measurements import Array, Probe, negative_log_likelihood
+from measurements import Array, Probe
 from methods import METHODS, POINT, Method, network
 from torch import Tensor, nn
 
 from bmem.errors import TrustWarning
+from bmem.networks import negative_log_likelihood
 from bmem.networks.layers import initialise
 from bmem.plotting import style
 from bmem.replicas import PointEstimate, Replicas

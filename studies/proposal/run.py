@@ -22,10 +22,10 @@ from rich.console import Console
 from bmem.config import TRAINING, VALIDATION, load
 from bmem.integration.diagnostics import PARETO_K_LIMIT, effective_fraction, pareto_k
 from bmem.likelihood.coordinates import ThjHard
-from bmem.likelihood.density import ResidualDensity, negative_log_likelihood
+from bmem.likelihood.density import ResidualDensity
 from bmem.likelihood.integrand import Integrand
 from bmem.likelihood.proposal import LearnedPairs
-from bmem.networks.coupling import CouplingSettings
+from bmem.networks import CouplingSettings, negative_log_likelihood
 from bmem.rng import generator
 from bmem.stages import Run
 from bmem.stages.train import Networks, Pairs

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from bmem.networks.layers import initialise
@@ -24,14 +23,3 @@ def trained(
     posterior = posterior_settings.make(initialise)
     posterior.fit(module, objective, rows, posterior_settings.training(training), derive_seed(seed, "posterior"))
     return posterior.sample(posterior_settings.drawn, generator(seed, "replicas"))
-
-
-def maximise_likelihood(module: nn.Module, batch: Rows) -> Tensor:
-    """The loss of a density."""
-    return -module.log_prob(*batch).mean()  # type: ignore[operator]
-
-
-def classify(module: nn.Module, batch: Rows) -> Tensor:
-    """The loss of an acceptance."""
-    x, accepted = batch
-    return torch.nn.functional.binary_cross_entropy_with_logits(module.logit(x), accepted)  # type: ignore[operator]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from learning import classify, maximise_likelihood, trained
+from learning import trained
 from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
@@ -32,6 +32,7 @@ from bmem.likelihood.cross_section import (
     simulated_cross_section,
 )
 from bmem.likelihood.integrand import Integrand
+from bmem.networks import cross_entropy, negative_log_likelihood
 from bmem.networks.layers import initialise
 from bmem.rng import derive_seed, generator
 from bmem.stages import Run
@@ -187,8 +188,8 @@ class ThjBench:
         rows, posterior = (pairs.x_hard, pairs.accepted.double()), run.config.posterior
         settings = [(section.training, posterior) for section in (run.config.transfer, run.config.acceptance)]
         return Networks(
-            trained(transfer, maximise_likelihood, pairs.accepted_pairs, settings[0], derive_seed(seed, "transfer")),
-            trained(acceptance, classify, rows, settings[1], derive_seed(seed, "acceptance")),
+            trained(transfer, negative_log_likelihood, pairs.accepted_pairs, settings[0], derive_seed(seed, "transfer")),
+            trained(acceptance, cross_entropy, rows, settings[1], derive_seed(seed, "acceptance")),
             self.networks.proposal,
         )
 

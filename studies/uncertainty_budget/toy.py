@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from learning import maximise_likelihood, trained
+from learning import trained
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -22,7 +22,7 @@ from bmem.likelihood.coordinates import Difference
 from bmem.likelihood.cross_section import mixture_coefficients, mixture_grid
 from bmem.likelihood.density import ResidualDensity
 from bmem.likelihood.integrand import Integrand
-from bmem.networks.contract import Classifier
+from bmem.networks.contract import Classifier, negative_log_likelihood
 from bmem.networks.coupling import CouplingSettings
 from bmem.process.toy import LinearGaussian
 from bmem.replicas import PosteriorSettings, Replicas
@@ -70,7 +70,7 @@ class Toy:
     def replicas(self, seed: int) -> Replicas:
         """Train on an independent sample of pairs and draw the replicas of the transfer density."""
         rows = pairs(self.events, seed)
-        return trained(density(self.network, *rows), maximise_likelihood, rows, (self.training, self.posterior), seed)
+        return trained(density(self.network, *rows), negative_log_likelihood, rows, (self.training, self.posterior), seed)
 
 
 def pairs(n: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -98,7 +98,7 @@ class Bench:
     def proposal(self) -> ResidualDensity:
         x_reco, x_hard = pairs(PROPOSAL_EVENTS, 0)
         module = density(CouplingSettings(blocks=4, hidden=48, layers=2, bins=10), x_hard, x_reco, 0.1)
-        train(module, maximise_likelihood, (x_hard, x_reco), TrainingSettings(12, 512, 3e-3), 0)
+        train(module, negative_log_likelihood, (x_hard, x_reco), TrainingSettings(12, 512, 3e-3), 0)
         return module
 
     def observed(self, n: int, seed: int) -> Tensor:

@@ -14,10 +14,10 @@ from torch import Tensor
 from bmem.integration.importance import EventIntegrals, IntegrationSettings, integrate
 from bmem.likelihood.coordinates import Difference
 from bmem.likelihood.cross_section import mixture_coefficients, mixture_grid
-from bmem.likelihood.density import ResidualDensity, negative_log_likelihood
+from bmem.likelihood.density import ResidualDensity
 from bmem.likelihood.integrand import Integrand
 from bmem.likelihood.proposal import LearnedPairs, balancing_weights, capacity_prior
-from bmem.networks.contract import Classifier
+from bmem.networks.contract import Classifier, negative_log_likelihood
 from bmem.networks.coupling import CouplingSettings
 from bmem.process.toy import LinearGaussian
 from bmem.replicas import Replicas
