@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bmem.replicas import Replicas
 
-BATCH = 1024
+BATCH = SLICE = 1024
 REPLICAS = 16
 REPLICA_POINTS = (16, 64, 256, 1024, 4096)
 
@@ -24,9 +24,9 @@ def measure(points: int, clock: Clock, device: torch.device) -> tuple[str, dict[
     return tables(speeds, counted), {"flows": speeds, "replicas": counted}
 
 
-def in_slices(flow: Flow, *tensors: Tensor) -> list[tuple[Tensor, ...]]:
-    """The rows as the flow is called with them."""
-    size = flow.slice if flow.slice and not tensors[0].is_cuda else len(tensors[0])
+def in_slices(*tensors: Tensor) -> list[tuple[Tensor, ...]]:
+    """The rows as every flow is called with them: on a CPU so many that what a layer makes stays in the cache."""
+    size = len(tensors[0]) if tensors[0].is_cuda else SLICE
     return list(zip(*(tensor.split(size) for tensor in tensors), strict=True))
 
 
@@ -42,8 +42,8 @@ def evaluation(flows: dict[str, Flow], points: int, clock: Clock, device: torch.
     for name, flow in flows.items():
         flow.module.to(device)
         with torch.no_grad():
-            density = clock(lambda flow=flow: [flow.log_prob(*rows) for rows in in_slices(flow, x, c)])
-            sampling = clock(lambda flow=flow: [flow.sample(*rows) for rows in in_slices(flow, c)])
+            density = clock(lambda flow=flow: [flow.log_prob(*rows) for rows in in_slices(x, c)])
+            sampling = clock(lambda flow=flow: [flow.sample(*rows) for rows in in_slices(c)])
         step = clock(lambda flow=flow: training_step(flow, x[:BATCH], c[:BATCH]))
         found[name] = {"log_prob": points / density, "sample": points / sampling, "training": BATCH / step}
         print(f"{name:20s}" + "".join(f"  {key} {value:9.0f}/s" for key, value in found[name].items()), flush=True)

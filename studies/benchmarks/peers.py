@@ -17,18 +17,17 @@ BLOCKS, LAYERS, HIDDEN, BINS = 8, 3, 256, 16
 
 @dataclass(frozen=True)
 class Flow:
-    """A flow: ``log_prob`` (x [N, 8], c [N, 12]) → [N] and ``sample`` (c) → (x, log density); ``slice``: rows at a time."""
+    """A flow: ``log_prob`` (x [N, 8], c [N, 12]) → [N] and ``sample`` (c) → (x, log density)."""
 
     module: nn.Module
     log_prob: Callable[[Tensor, Tensor], Tensor]
     sample: Callable[[Tensor], tuple[Tensor, Tensor]]
-    slice: int | None = None
 
 
 def bmem() -> Flow:
-    """bmem, in slices that fit into the cache, as its integrand calls it."""
+    """bmem's own."""
     module = CouplingFlow(DIM, CONDITIONS, settings=CouplingSettings(BLOCKS, HIDDEN, LAYERS, BINS))
-    return Flow(module, module.log_prob, lambda c: module.from_noise(torch.rand(len(c), DIM, device=c.device), c), 2048)
+    return Flow(module, module.log_prob, lambda c: module.from_noise(torch.rand(len(c), DIM, device=c.device), c))
 
 
 def zuko() -> Flow:
