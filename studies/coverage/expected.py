@@ -6,7 +6,6 @@ Draws the expected precision, the expected intervals, and the goodness of fit of
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from scipy import stats
 from bmem.calibration.bank import Bank
 from bmem.calibration.goodness import STATISTICS, GoodnessSettings, GoodnessTest
 from bmem.calibration.power import Expectation, power
-from bmem.config import parse
+from bmem.config import load
 from bmem.likelihood.coefficients import Coefficients
 from bmem.plotting import style
 from bmem.plotting.goodness import draw_goodness
@@ -79,8 +78,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("out/coverage/expected"))
     arguments = parser.parse_args()
     arguments.out.mkdir(parents=True, exist_ok=True)
-    content = json.loads((arguments.run / "config.json").read_text(encoding="utf-8"))
-    run = Run(parse(content, str(arguments.run / "config.json")), arguments.run, Console(stderr=True))
+    run = Run(load(Path(__file__).with_name("coverage.toml")), arguments.run, Console(stderr=True))
     bank = load_bank(run)
     precision(bank, arguments.out)
     intervals(bank, arguments.out)
