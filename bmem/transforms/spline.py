@@ -59,7 +59,8 @@ def rational_quadratic(
     if inverse:
         fraction = _solve(x - y0, height, mean, slope0, excess)
         return x0 + fraction * width, -_log_slope(fraction, mean, slope0, slope1, excess)
-    fraction = (x - x0) / width
+    # Rounding may put a point just outside of a narrow bin, where a steep spline has no logarithm.
+    fraction = ((x - x0) / width).clamp(0, 1)
     rest = fraction * (1 - fraction)
     y = y0 + height * (mean * fraction.square() + slope0 * rest) / (mean + excess * rest)
     return y, _log_slope(fraction, mean, slope0, slope1, excess)
@@ -84,7 +85,7 @@ def _solve(rise: Tensor, height: Tensor, mean: Tensor, slope0: Tensor, excess: T
     b = height * slope0 - rise * excess
     c = -mean * rise
     root = (b.square() - 4 * a * c).clamp(min=0).sqrt()
-    return -2 * c / (b + root)
+    return (-2 * c / (b + root)).clamp(0, 1)
 
 
 def _log_slope(fraction: Tensor, mean: Tensor, slope0: Tensor, slope1: Tensor, excess: Tensor) -> Tensor:

@@ -95,7 +95,8 @@ class Study:
         """What a wider proposal gains that sees twice as many pairs."""
         section = self.run.config.proposal
         pairs = LearnedPairs.balanced(self.run.process, self.networks.transfer, self.data.accepted_pairs[1])
-        twice = replace(section.training, epochs=2 * section.training.epochs)
+        training = section.training
+        twice = replace(training, epochs=2 * training.epochs, learning_rate=0.75 * training.learning_rate)
         wider = replace(section.network, hidden=section.network.hidden * 3 // 2)
         yield (
             f"balanced, {wider.hidden} units, twice the pairs",

@@ -82,6 +82,21 @@ def test_single_precision_follows_double() -> None:
     torch.testing.assert_close(log_jacobian.double(), exact_log, rtol=0, atol=1e-3)
 
 
+@pytest.mark.parametrize("inverse", [False, True])
+def test_extreme_splines_are_finite_next_to_their_knots_in_single_precision(inverse: bool) -> None:
+    """One rounding off a knot, a point is not in its narrow bin any more; some 600 of these points had no logarithm."""
+    count = 1_000_000
+    parameters = random_parameters(count, size=20.0).float()
+    sizes = (0.5 * LARGEST_LOG_RATIO * torch.tanh(parameters[:, : 2 * BINS] * (2 / LARGEST_LOG_RATIO))).exp()
+    knots = sizes.unflatten(-1, (2, BINS))[:, int(inverse)].cumsum(-1)
+    at = torch.randint(BINS - 1, (count, 1), generator=torch.Generator().manual_seed(3))
+    knot = (knots / knots[:, -1:]).gather(-1, at).squeeze(-1)
+    for x in (torch.nextafter(knot, torch.zeros_like(knot)), torch.nextafter(knot, torch.ones_like(knot))):
+        y, log_jacobian = rational_quadratic(x, parameters, inverse=inverse)
+        assert torch.isfinite(log_jacobian).all()
+        assert ((y >= 0) & (y <= 1)).all()
+
+
 def test_ends_have_slopes_of_their_own_only_on_a_line() -> None:
     parameters = random_parameters(2, seed=5).expand(2, -1)
     x = torch.tensor([0.0, 1.0], dtype=torch.float64)
