@@ -44,9 +44,6 @@ SPREAD = (
     "| training | held-out log p | claimed | shift from x_hard known | information kept | α̂ |\n|---|---|---|---|---|---|"
 )
 PARTS = "| {} | statistical | integration | network | switched |\n|---|---|---|---|---|"
-SPLIT = (
-    "| {} | statistical | integration | network | switched | integrals alone | σ_fid alone |\n|---|---|---|---|---|---|---|"
-)
 
 
 class Study:
@@ -102,29 +99,9 @@ class Study:
 
     def thj(self, bench: ThjBench) -> None:
         """tHj with the networks of a run: events of the measurement, and points of each integral."""
-        self._split_scan("thj_events", "events", {n: bench.budget(n, 64) for n in (100, 200, 400, 800, 1600)})
-        self._split_scan("thj_points", "points of each integral", {m: bench.budget(100, m) for m in (32, 64, 128, 256, 512)})
-
-    def _split_scan(self, name: str, label: str, found: Mapping[int, tuple[Budget, tuple[float, float]]]) -> None:
-        """A scan whose integration error is split into that of the events' integrals and that of σ_fid."""
-        budgets = [result for result, _ in found.values()]
-        parts = np.degrees([split for _, split in found.values()])
-        rows = [
-            f"| {n} | {_parts(b)} {of[0]:.3f}° | {of[1]:.3f}° |"
-            for (n, (b, _)), of in zip(found.items(), parts, strict=True)
-        ]
-        self._write(name, [SPLIT.format(label), *rows])
-        x = list(found)
-        with style.style():
-            figure, axes = style.new_figure(height=3.0)
-            draw_budget(axes, BudgetScan.of(x, budgets), label)
-            axes.plot(x, parts[:, 0], ls="--", color=style.LEARNED, label="of the integrals")
-            axes.plot(x, parts[:, 1], ls=":", color=style.LEARNED, label=r"of $\sigma_\mathrm{fid}$")
-            style.legend_above(axes, columns=2)
-            plain_ticks(axes.yaxis)
-            axes.set_xticks(x, [str(n) for n in x])
-            axes.xaxis.set_minor_formatter(NullFormatter())
-            style.save(figure, self.out / name)
+        events, points = (100, 200, 400, 800, 1600), (32, 64, 128, 256, 512)
+        self._scan("thj_events", "events", events, [bench.budget(n, 64) for n in events])
+        self._scan("thj_points", "points of each integral", points, [bench.budget(100, m) for m in points])
 
     def thj_sizes(self, bench: ThjBench) -> None:
         """tHj with less simulation and smaller networks; the largest of both are those of the run."""

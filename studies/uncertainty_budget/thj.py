@@ -123,18 +123,11 @@ class ThjBench:
         sigma, _ = simulated_cross_section(self.run.process, parquet.read_pairs(self.run.events(TRAINING)))
         return yardstick(self.run.process, hard.x, torch.ones(len(hard)), sigma)
 
-    def budget(self, events: int, points: int) -> tuple[Budget, tuple[float, float]]:
-        """Of the first ``events`` with ``points`` for each integral, with the networks of the run.
-
-        Also the integration errors that come from the integrals of the events alone and from σ_fid alone, to first order.
-        """
+    def budget(self, events: int, points: int) -> Budget:
+        """Of the first ``events`` with ``points`` for each integral, with the networks of the run."""
         fiducial = FiducialCrossSection.load(self.run.fiducial)
-        found = self._integrated(self.networks, fiducial, events, points, self.run.config.integration.resamples)
-        bare = replace(found, bootstrap=None, fiducial_bootstrap=None)
-        of_events = replace(bare, fiducial_covariance=0 * bare.fiducial_covariance)
-        of_fiducial = replace(bare, covariance=0 * bare.covariance)
-        parts = [self._budget(c).integration_linear[0] for c in (of_events, of_fiducial)]
-        return self._budget(found), (parts[0], parts[1])
+        resamples = self.run.config.integration.resamples
+        return self._budget(self._integrated(self.networks, fiducial, events, points, resamples))
 
     def _budget(self, coefficients: Coefficients) -> Budget:
         return budget(coefficients, self.basis, None, unusable_events(coefficients, self.basis))[1]
