@@ -73,7 +73,7 @@ def test_the_small_run_keeps_sizes_points_and_replicas(tmp_path: Path) -> None:
 def test_trainings_are_scaled_by_epochs_members_and_pairs(tmp_path: Path) -> None:
     full = quiet(load(HERE.parents[1] / "studies" / "quickstart" / "quickstart.toml"), tmp_path / "out")
     planner = _Planner(Pilot(full, tmp_path / "pilot", 179))
-    assert planner.training("transfer") == (1, 15, None)
+    assert planner.training("transfer") == (1, full.config.transfer.training.epochs, None)
     assert planner.training("transfer.posterior") == (16, 1, None)
     proposal = full.config.proposal
     assert planner.training("proposal") == (1, proposal.training.epochs, proposal.pairs / (8 * proposal.training.batch_size))
