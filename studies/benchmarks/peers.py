@@ -119,7 +119,7 @@ class Products(nn.Module):
 def products(dtype: torch.dtype) -> Flow:
     """The floor in a precision."""
     module = Products().to(dtype)
-    return Flow(module, module, lambda c: (c, module(c[:, :DIM], c)), 4096)
+    return Flow(module, module, lambda c: (c, module(c[:, :DIM], c)))
 
 
 PEERS = {"bmem": bmem, "zuko": zuko, "nflows": nflows, "normflows": normflows, "madnis": madnis}
