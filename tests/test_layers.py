@@ -7,14 +7,15 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bmem"
 LEVELS = [
-    {"rng", "errors", "units"},
+    {"rng", "errors", "units", "quantity"},
     {"kinematics", "artifacts", "workers"},
     {"training"},
     {"transforms", "events", "replicas"},
     {"process", "networks", "integration"},
     {"simulation", "likelihood"},
     {"inference"},
-    {"calibration", "config"},
+    {"calibration", "channels"},
+    {"config"},
     {"plotting", "keys"},
     {"stages"},
     {"cli"},

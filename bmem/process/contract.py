@@ -9,15 +9,28 @@ import torch
 from torch import Tensor
 
 from bmem.events.record import HardEvents
+from bmem.quantity import Quantity
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter θ: its name, the bounds of its range, and its period if it is an angle."""
+    """One parameter θ: its name, the bounds of its range, its period if it is an angle, and how it is written.
+
+    ``bounds`` and ``period`` are in the unit of the computation (radians); ``scale`` leads to the printed ``unit`` ("deg").
+    """
 
     name: str
     bounds: tuple[float, float]
     period: float | None = None
+    symbol: str = ""
+    unit: str = ""
+    scale: float = 1.0
+    text: str = ""
+
+    @property
+    def quantity(self) -> Quantity:
+        """How it is written; without a ``symbol`` its name is the symbol."""
+        return Quantity(self.name, self.symbol or rf"\mathrm{{{self.name}}}", self.unit, self.scale, self.text)
 
 
 @runtime_checkable

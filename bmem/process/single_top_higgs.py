@@ -27,6 +27,8 @@ from bmem.process.pdf import PDFGrid, pythia_grid
 from bmem.process.phase_space import HardKinematics, PhaseSpace, cartesian, check_dimension
 
 STANDARD = ElectroweakInputs()
+ALPHA = Parameter("alpha", (-math.pi, math.pi), 2 * math.pi, symbol=r"\alpha", unit="deg", scale=180 / math.pi, text="α")
+"""The CP phase of the top Yukawa coupling: radians inside, degrees in print."""
 logger = logging.getLogger(__name__)
 CHUNK = 2**13
 """Points evaluated at once on a CPU: their intermediate results stay in the cache of a core."""
@@ -49,7 +51,7 @@ class SingleTopHiggs:
     """
 
     channels: tuple[Channel, ...]
-    parameters: tuple[Parameter, ...] = (Parameter("alpha", (-math.pi, math.pi), 2 * math.pi),)
+    parameters: tuple[Parameter, ...] = (ALPHA,)
 
     def __init__(
         self,

@@ -22,9 +22,7 @@ from bmem.config import BANK, BackgroundSection
 from bmem.errors import ConfigError, EventFileError, InputError
 from bmem.events import parquet
 from bmem.events.importing import read_events
-from bmem.events.reconstruction import Reconstruction
 from bmem.events.record import RecoEvents
-from bmem.events.selection import Selection
 from bmem.likelihood.background import ObservedReco, nothing
 from bmem.likelihood.density import ResidualDensity
 from bmem.process.backgrounds import DiphotonBackground
@@ -72,7 +70,7 @@ def read_backgrounds(run: Run) -> None:
         events = read_events(source)
         if not isinstance(events, RecoEvents):
             raise EventFileError(f"{source}: holds no observed events; a background is learned from photons and jets")
-        selection = Selection(run.config.selection)
+        selection = run.channel.selection
         kept = selection.keep_objects(events[selection.accept(events)])
         run.say(f"  background {background.name}: {len(kept)} of {len(events)} events pass the selection")
         if len(kept) < FEWEST:
@@ -149,7 +147,7 @@ def observed(run: Run, name: str) -> Observed:
     reco, hard = load_sample(run, name)
     if len(reco) == 0:
         raise InputError(f"sample {name!r}: no event passes the selection; give more events or loosen the selection")
-    x, places = Reconstruction()(reco), np.arange(len(reco))
+    x, places = run.channel.observe(reco), np.arange(len(reco))
     if not mixed(run, name):
         return Observed(x, None if hard is None else hard.x, places)
     shares = np.array([b.fraction for b in run.config.background])
@@ -203,7 +201,7 @@ def _events(run: Run, background: str) -> Path:
 
 def _all_events(run: Run, background: str) -> tuple[Tensor, int]:
     """Observables [N, 11], and how many of them, the first ones, are for the training."""
-    x = Reconstruction()(parquet.read_reco(_events(run, background)))
+    x = run.channel.observe(parquet.read_reco(_events(run, background)))
     return x, round((1 - HELD_OUT) * len(x))
 
 

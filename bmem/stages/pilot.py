@@ -171,7 +171,7 @@ def repeated(pairs: PairedEvents, events: int) -> PairedEvents:
 def with_config(run: Run, config: Config) -> Run:
     """The same run with another configuration, and its process as it is: a new one would adapt its grid again."""
     other = replace(run, config=config)
-    vars(other)["process"] = run.process
+    vars(other)["channel"] = run.channel
     return other
 
 

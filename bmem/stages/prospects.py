@@ -22,7 +22,7 @@ from bmem.calibration.record import Array
 from bmem.calibration.sbc import SbcSettings, SimulationBasedCalibration, simulation_based_calibration
 from bmem.config import BANK, Config
 from bmem.errors import RangeError
-from bmem.events.reconstruction import OBSERVABLES, Reconstruction
+from bmem.events.reconstruction import OBSERVABLES
 from bmem.inference import export
 from bmem.inference.intervals import IntervalSet
 from bmem.inference.objective import unusable_events
@@ -145,7 +145,7 @@ class _Bank:
 
 def _observables(run: Run, name: str) -> Array:
     """[N, 11] of the accepted events of a sample."""
-    return Reconstruction()(load_sample(run, name)[0]).numpy()
+    return run.channel.observe(load_sample(run, name)[0]).numpy()
 
 
 def _prospects(run: Run, bank: _Bank) -> None:

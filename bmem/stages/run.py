@@ -16,9 +16,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bmem import artifacts, rng
+from bmem.channels.contract import Channel
+from bmem.channels.thj.channel import ThjChannel, ThjSettings
 from bmem.config import Config, SampleSection
 from bmem.errors import ArtifactError
-from bmem.process import THJ
+from bmem.process.contract import Process
 from bmem.workers import Workers
 
 Report = Callable[[int, int], None]
@@ -43,8 +45,14 @@ class Run:
     workers: Workers | None = None
 
     @cached_property
-    def process(self) -> THJ:
-        return THJ(self.config.process.sqrt_s)
+    def channel(self) -> Channel:
+        config = self.config
+        sections = {name: getattr(config, name) for name in ("parametric", "pythia", "selection")}
+        return ThjChannel(ThjSettings(config.process.sqrt_s, config.simulation.response, **sections))
+
+    @property
+    def process(self) -> Process:
+        return self.channel.process
 
     def sample(self, name: str) -> SampleSection:
         return next(s for s in self.config.sample if s.name == name)

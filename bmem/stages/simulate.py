@@ -14,11 +14,7 @@ from bmem.errors import ConfigError, EventFileError, InputError
 from bmem.events import lhe, parquet
 from bmem.events.importing import read_events
 from bmem.events.record import HardEvents, PairedEvents, RecoEvents
-from bmem.events.selection import Selection
 from bmem.rng import generator
-from bmem.simulation.contract import Response
-from bmem.simulation.parametric import ParametricResponse
-from bmem.simulation.pythia import PythiaResponse
 from bmem.simulation.simulate import Schedule, simulate
 from bmem.stages.run import Run, plain
 from bmem.workers import Workers, processes
@@ -43,8 +39,7 @@ def mixture_pairs(run: Run, name: str, events: int, repeats: int = 1) -> None:
         return
     angles = torch.rand(events, 1, generator=generator(run.config.seed, name, "theta"), dtype=torch.float64)
     theta = 2 * math.pi * angles - math.pi
-    hard, report = run.process.generate(events, theta, generator(run.config.seed, name, "hard"))
-    run.say(f"  {name}: {report}")
+    hard = run.process.sample(events, theta, generator(run.config.seed, name, "hard"))
     _respond(run, hard.repeat(repeats), name, settings)
 
 
@@ -57,7 +52,7 @@ def sample_events(run: Run, sample: SampleSection) -> None:
         return
     events = _hard_events(run, sample)
     if isinstance(events, RecoEvents):
-        selection = Selection(run.config.selection)
+        selection = run.channel.selection
         observed = selection.keep_objects(events[selection.accept(events)])
         run.say(f"  {sample.name}: {len(observed)} of {len(events)} observed events pass the selection")
         parquet.write_reco(path, observed, settings)
@@ -128,7 +123,7 @@ def _source(run: Run, sample: SampleSection) -> dict[str, str | None]:
 
 def _respond(run: Run, hard: HardEvents, name: str, settings: Mapping[str, object]) -> None:
     """Write the responses; those of Pythia are kept in blocks until all are there, so that a killed run goes on."""
-    response, selection = _response(run), Selection(run.config.selection)
+    response, selection = run.channel.response, run.channel.selection
     with _workers(run, len(hard)) as workers, run.progress(f"simulate {name}") as progress:
         kept = run.cache("simulate", name) if run.config.simulation.response == "pythia" else None
         schedule = Schedule(workers=workers, cache=kept)
@@ -149,12 +144,6 @@ def _workers(run: Run, events: int) -> Iterator[Workers | None]:
             yield workers
     else:
         yield run.workers
-
-
-def _response(run: Run) -> Response:
-    if run.config.simulation.response == "pythia":
-        return PythiaResponse(run.config.pythia, run.process.space)
-    return ParametricResponse(run.config.parametric, run.process.space)
 
 
 def _response_settings(run: Run) -> dict[str, object]:

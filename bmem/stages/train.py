@@ -15,9 +15,7 @@ from bmem.artifacts import write_json
 from bmem.config import TRAINING
 from bmem.errors import ArtifactError, TrustWarning
 from bmem.events import parquet
-from bmem.events.reconstruction import Reconstruction
 from bmem.likelihood.acceptance import AcceptanceNetwork
-from bmem.likelihood.coordinates import ThjHard, ThjReco
 from bmem.likelihood.density import ResidualDensity
 from bmem.likelihood.proposal import LearnedPairs
 from bmem.networks.classifier import MLPClassifier
@@ -47,7 +45,7 @@ class Pairs:
     def load(cls, run: Run, name: str) -> Pairs:
         """The simulated pairs of a run: ``training`` or ``validation``."""
         pairs = parquet.read_pairs(run.events(name))
-        return cls(pairs.hard.x, pairs.accepted, Reconstruction()(pairs.reco))
+        return cls(pairs.hard.x, pairs.accepted, run.channel.observe(pairs.reco))
 
     @property
     def accepted_pairs(self) -> tuple[Tensor, Tensor]:
@@ -79,13 +77,13 @@ class Networks:
 def build(run: Run, name: str) -> Any:
     """A network without its weights."""
     config = run.config
-    reco = ThjReco(jet_pt_min=config.selection.jet_pt)
+    channel = run.channel
     if name == "transfer":
-        return ResidualDensity(reco, config.transfer.network)
+        return ResidualDensity(channel.transfer, config.transfer.network)
     if name == "proposal":
-        return ResidualDensity(ThjHard(), config.proposal.network, config.proposal.defensive)
+        return ResidualDensity(channel.proposal, config.proposal.network, config.proposal.defensive)
     section = config.acceptance
-    return AcceptanceNetwork(reco, MLPClassifier(reco.n_features, section.hidden, section.layers))
+    return AcceptanceNetwork(channel.transfer, MLPClassifier(channel.transfer.n_features, section.hidden, section.layers))
 
 
 def load_history(run: Run, name: str) -> History:

@@ -1,0 +1,1 @@
+"""Applications of the matrix element method, one folder each."""

@@ -1,0 +1,50 @@
+"""How a number is called and written: name, symbol, unit, and the factor from stored to printed values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """``name`` in files and keys, ``symbol`` in TeX without dollars, ``text`` on a terminal (the name if empty).
+
+    ``unit`` is that of printed numbers ("" if there is none; "deg" for degrees), and printed = ``scale`` x stored.
+    """
+
+    name: str
+    symbol: str
+    unit: str = ""
+    scale: float = 1.0
+    text: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What a terminal or a table shows."""
+        return self.text or self.name
+
+    @property
+    def label(self) -> str:
+        """The axis label, symbol and unit."""
+        return f"${self.symbol}$ [{self.unit}]" if self.unit else f"${self.symbol}$"
+
+    @property
+    def estimate_label(self) -> str:
+        """The axis label of an estimate: the symbol with a hat."""
+        return Quantity(self.name, rf"\hat{{{self.symbol}}}", self.unit).label
+
+    @property
+    def suffix(self) -> str:
+        """The unit as it follows a number: ``°`` without a space, others with one."""
+        return "°" if self.unit == "deg" else f" {self.unit}" if self.unit else ""
+
+    def printed(self, stored: ArrayLike) -> NDArray[np.float64]:
+        """From stored to printed numbers, of any shape."""
+        return np.asarray(stored, dtype=np.float64) * self.scale
+
+    def stored(self, printed: ArrayLike) -> NDArray[np.float64]:
+        """From printed to stored numbers, of any shape."""
+        return np.asarray(printed, dtype=np.float64) / self.scale
