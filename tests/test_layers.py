@@ -21,7 +21,7 @@ LEVELS = [
     {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
-OPTIONAL = {"uproot", "vegas", "dask", "distributed", "mplhep"}
+OPTIONAL = {"uproot", "vegas", "dask", "distributed", "mplhep", "pythia8mc"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

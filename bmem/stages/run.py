@@ -17,8 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bmem import artifacts, rng
 from bmem.config import Config, SampleSection
-from bmem.errors import ArtifactError
-from bmem.process import THJ
+from bmem.errors import ArtifactError, ConfigError
+from bmem.process import THJ, PDFGrid
 from bmem.workers import Workers
 
 Report = Callable[[int, int], None]
@@ -44,7 +44,22 @@ class Run:
 
     @cached_property
     def process(self) -> THJ:
-        return THJ(self.config.process.sqrt_s)
+        section = self.config.process
+        return THJ(section.sqrt_s, None if section.pdf is None else PDFGrid.read(section.pdf))
+
+    @cached_property
+    def process_settings(self) -> dict[str, Any]:
+        """What tells the process in headers: of the parton densities name and checksum, for the file may have moved.
+
+        Raises:
+            ConfigError: there is no such file.
+        """
+        pdf, settings = self.config.process.pdf, plain(self.config.process)
+        if pdf is None:
+            return settings
+        if not pdf.is_file():
+            raise ConfigError(f"{pdf}: there is no such file; correct 'pdf' of [process], or leave it out")
+        return settings | {"pdf": {"file": pdf.name, "sha256": artifacts.checksum(pdf)}}
 
     def sample(self, name: str) -> SampleSection:
         return next(s for s in self.config.sample if s.name == name)
