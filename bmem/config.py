@@ -38,6 +38,8 @@ ALPHA = THJ.parameters[0]
 INTERNAL = {"kappa_S": SCALAR.name, "kappa_P": PSEUDOSCALAR.name, "strength": STRENGTH.name}
 """Names of parameters in this file, and what the likelihood calls them; the others are the same."""
 EXTERNAL = {internal: name for name, internal in INTERNAL.items()}
+SIMULATED_EVENTS = 100
+"""Events of a simulated sample that are measured where ``fit.events`` is not set."""
 MOST_BACKGROUNDS = 2
 """Their fractions are marginalised on a grid."""
 PERIOD = "period"
@@ -55,6 +57,11 @@ class ProcessSection(Section):
 
     name: Literal["thj"] = Field("thj", description="process; thj is pp → tHj with a CP phase in the top Yukawa coupling")
     sqrt_s: float = Field(13_000.0, gt=0, description="collision energy in GeV")
+    pdf: Path | None = Field(
+        None,
+        description="parton densities: an LHAPDF grid file (.dat), relative to the TOML; not set: NNPDF2.3 QCD+QED LO, "
+        "from the Pythia wheel or LHAPDF_DATA_PATH",
+    )
 
 
 class SimulationSection(Section):
@@ -129,12 +136,21 @@ class LikelihoodSection(Section):
 class FitSection(Section):
     """The measurement of α from the first events of each sample."""
 
-    events: Positive = Field(100, description="events in the measurement")
+    events: Positive | None = Field(
+        None,
+        description="events in the measurement, the first of each sample; not set: all that were observed, and "
+        f"{SIMULATED_EVENTS} of a simulated sample, which stands for a measurement",
+    )
     luminosity: float | None = Field(
         None, gt=0, description="in pb⁻¹ for H → γγ and t → bjj: adds the Poisson term of the rate"
     )
     couplings: bool = Field(False, description="fit κ_S and κ_P freely too, with their contours at 68.3 and 95.4 %")
     strength: bool = Field(False, description="fit α with a free signal strength too (needs luminosity)")
+
+    @property
+    def size(self) -> int:
+        """Events of a measurement that is simulated, or foreseen."""
+        return SIMULATED_EVENTS if self.events is None else self.events
 
 
 class ConstraintSection(Section):
@@ -367,9 +383,12 @@ def _not_finite(value: Any, key: str = "") -> Iterator[str]:
 
 
 def _resolved(config: Config, folder: Path) -> Config:
-    """Files of samples and backgrounds relative to the folder of the configuration file."""
+    """Files of samples, backgrounds and parton densities relative to the folder of the configuration file."""
 
     def there(entry: Any) -> Any:
         return entry if entry.file is None else entry.model_copy(update={"file": folder / entry.file})
 
-    return config.model_copy(update={name: tuple(map(there, getattr(config, name))) for name in ("sample", "background")})
+    files = {name: tuple(map(there, getattr(config, name))) for name in ("sample", "background")}
+    pdf = config.process.pdf
+    process = config.process.model_copy(update={"pdf": None if pdf is None else folder / pdf})
+    return config.model_copy(update=files | {"process": process})

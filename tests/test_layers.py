@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bmem"
 LEVELS = [
-    {"rng", "errors", "units", "quantity"},
+    {"rng", "errors", "units", "quantity", "pareto"},
     {"kinematics", "artifacts", "workers"},
     {"training"},
     {"transforms", "events", "replicas"},
@@ -22,7 +22,7 @@ LEVELS = [
     {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
-OPTIONAL = {"uproot", "vegas", "dask", "distributed", "mplhep"}
+OPTIONAL = {"uproot", "vegas", "dask", "distributed", "mplhep", "pythia8mc"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -2,7 +2,8 @@
 
 A draw is a pair of a replica of the networks, with the probability that the events give it, and of the parameter in it: the
 draws are those of the likelihood averaged over replicas, and given such a pair the events are independent, which is what
-``arviz.loo`` and ``arviz.compare`` need. Everything of arviz works on the result unchanged.
+``arviz.loo`` and ``arviz.compare`` need. Everything of arviz, 0.x or 1.x, works on the result unchanged; files are written
+by xarray alone and are the same for both.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def inference_data(
     settings: DrawSettings = DrawSettings(),
     diagnostics: Mapping[str, NDArray[Any]] | None = None,
 ) -> Any:
-    """An ``arviz.InferenceData`` (arviz 1.x: ``xarray.DataTree``) of the only parameter of ``objective``.
+    """What the installed arviz works with (0.x: its ``InferenceData``, 1.x: ``xarray.DataTree``), of one parameter.
 
     Its groups: ``posterior`` has the parameter [chain, draw] and, with several replicas, ``<parameter>_by_replica``
     [chain, draw, replica], the posterior in each of them; ``log_likelihood`` has ``events`` [chain, draw, event], up to a
@@ -136,8 +137,9 @@ def _inference_data(objective: Objective, draws: _Draws, diagnostics: Mapping[st
 
 
 def with_predictive(data: Any, observed: Mapping[str, Array], predicted: Mapping[str, Array]) -> Any:
-    """The same with ``observed_data`` [n] and ``posterior_predictive`` [chain, draw, n] of observables: ``arviz.plot_ppc``.
+    """The same with ``observed_data`` [n] and ``posterior_predictive`` [chain, draw, n] of observables.
 
+    It is for ``arviz.plot_ppc`` (1.x: ``arviz.plot_ppc_dist``).
     ``bmem.calibration.predictive`` makes the predictions from a bank of simulated events.
 
     Raises:
@@ -220,14 +222,14 @@ def _of_events(diagnostics: Mapping[str, NDArray[Any]], objective: Objective) ->
 
 
 def _as_arviz(groups: Mapping[str, xr.Dataset]) -> Any:
-    """arviz 0.x has a class of its own for groups, from 1.0 on it is xarray's."""
+    """The groups as the installed arviz takes them: 0.x has a class of its own, from 1.0 on it is xarray's tree."""
     # Two seconds to import: paid by who needs it.
     import arviz
 
-    of_groups: Any = getattr(arviz, "InferenceData", None)
-    if of_groups is not None:
-        return of_groups(**groups)
-    return xr.DataTree.from_dict(dict(groups))
+    if hasattr(arviz, "convert_to_datatree"):  # 1.x
+        return xr.DataTree.from_dict(dict(groups))
+    of_groups: Any = arviz.InferenceData
+    return of_groups(**groups)
 
 
 def _groups(data: Any) -> dict[str, xr.Dataset]:

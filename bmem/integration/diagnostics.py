@@ -10,6 +10,8 @@ from enum import IntFlag
 import numpy as np
 from numpy.typing import NDArray
 
+from bmem import pareto
+
 Array = NDArray[np.float64]
 
 PARETO_K_LIMIT = 0.7
@@ -54,26 +56,6 @@ def max_weight_fraction(weights: Array) -> Array:
 
 
 def pareto_k(weights: Array) -> Array:
-    """Shape k of the generalised Pareto tail of |weights|, as fitted by arviz; the variance is finite for k < 1/2.
-
-    NaN where the tail holds fewer than five distinct weights; -inf for equal weights, which have no tail.
-    """
-    rows = np.abs(weights).reshape(-1, weights.shape[-1])
-    result = np.full(len(rows), np.nan)
-    equal = rows.min(-1) >= rows.max(-1) * (1 - 1e-9)
-    result[equal & (rows.max(-1) > 0)] = -np.inf
-    fitted = ~equal & (rows > 0).any(-1)
-    if fitted.any():
-        with np.errstate(divide="ignore", over="ignore"):
-            shapes = _psis_shape(np.log(rows[fitted]))
-        result[fitted] = np.where(np.isfinite(shapes), shapes, np.nan)
-    return result.reshape(weights.shape[:-1])
-
-
-def _psis_shape(log_weights: Array) -> Array:
-    # Two seconds to import: paid by the stage that needs it, not by every command.
-    try:
-        from arviz_stats.base.array import array_stats as psis  # arviz 1.x
-    except ImportError:
-        import arviz as psis
-    return np.asarray(psis.psislw(np.maximum(log_weights, np.finfo(float).min))[1])
+    """Shape k of the generalised Pareto tail of |weights|, as in ``bmem.pareto``; the variance is finite for k < 1/2."""
+    with np.errstate(divide="ignore"):
+        return pareto.pareto_k(np.log(np.abs(weights)))

@@ -3,7 +3,7 @@
 from bmem.process.contract import Parameter, Process
 from bmem.process.couplings import ElectroweakInputs
 from bmem.process.generation import GenerationReport
-from bmem.process.pdf import PDFGrid, pythia_grid
+from bmem.process.pdf import PDFGrid, default_grid, pythia_grid
 from bmem.process.phase_space import PhaseSpace
 from bmem.process.tbh import TBH
 from bmem.process.thj import THJ
@@ -19,5 +19,6 @@ __all__ = [
     "Parameter",
     "PhaseSpace",
     "Process",
+    "default_grid",
     "pythia_grid",
 ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,25 @@ from torch import Tensor
 from bmem.errors import InputError, RangeError
 
 DEFAULT_GRID = "NNPDF23_lo_as_0130_qed_0000.dat"
+LHAPDF_PATH = "LHAPDF_DATA_PATH"
+"""Where LHAPDF looks for its sets: folders, separated as in PATH."""
 GLUON = 21
+
+
+def default_grid(name: str = DEFAULT_GRID) -> Path:
+    """The path of a PDF grid that this machine has: in the wheel of Pythia 8, or else in a folder of ``LHAPDF_DATA_PATH``.
+
+    Raises:
+        InputError: neither has it; the message tells the three ways to a grid.
+    """
+    found = _in_wheel(name) or _in_lhapdf(name)
+    if found is None:
+        raise InputError(
+            f"no PDF grid {name}: give the path of an LHAPDF grid file (.dat) as 'pdf' of [process], or in Python as "
+            f"PDFGrid.read(PATH); or set {LHAPDF_PATH} to the folder that holds the LHAPDF set {_set_of(name)}; or install "
+            "Pythia, whose wheel has the default grid: pip install 'bmem[pythia]'"
+        )
+    return found
 
 
 def pythia_grid(name: str = DEFAULT_GRID) -> Path:
@@ -31,15 +50,30 @@ def pythia_grid(name: str = DEFAULT_GRID) -> Path:
     Raises:
         InputError: Pythia is not installed or has no such grid.
     """
+    found = _in_wheel(name)
+    if found is None:
+        raise InputError(f"no PDF grid {name} in the package pythia8mc; pip install 'bmem[pythia]' or give a grid file")
+    return found
+
+
+def _in_wheel(name: str) -> Path | None:
     try:
         files = importlib.metadata.files("pythia8mc") or []
     except importlib.metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        path = Path(str(file.locate()))
-        if file.name == name and "pdfdata" in file.parts and path.is_file():
-            return path.resolve()
-    raise InputError(f"no PDF grid {name} in the package pythia8mc; install pythia8mc 8.317 or give the path of a grid file")
+        return None
+    inside = (Path(str(file.locate())) for file in files if file.name == name and "pdfdata" in file.parts)
+    return next((path.resolve() for path in inside if path.is_file()), None)
+
+
+def _in_lhapdf(name: str) -> Path | None:
+    folders = [Path(folder) for folder in os.environ.get(LHAPDF_PATH, "").split(os.pathsep) if folder]
+    paths = (folder / _set_of(name) / name for folder in folders)
+    return next((path.resolve() for path in paths if path.is_file()), None)
+
+
+def _set_of(name: str) -> str:
+    """The LHAPDF set of a member: ``SET/SET_0000.dat``."""
+    return name.removesuffix(".dat").rsplit("_", 1)[0]
 
 
 @dataclass(frozen=True)
@@ -88,7 +122,7 @@ class PDFGrid:
 
     Example:
         >>> import torch
-        >>> grid = PDFGrid.read(pythia_grid())
+        >>> grid = PDFGrid.read(default_grid())
         >>> round(grid.xf(2, torch.tensor(0.1), torch.tensor(148.75)).item(), 3)
         0.582
     """

@@ -23,7 +23,7 @@ from bmem.process.generation import AdaptedMap, GenerationReport, Generator
 from bmem.process.integration import CrossSection
 from bmem.process.luminosity import Luminosity
 from bmem.process.partonic import PartonicCrossSection
-from bmem.process.pdf import PDFGrid, pythia_grid
+from bmem.process.pdf import PDFGrid, default_grid
 from bmem.process.phase_space import HardKinematics, PhaseSpace, cartesian, check_dimension
 
 STANDARD = ElectroweakInputs()
@@ -41,7 +41,7 @@ class SingleTopHiggs:
 
     Args:
         sqrt_s: collision energy in GeV.
-        pdf: parton densities; by default NNPDF2.3 QCD+QED LO, α_s(M_Z) = 0.130, of the Pythia wheel.
+        pdf: parton densities; by default NNPDF2.3 QCD+QED LO, α_s(M_Z) = 0.130, see ``default_grid``.
         inputs: masses and couplings.
         scale: fixed factorisation scale in GeV; by default (m_t + m_H) / 2.
 
@@ -66,8 +66,15 @@ class SingleTopHiggs:
         self.inputs = inputs
         self.scale = (inputs.mt + inputs.mh) / 2 if scale is None else scale
         self.space = PhaseSpace(sqrt_s, inputs.mt, inputs.mh)
-        grid = PDFGrid.read(pythia_grid()) if pdf is None else pdf
-        self.partonic = PartonicCrossSection(self.space, inputs, Luminosity.of(self.channels, grid, self.scale))
+        self._pdf = pdf
+        if pdf is not None or scale is not None:
+            _ = self.partonic  # a scale that the grid does not have shows now
+
+    @cached_property
+    def partonic(self) -> PartonicCrossSection:
+        """Densities of partons times those of their scattering; the default grid is read here, kinematics need none."""
+        grid = PDFGrid.read(default_grid()) if self._pdf is None else self._pdf
+        return PartonicCrossSection(self.space, self.inputs, Luminosity.of(self.channels, grid, self.scale))
 
     def basis(self, theta: Tensor) -> Tensor:
         """(1, κ_S, κ_P, κ_S², κ_S κ_P, κ_P²) with κ_S = cos α and κ_P = (2/3) sin α: [..., 1] → [..., 6]."""

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution
 
 from bmem.errors import TrustWarning
+from bmem.pareto import pareto_k
 from bmem.replicas.weights import LogPosterior
 from bmem.training.settings import History
 
@@ -74,16 +75,6 @@ def warn_if_wide(widths: Mapping[str, Tensor], prior_scales: Mapping[str, float]
         )
 
 
-def pareto_k(log_weights: NDArray[np.float64]) -> float:
-    """Shape of the generalised Pareto tail of importance weights, from their logarithms [S], as arviz fits it."""
-    # Two seconds to import: paid by who needs it.
-    try:
-        from arviz_stats.base.array import array_stats as psis  # arviz 1.x
-    except ImportError:
-        import arviz as psis
-    return float(psis.psislw(np.asarray(log_weights, dtype=np.float64))[1])
-
-
 def warn_if_far(target: LogPosterior, approximation: Distribution, rng: torch.Generator) -> None:
     """Warn if the ``approximation`` over the vector of weights is far from ``target``, by the Pareto k of their ratio.
 
@@ -96,7 +87,7 @@ def warn_if_far(target: LogPosterior, approximation: Distribution, rng: torch.Ge
         torch.manual_seed(int(torch.randint(1 << 31, (), generator=rng, device=device)))
         vectors = approximation.sample((_CHECKED_DRAWS,))
         ratios = torch.stack([target(vector) for vector in vectors]) - approximation.log_prob(vectors)
-    k = pareto_k(ratios.double().cpu().numpy())
+    k = float(pareto_k(ratios.double().cpu().numpy()))
     if not k <= PARETO_K:
         warnings.warn(
             f"the approximation is far from the exact posterior: Pareto k = {k:.2f} (at most {PARETO_K}); choose one with "

@@ -10,14 +10,14 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import awkward as ak
 import numpy as np
-import pythia8mc
 import torch
 from torch import Tensor
 
-from bmem.errors import ConfigError, InputError
+from bmem.errors import ConfigError, InputError, MissingExtraError
 from bmem.events.lhe import LHERecord, write_lhe
 from bmem.events.record import HardEvents
 from bmem.process.phase_space import PhaseSpace
@@ -25,6 +25,9 @@ from bmem.simulation.checks import check_numbers
 from bmem.simulation.contract import THJ_PHASE_SPACE, SimulatedEvents
 from bmem.simulation.detector import DetectorSettings, TruthEvents, detect
 from bmem.simulation.particles import truth_events
+
+if TYPE_CHECKING:
+    import pythia8mc
 
 _BATCH = 200
 """Events whose records are in memory at once; the result does not depend on it."""
@@ -76,10 +79,18 @@ class PythiaSettings:
 
 @dataclass(frozen=True)
 class PythiaResponse:
-    """tHj hard events → Pythia → detector; see `bmem.simulation.contract.Response`."""
+    """tHj hard events → Pythia → detector; see `bmem.simulation.contract.Response`.
+
+    Raises:
+        MissingExtraError: Pythia is not installed.
+    """
 
     settings: PythiaSettings = field(default_factory=PythiaSettings)
     phase_space: PhaseSpace = THJ_PHASE_SPACE
+
+    def __post_init__(self) -> None:
+        # now, and not in the middle of a run or in a worker
+        _pythia_class()
 
     def __call__(self, hard: HardEvents, rng: torch.Generator) -> SimulatedEvents:
         """Simulate ``hard``, which must carry ``pdg``; what Pythia gives up is tried again and in the end left empty.
@@ -157,14 +168,23 @@ def start(lines: list[str]) -> pythia8mc.Pythia:
 
     Raises:
         ConfigError: it does not know one of the settings, or does not start with them.
+        MissingExtraError: it is not installed.
     """
-    pythia = pythia8mc.Pythia("", False)
+    pythia = _pythia_class()("", False)
     for line in lines:
         if not pythia.readString(line):
             raise ConfigError(f"PythiaSettings: Pythia does not understand {line!r}; correct it or take it out of `extra`")
     if not pythia.init():
         raise ConfigError("PythiaSettings: Pythia does not start with the settings\n" + "\n".join(lines))
     return pythia
+
+
+def _pythia_class() -> type[pythia8mc.Pythia]:
+    try:
+        from pythia8mc import Pythia
+    except ImportError as error:
+        raise MissingExtraError("pythia8mc", "pythia") from error
+    return Pythia
 
 
 def _check_alignment(particles: ak.Array, higgs: Tensor) -> None:

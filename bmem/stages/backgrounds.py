@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as parquet_file
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -30,7 +29,7 @@ from bmem.replicas import Replicas
 from bmem.replicas.storage import KIND as NETWORK
 from bmem.rng import generator, numpy_generator
 from bmem.stages.run import Run, plain
-from bmem.stages.simulate import load_sample
+from bmem.stages.simulate import is_observed, load_sample
 from bmem.stages.train import Trainee, learn, trainings_of
 
 Array = NDArray[np.float64]
@@ -170,7 +169,7 @@ def mixed(run: Run, name: str) -> bool:
     """Whether a sample is given background: those that bmem simulates are, observed ones have their own."""
     if not run.config.background or name == BANK or not artifacts.exists(run.events(name)):
         return False
-    return "hard" in parquet_file.read_schema(run.events(name)).names
+    return not is_observed(run, name)
 
 
 def network_name(background: str) -> str:

@@ -162,7 +162,7 @@ class Figures:
 
     def prospects(self) -> list[ReportFigure]:
         """Expected precision and intervals along α and against the number of events."""
-        found, events = load_prospects(self.run), self.run.config.fit.events
+        found, events = load_prospects(self.run), self.run.config.fit.size
         shown = []
         with style():
             figure, panels = new_panels()

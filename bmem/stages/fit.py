@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bmem import artifacts
 from bmem.config import BANK
 from bmem.inference.combine import resampled
 from bmem.inference.intervals import profile, profile_intervals
@@ -17,8 +18,10 @@ from bmem.likelihood.coefficients import Coefficients
 from bmem.stages.backgrounds import background_parents, log_densities
 from bmem.stages.belt import LEVELS, measured_with_belt
 from bmem.stages.hypotheses import Hypothesis, described
+from bmem.stages.integrate import AVAILABLE
 from bmem.stages.run import Run, plain
 from bmem.stages.scrutiny import save_inference_data, scrutiny
+from bmem.stages.simulate import UNREAD, is_observed, measured_events
 
 KIND = "fit"
 _BAND_CURVES = 100
@@ -30,7 +33,8 @@ def fit_all(run: Run) -> None:
     """Fit every sample that has no result yet."""
     for sample in run.config.sample:
         lists = {name: [plain(entry) for entry in getattr(run.config, name)] for name in ("constraint", "background")}
-        settings: dict[str, Any] = {"fit": plain(run.config.fit)} | lists
+        measured = measured_events(run, sample.name)
+        settings: dict[str, Any] = {"fit": plain(run.config.fit) | {"events": measured}} | lists
         parents = {"coefficients": run.coefficients(sample.name)} | background_parents(run)
         if run.config.belt.bank_events:
             settings |= {"belt": plain(run.config.belt)}
@@ -45,7 +49,10 @@ def fit_all(run: Run) -> None:
 
 def _measure(run: Run, name: str, parents: Mapping[str, Path]) -> dict[str, Any]:
     """Estimate, intervals, budget and the curve of -2 log L, as plain values (radians); the posterior is kept for arviz."""
-    signal = Coefficients.load(run.coefficients(name), slice(0, run.config.fit.events))
+    signal = Coefficients.load(run.coefficients(name), slice(0, measured_events(run, name)))
+    origin = _origin_of_events(run, name, signal.n_events)
+    for remark in left_out(origin):
+        run.say(f"  [yellow]{name}: {remark}[/]")
     backgrounds = log_densities(run, name, signal.n_events)
     hypothesis = Hypothesis.of(run.config, signal, MorphingBasis.of(run.process), backgrounds)
     lost = hypothesis.excluded.tolist()
@@ -57,7 +64,7 @@ def _measure(run: Run, name: str, parents: Mapping[str, Path]) -> dict[str, Any]
     grid = axes(total.parameters[:1])[0]
     save_inference_data(run, name, hypothesis, parents)
     return scrutiny(run, hypothesis, table.estimate, (signal, backgrounds)) | {
-        "events": signal.n_events,
+        **origin,
         "replicas": signal.n_replicas,
         "excluded": lost,
         "constraints": described(hypothesis.constraints),
@@ -96,6 +103,33 @@ def _points(objective: Objective, grid: np.ndarray) -> np.ndarray:
     return np.concatenate([first, np.broadcast_to(nodes, (*shape, len(others)))], axis=-1)
 
 
+def counted(result: Mapping[str, Any]) -> str:
+    """How many events were measured, and of how many if not of all (results of earlier versions do not tell)."""
+    events, available = result["events"], result.get("available", result["events"])
+    return f"{events} events" if events == available else f"{events} of {available} events"
+
+
+def left_out(result: Mapping[str, Any]) -> list[str]:
+    """What to say of observed events that are not measured, for it was asked."""
+    found = []
+    if result.get("unread"):
+        found.append(f"{result['unread']} observed events of the file are not read, as 'events' of the sample asks")
+    if result.get("observed") and result["events"] < result["available"]:
+        found.append(f"only {counted(result)} that were observed are measured, as fit.events asks; leave it out for all")
+    return found
+
+
+def _origin_of_events(run: Run, name: str, measured: int) -> dict[str, Any]:
+    """How many events are measured and how many the sample has, whether they were observed, and how many were not read."""
+    there = artifacts.exists(run.events(name))
+    return {
+        "events": measured,
+        "available": artifacts.read_header(run.coefficients(name)).settings.get(AVAILABLE, measured),
+        "observed": is_observed(run, name),
+        "unread": artifacts.read_header(run.events(name)).settings.get(UNREAD, 0) if there else 0,
+    }
+
+
 def headline(result: Mapping[str, Any]) -> str:
     """One line: α̂ with its errors in degrees, the 68.3 % interval."""
     table = result["budget"]
@@ -107,7 +141,7 @@ def headline(result: Mapping[str, Any]) -> str:
         errors = f"± {np.degrees(statistical):.1f}° (statistical) " + errors
     if table["network"] is not None:
         errors += f" ± {np.degrees(table['network']['std'][0]):.1f}° (network)"
-    line = f"α̂ = {estimate:.1f}° {errors}, 68.3 %: {result['printed_intervals'][0]} ({result['events']} events)"
+    line = f"α̂ = {estimate:.1f}° {errors}, 68.3 %: {result['printed_intervals'][0]} ({counted(result)})"
     belt = result.get("belt") or {}
     if "intervals" in belt:
         line += f", Feldman-Cousins: {belt['printed_intervals'][0]}"

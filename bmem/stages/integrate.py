@@ -37,10 +37,13 @@ from bmem.likelihood.integrand import Integrand
 from bmem.rng import generator
 from bmem.stages.backgrounds import background_events, mixed, observed
 from bmem.stages.run import Run, plain
+from bmem.stages.simulate import measured_events
 from bmem.stages.train import NAMES, Networks
 
 BANK_RESAMPLES = 20
 """Resamples of the bank's integrals that are kept at most."""
+AVAILABLE = "available"
+"""What the header of coefficients calls the number of events of the sample, of which the first ones are integrated."""
 _ROWS = 1 << 16
 """Events whose acceptance is computed at once."""
 
@@ -66,7 +69,7 @@ Origin = tuple[dict[str, Any], dict[str, Path]]
 
 def _fiducial_origin(run: Run) -> Origin:
     section, resamples = run.config.likelihood, run.config.integration.resamples
-    settings = {"resamples": resamples, "process": plain(run.config.process), "seed": run.config.seed}
+    settings = {"resamples": resamples, "process": run.process_settings, "seed": run.config.seed}
     parents = {"acceptance": run.network("acceptance")}
     if section.fiducial == "learned":
         return settings | {"events": section.fiducial_events}, parents
@@ -75,7 +78,7 @@ def _fiducial_origin(run: Run) -> Origin:
 
 def _origin(run: Run, name: str) -> Origin:
     decisive = {k: v for k, v in plain(_settings(run, name)).items() if k not in ("points_per_chunk", "block")}
-    settings = {"integration": decisive, "events": _wanted(run, name), "seed": run.config.seed}
+    settings: dict[str, Any] = {"integration": decisive, "events": _wanted(run, name), "seed": run.config.seed}
     parents = {"events": run.events(name), "fiducial": run.fiducial} | {n: run.network(n) for n in NAMES}
     if mixed(run, name):
         settings["background"] = [b.model_dump(include={"name", "density", "fraction"}) for b in run.config.background]
@@ -89,11 +92,12 @@ def _settings(run: Run, name: str) -> IntegrationSettings:
     return settings if name != BANK else replace(settings, resamples=min(settings.resamples, BANK_RESAMPLES))
 
 
-def _wanted(run: Run, name: str) -> int:
-    """Events that the fit or the calibration need; of the bank all of them."""
+def _wanted(run: Run, name: str) -> int | None:
+    """Events that the fit or the calibration need; of the bank all of them. None: all that there are."""
     if name == BANK:
         return run.config.belt.bank_events
-    return max(run.config.fit.events, run.config.calibration.subsamples * run.config.calibration.size)
+    measured = measured_events(run, name)
+    return None if measured is None else max(measured, run.config.calibration.subsamples * run.config.calibration.size)
 
 
 def _integrate_fiducial(run: Run, networks: Networks) -> None:
@@ -126,7 +130,8 @@ def _integrate_sample(run: Run, networks: Networks, fiducial: FiducialCrossSecti
         (block.start, _coefficients(fiducial, integrals, outside[block.start : block.stop]))
         for block, integrals in _blocks(run, networks, x_reco, name)
     )
-    coefficients.save_blocks(run.coefficients(name), len(x_reco), blocks, *origin)
+    settings, parents = origin
+    coefficients.save_blocks(run.coefficients(name), len(x_reco), blocks, settings | {AVAILABLE: len(sample.x)}, parents)
     run.forget("integrate", name)
     _describe(run, name)
 

@@ -139,9 +139,11 @@ class _Planner:
     def events(self) -> list[int]:
         """Events of each sample, and of the bank, that will be integrated."""
         share = float(self.pairs.accepted.double().mean())
-        wanted = max(self.config.fit.events, self.config.calibration.subsamples * self.config.calibration.size)
-        there = [round(n * share) if hard else n for n, hard in map(_responses, self.config.sample)]
-        return [min(wanted, max(n, 1)) for n in there] + [max(1, round(share * self.config.belt.bank_events))]
+        wanted = max(self.config.fit.size, self.config.calibration.subsamples * self.config.calibration.size)
+        there = [(round(n * share) if hard else n, hard) for n, hard in map(_responses, self.config.sample)]
+        whole = self.config.fit.events is None
+        integrated = [max(n, 1) if whole and not hard else min(wanted, max(n, 1)) for n, hard in there]
+        return [*integrated, max(1, round(share * self.config.belt.bank_events))]
 
     @property
     def times(self) -> float:
@@ -206,7 +208,7 @@ class _Planner:
 
     def fit(self) -> Cost:
         size, bank = self.config.calibration.size, self.events[-1] if self.config.belt.bank_events else 0
-        self.pilot.spread(self.pairs, max(self.config.fit.events, SUBSAMPLES * size), bank)
+        self.pilot.spread(self.pairs, max(self.config.fit.size, SUBSAMPLES * size), bank)
         belt = self.belt * self.config.belt.toys / self.pilot.run.config.belt.toys
         seconds = timed(lambda: fit_all(self.pilot.run))
         return Cost(seconds * self.times, belt, _peak(), _disk(self.pilot.run.out / "fit") * self.times)
@@ -216,14 +218,14 @@ class _Planner:
         """Seconds of the belt of the fit in the pilot; 0 without a bank."""
         if not self.config.belt.bank_events:
             return 0.0
-        return timed(lambda: _or_refused(lambda: belt_of(self.pilot.run, self.config.fit.events)))
+        return timed(lambda: _or_refused(lambda: belt_of(self.pilot.run, self.config.fit.size)))
 
     def calibrate(self) -> Cost:
         section, run = self.config.calibration, self.pilot.run
         seconds = timed(lambda: calibrate_samples(run)) * section.subsamples / SUBSAMPLES * self.times
         shared = 0.0
         if self.config.belt.bank_events:
-            belts = 2 * self.belt * section.size / self.config.fit.events
+            belts = 2 * self.belt * section.size / self.config.fit.size
             truth = max(timed(lambda: calibrate_period(run)) - belts, 0.0)
             shared += belts * self.config.belt.toys / run.config.belt.toys
             shared += truth * len(section.angles) * section.toys / PERIOD_TOYS

@@ -149,7 +149,7 @@ def _observables(run: Run, name: str) -> Array:
 
 
 def _prospects(run: Run, bank: _Bank) -> None:
-    events = run.config.fit.events
+    events = run.config.fit.size
     settings = {"belt": plain(run.config.belt), "events": events, "seed": run.config.seed}
     if run.done(run.prospects, KIND, settings, parents(run)):
         return
@@ -205,7 +205,7 @@ def _belt(run: Run, bank: Bank, events: int) -> Belt | None:
 
 def _posterior_calibration(run: Run, bank: _Bank) -> None:
     section = run.config.calibration
-    settings = {"belt": plain(run.config.belt), "events": run.config.fit.events, "seed": run.config.seed}
+    settings = {"belt": plain(run.config.belt), "events": run.config.fit.size, "seed": run.config.seed}
     settings |= {"simulations": section.simulations}
     if run.done(run.posterior_calibration, SBC, settings, parents(run)):
         return
@@ -228,7 +228,7 @@ def _posterior_calibration(run: Run, bank: _Bank) -> None:
 def _sbc(bank: Bank, config: Config, chunk: tuple[int, int]) -> SimulationBasedCalibration:
     """A chunk (its number, simulations) of the calibration."""
     number, simulations = chunk
-    events = config.fit.events
+    events = config.fit.size
     settings = SbcSettings(events, simulations, minimum=_RESERVE * events, treatment=treatment(config))
     return simulation_based_calibration(bank, settings, numpy_generator(config.seed, "sbc", number))
 

@@ -15,7 +15,7 @@ from bmem.config import PERIOD
 from bmem.inference.combine import Spread, estimates_needed
 from bmem.inference.influence import Influence
 from bmem.integration.diagnostics import Flag
-from bmem.likelihood.coefficients import load_diagnostics
+from bmem.likelihood.coefficients import Array, load_diagnostics
 from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.networks.classifier import reliability
 from bmem.plotting.integration import worst_events
@@ -24,6 +24,7 @@ from bmem.stages.backgrounds import background_parents, background_trainings
 from bmem.stages.calibrate import SampleCalibration, true_alpha
 from bmem.stages.figures import Figures
 from bmem.stages.fit import KIND as FIT
+from bmem.stages.fit import counted, left_out
 from bmem.stages.parameter_report import fraction_lines, parameter_tables
 from bmem.stages.period_report import belt_intervals, period_section, period_warnings
 from bmem.stages.prospects_report import prospect_sections, prospect_warnings
@@ -101,7 +102,7 @@ def _headline(run: Run, name: str) -> Headline:
     shown += tuple((f"{100 * region['level']:.1f} %, highest density, {prior}", text) for region, text in bayesian)
     shown += fraction_lines(fit)
     alpha = true_alpha(run, name)
-    remark = f"{fit['events']} events" + ("" if alpha is None else f", generated at α = {np.degrees(alpha):.4g}°")
+    remark = counted(fit) + ("" if alpha is None else f", generated at α = {np.degrees(alpha):.4g}°")
     return Headline(f"α̂ of {name}", f"{best:.1f}°", shown, tuple(budget), remark)
 
 
@@ -218,22 +219,33 @@ def _training_table(run: Run) -> Table:
 
 
 def _cross_section_table(run: Run) -> Table:
-    fiducial = FiducialCrossSection.load(run.fiducial)
+    fiducial, learned = FiducialCrossSection.load(run.fiducial), run.config.likelihood.fiducial == "learned"
+    errors_of = _learned_errors if learned else _counted_error
     rows = []
     for degrees in (0, 45, 90, 135, 180):
         theta = torch.deg2rad(torch.tensor([degrees], dtype=torch.float64))
         b = run.process.basis(theta).numpy()
-        values = fiducial.values @ b
-        sigma, total = float(values.mean()), run.process.cross_section(theta)[0]
-        error = float(np.sqrt(b @ fiducial.covariance.mean(0) @ b))
-        network = f"{1000 * values.std(ddof=1):.2g}" if len(values) > 1 else "not evaluated"
-        rows.append((degrees, 1000 * total, 1000 * sigma, 1000 * error, network, sigma / total))
-    return Table(
-        "Cross sections",
-        ("α [°]", "σ [fb]", "σ_fid [fb]", "integration error [fb]", "network error [fb]", "acceptance"),
-        tuple(rows),
-        "σ_fid from the learned acceptance; no branching ratios.",
-    )
+        sigma, total = float((fiducial.values @ b).mean()), run.process.cross_section(theta)[0]
+        rows.append((degrees, 1000 * total, 1000 * sigma, *errors_of(fiducial, b), sigma / total))
+    errors = ("integration error [fb]", "network error [fb]") if learned else ("statistical error [fb]",)
+    source = "integrated with the learned acceptance" if learned else "counted from the accepted training events"
+    columns = ("α [°]", "σ [fb]", "σ_fid [fb]", *errors, "acceptance")
+    return Table("Cross sections", columns, tuple(rows), f"σ_fid {source}; no branching ratios.")
+
+
+def _learned_errors(fiducial: FiducialCrossSection, b: Array) -> tuple[Any, ...]:
+    """Of the integration and of the network, in fb, where the basis is ``b`` [K]."""
+    values = fiducial.values @ b
+    network = f"{1000 * values.std(ddof=1):.2g}" if len(values) > 1 else "not evaluated"
+    return 1000 * float(np.sqrt(b @ fiducial.covariance.mean(0) @ b)), network
+
+
+def _counted_error(fiducial: FiducialCrossSection, b: Array) -> tuple[Any, ...]:
+    """Of the finite number of events, in fb: one replica has it in its covariance, several have it in their differences.
+
+    The spread about their own mean, which ``counted_cross_section`` has already made up for: hence no N - 1 here.
+    """
+    return (1000 * float(np.sqrt(b @ fiducial.covariance.mean(0) @ b + (fiducial.values @ b).var())),)
 
 
 def _acceptance_table(networks: Networks, data: Pairs) -> Table:
@@ -268,6 +280,7 @@ def _warnings(run: Run, name: str) -> list[str]:
     if outside:
         found.append(f"{name}: {outside} of {n} events lie outside the range of the training events.")
     fit = run.load_json(run.fit(name), FIT)
+    found += [f"{name}: {remark}." for remark in left_out(fit)]
     if "refused" in (fit.get("belt") or {}):
         found.append(f"{name}: no Feldman-Cousins interval: {fit['belt']['refused']}.")
     if fit["excluded"]:

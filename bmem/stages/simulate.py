@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import pyarrow.parquet as parquet_file
 import torch
 
 from bmem import artifacts
@@ -18,6 +19,9 @@ from bmem.rng import generator
 from bmem.simulation.simulate import Schedule, simulate
 from bmem.stages.run import Run, plain
 from bmem.workers import Workers, processes
+
+UNREAD = "unread"
+"""What the header of observed events calls the number of those in the file that were not read, for the sample asked so."""
 
 
 def simulate_all(run: Run) -> None:
@@ -51,13 +55,32 @@ def sample_events(run: Run, sample: SampleSection) -> None:
     if run.done(path, parquet.KIND, settings):
         return
     events = _hard_events(run, sample)
-    if isinstance(events, RecoEvents):
+    used = events if sample.events is None else events[: sample.events]
+    if isinstance(used, RecoEvents):
         selection = run.channel.selection
-        observed = selection.keep_objects(events[selection.accept(events)])
-        run.say(f"  {sample.name}: {len(observed)} of {len(events)} observed events pass the selection")
-        parquet.write_reco(path, observed, settings)
+        observed = selection.keep_objects(used[selection.accept(used)])
+        run.say(f"  {sample.name}: {len(observed)} of {len(used)} observed events pass the selection")
+        parquet.write_reco(path, observed, settings | {UNREAD: len(events) - len(used)})
         return
-    _respond(run, events.repeat(sample.repeats), sample.name, settings)
+    _respond(run, used.repeat(sample.repeats), sample.name, settings)
+
+
+def is_observed(run: Run, name: str) -> bool:
+    """Whether the events of a sample were observed: their hard events are not known.
+
+    Told by the events; where they are gone, by the kind of file that they came from.
+    """
+    path = run.events(name)
+    if artifacts.exists(path):
+        return "hard" not in parquet_file.read_schema(path).names
+    source = run.sample(name).file
+    return source is not None and source.suffix in (".parquet", ".root")
+
+
+def measured_events(run: Run, name: str) -> int | None:
+    """How many events of a sample are measured, the first ones; None for all."""
+    section = run.config.fit
+    return None if section.events is None and is_observed(run, name) else section.size
 
 
 def load_sample(run: Run, name: str) -> tuple[RecoEvents, HardEvents | None]:
@@ -71,6 +94,7 @@ def load_sample(run: Run, name: str) -> tuple[RecoEvents, HardEvents | None]:
 
 
 def _hard_events(run: Run, sample: SampleSection) -> HardEvents | RecoEvents:
+    """Generated events, or all of a file."""
     alpha = None if sample.alpha is None else math.radians(sample.alpha)
     if sample.file is None:
         theta = torch.tensor([alpha], dtype=torch.float64)
@@ -87,7 +111,7 @@ def _hard_events(run: Run, sample: SampleSection) -> HardEvents | RecoEvents:
         raise ConfigError(f"[[sample]] {sample.name}: repeats = {sample.repeats}, but {sample.file} holds observed events")
     if isinstance(content, HardEvents):
         _check_hard(sample, content)
-    return content if sample.events is None else content[: sample.events]
+    return content
 
 
 def _check_hard(sample: SampleSection, hard: HardEvents) -> None:
@@ -151,6 +175,6 @@ def _response_settings(run: Run) -> dict[str, object]:
     chosen = config.simulation.response
     return {
         chosen: plain(getattr(config, chosen)),
-        "process": plain(config.process),
+        "process": run.process_settings,
         "selection": plain(config.selection),
     }

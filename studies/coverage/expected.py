@@ -58,7 +58,7 @@ def intervals(bank: Bank, out: Path) -> None:
 
 def goodness(run: Run, bank: Bank, out: Path) -> None:
     """Of the events that the run measured; and of all samples of as many events, whose p-values must be uniform."""
-    events, size = Coefficients.load(run.coefficients(SAMPLE)), run.config.fit.events
+    events, size = Coefficients.load(run.coefficients(SAMPLE)), run.config.fit.size
     test = GoodnessTest(bank, size, run.seed("goodness"), GoodnessSettings(toys=1000))
     found = [test(events.select(slice(i, i + size))) for i in range(0, events.n_events - size + 1, size)]
     p_values = np.array([one.p_values for one in found])

@@ -32,12 +32,15 @@ def test_readme_begins_with_a_result_and_the_two_commands() -> None:
     """Continuous integration executes the second block."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    assert blocks[0] == ("bash", "pip install .\nbmem run studies/quickstart/quickstart.toml --out out/quickstart\n")
+    assert blocks[0] == (
+        "bash",
+        "pip install '.[pythia]'\nbmem run studies/quickstart/quickstart.toml --out out/quickstart\n",
+    )
     assert blocks[1] == ("bash", "pip install -e '.[test]'\npytest\n")
     picture = re.search(r"!\[[^]]*\]\(([^)]+)\)", text)
     assert picture is not None
     assert picture.group(1) == "docs/images/likelihood_alpha45.png"
-    assert picture.start() < text.index("```")
+    assert picture.start() < text.index("pytorch.org") < text.index("```")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

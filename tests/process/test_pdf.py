@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import pythia8mc
 import torch
 
 from bmem.errors import InputError, RangeError
 from bmem.process import PDFGrid, pythia_grid
 
+pythia8mc = pytest.importorskip("pythia8mc")
 SCALE = 148.75
 QUARKS = (-5, -4, -3, -2, -1, 1, 2, 3, 4, 5)
 TINY = 1e-6

@@ -15,6 +15,7 @@ from bmem.simulation.decays import BOTTOM
 from bmem.simulation.detector import TruthEvents
 from bmem.workers import processes
 
+pytest.importorskip("pythia8mc")
 FAST = PythiaResponse(PythiaSettings(mpi=False))
 
 

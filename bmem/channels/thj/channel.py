@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
@@ -16,7 +17,7 @@ from bmem.events.selection import Selection, SelectionSettings
 from bmem.likelihood.background import ObservedReco
 from bmem.likelihood.coordinates import ThjHard, ThjReco
 from bmem.likelihood.couplings import coupling_basis
-from bmem.process import THJ
+from bmem.process import THJ, PDFGrid
 from bmem.process.backgrounds import DiphotonBackground
 from bmem.quantity import Quantity
 from bmem.simulation.contract import Response
@@ -32,6 +33,8 @@ class ThjSettings:
 
     sqrt_s: float = 13_000.0
     """Collision energy in GeV."""
+    pdf: Path | None = None
+    """LHAPDF grid (.dat) of the parton densities; not set: see ``bmem.process.pdf``."""
     response: Literal["parametric", "pythia"] = "parametric"
     """Chain from hard event to reconstructed event."""
     parametric: ParametricSettings = field(default_factory=ParametricSettings)
@@ -77,7 +80,8 @@ class ThjChannel:
 
     @cached_property
     def process(self) -> THJ:
-        return THJ(self.settings.sqrt_s)
+        pdf = self.settings.pdf
+        return THJ(self.settings.sqrt_s, None if pdf is None else PDFGrid.read(pdf))
 
     @cached_property
     def response(self) -> Response:
