@@ -1,4 +1,4 @@
-"""How a number is called and written: name, symbol, unit, and the factor from stored to printed values."""
+"""How a number is called and written: name, symbol, unit, and the factor from stored to printed values; parameters θ."""
 
 from __future__ import annotations
 
@@ -48,3 +48,24 @@ class Quantity:
     def stored(self, printed: ArrayLike) -> NDArray[np.float64]:
         """From printed to stored numbers, of any shape."""
         return np.asarray(printed, dtype=np.float64) / self.scale
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter θ: its name, the bounds of its range, its period if it is an angle, and how it is written.
+
+    ``bounds`` and ``period`` are in the unit of the computation (radians); ``scale`` leads to the printed ``unit`` ("deg").
+    """
+
+    name: str
+    bounds: tuple[float, float]
+    period: float | None = None
+    symbol: str = ""
+    unit: str = ""
+    scale: float = 1.0
+    text: str = ""
+
+    @property
+    def quantity(self) -> Quantity:
+        """How it is written; without a ``symbol`` its name is the symbol."""
+        return Quantity(self.name, self.symbol or rf"\mathrm{{{self.name}}}", self.unit, self.scale, self.text)

@@ -12,7 +12,6 @@ from bmem import artifacts
 from bmem.calibration.goodness import Goodness
 from bmem.calibration.neyman import Belt
 from bmem.calibration.sbc import region_coverage
-from bmem.events.reconstruction import OBSERVABLES
 from bmem.inference.contours import ContourSet
 from bmem.inference.influence import Influence
 from bmem.likelihood.coefficients import load_diagnostics
@@ -265,8 +264,7 @@ class Figures:
         simulated = x_reco.numpy()
         shown = []
         with style():
-            for name, quantity in _SHOWN.items():
-                column = OBSERVABLES.index(name)
+            for name, quantity, column in self._shown():
                 low, high = np.quantile(simulated[:, column], [0.002, 0.98])
                 edges = np.linspace(low, high, 31)
                 figure, panels = new_panels()
@@ -285,8 +283,7 @@ class Figures:
             x = held_out_events(self.run, background.name).numpy()
             learned = drawn(self.run, background, _DRAWN).numpy()
             with style():
-                for name, quantity in _SHOWN.items():
-                    column = OBSERVABLES.index(name)
+                for name, quantity, column in self._shown():
                     low, high = np.quantile(x[:, column], [0.005, 0.98])
                     edges = np.linspace(low, high, 25)
                     figure, panels = new_panels()
@@ -294,6 +291,11 @@ class Figures:
                     caption = f"Learned density of {background.name} against {len(x)} held-out events: {name}."
                     shown.append(self._saved(figure, f"background_{background.name}_{name}", caption))
         return shown
+
+    def _shown(self) -> list[tuple[str, Quantity, int]]:
+        """Name, labels and column of the observables to show."""
+        names = [q.name for q in self.run.channel.observables]
+        return [(name, quantity, names.index(name)) for name, quantity in _SHOWN.items() if name in names]
 
     def acceptance(self, networks: Networks, data: Pairs) -> list[ReportFigure]:
         """Reliability of the acceptance, and the acceptance along the Higgs boson's transverse momentum."""

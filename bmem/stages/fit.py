@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bmem.config import BANK
+from bmem.config import BANK, FitSection
 from bmem.inference.combine import resampled
 from bmem.inference.intervals import profile, profile_intervals
 from bmem.inference.objective import MarginalLikelihood, Objective, axes
@@ -30,7 +30,7 @@ def fit_all(run: Run) -> None:
     """Fit every sample that has no result yet."""
     for sample in run.config.sample:
         lists = {name: [plain(entry) for entry in getattr(run.config, name)] for name in ("constraint", "background")}
-        settings: dict[str, Any] = {"fit": plain(run.config.fit)} | lists
+        settings: dict[str, Any] = {"fit": _known_as(run.config.fit)} | lists
         parents = {"coefficients": run.coefficients(sample.name)} | background_parents(run)
         if run.config.belt.bank_events:
             settings |= {"belt": plain(run.config.belt)}
@@ -41,6 +41,12 @@ def fit_all(run: Run) -> None:
         result = _measure(run, sample.name, parents)
         run.save_json(path, KIND, result, settings, parents)
         run.say(f"  {sample.name}: {headline(result)}")
+
+
+def _known_as(section: FitSection) -> dict[str, Any]:
+    """As artifacts have always known the section: free couplings by a flag of their own."""
+    bases = [name for name in section.bases if name != "couplings"]
+    return plain(section) | {"bases": bases, "couplings": "couplings" in section.bases}
 
 
 def _measure(run: Run, name: str, parents: Mapping[str, Path]) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def report(run: Run) -> None:
     sections.append(Section("Networks", tables=tables, figures=tuple(shown)))
     page = Report(
         title="Measurement of the CP phase α of the top Yukawa coupling",
-        subtitle=f"pp → tHj at {run.config.process.sqrt_s / 1000:g} TeV, {run.config.simulation.response} response",
+        subtitle=run.channel.title,
         headlines=tuple(_headline(run, name) for name in names),
         warnings=tuple(_network_warnings(run) + [w for name in names for w in _warnings(run, name)])
         + period_warnings(run)

@@ -17,7 +17,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bmem import artifacts, rng
 from bmem.channels.contract import Channel
-from bmem.channels.thj.channel import ThjChannel, ThjSettings
 from bmem.config import Config, SampleSection
 from bmem.errors import ArtifactError
 from bmem.process.contract import Process
@@ -46,9 +45,7 @@ class Run:
 
     @cached_property
     def channel(self) -> Channel:
-        config = self.config
-        sections = {name: getattr(config, name) for name in ("parametric", "pythia", "selection")}
-        return ThjChannel(ThjSettings(config.process.sqrt_s, config.simulation.response, **sections))
+        return self.config.channel.make()
 
     @property
     def process(self) -> Process:
