@@ -110,9 +110,10 @@ class Figures:
             draw_influence(axes, found)
             shown = [self._saved(figure, f"influence_{name}", f"{name}: the events that move the estimate most.")]
             place = int(observed(self.run, name).signal[first])
-            if place >= 0:
+            reco = load_sample(self.run, name)[0]
+            if place >= 0 and {"photons", "jets"} <= reco.collections.keys():
                 figure, panels = event_figure()
-                draw_event(panels, load_sample(self.run, name)[0], place, f"{name}, event {first}")
+                draw_event(panels, reco, place, f"{name}, event {first}")
                 caption = f"{name}: the most influential event; lengths are pT in GeV."
                 shown.append(self._saved(figure, f"event_{name}", caption))
             if "observed" in goodness:
