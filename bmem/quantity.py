@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,16 @@ class Quantity:
     def shown(self) -> str:
         """What a terminal or a table shows."""
         return self.text or self.name
+
+    @property
+    def estimate(self) -> str:
+        """What a terminal shows for an estimate: a single letter with a hat, a longer name as it is."""
+        return f"{self.shown}\u0302" if len(self.shown) == 1 else self.shown
+
+    def digits(self, error: float | None) -> int:
+        """Decimals of printed values with a stored ``error``: two significant ones of it, at least one."""
+        printed = abs(float(self.printed(error or 0.0)))
+        return max(1, 1 - math.floor(math.log10(printed))) if 0 < printed < math.inf else 1
 
     @property
     def label(self) -> str:

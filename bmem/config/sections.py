@@ -133,7 +133,7 @@ class BackgroundSection(DensitySection):
     """A background: the density of its observables, stated or learned, and its share of the accepted events."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_]+$", description="name of the background; its fraction is the parameter f_NAME")
-    density: str | None = Field(None, description="a density that the channel states (diphoton, say)")
+    density: str | None = Field(None, description="a density that the channel states, by its name")
     file: Path | None = Field(
         None, description="observed background events (.parquet, .root) to learn the density from; relative to the TOML"
     )

@@ -34,7 +34,7 @@ from bmem.plotting.training import draw_losses
 from bmem.plotting.transfer import draw_transfer
 from bmem.rng import generator
 from bmem.stages.backgrounds import background_trainings, drawn, held_out_events, observed
-from bmem.stages.calibrate import LEVELS, SampleCalibration, true_alpha
+from bmem.stages.calibrate import LEVELS, SampleCalibration, true_value
 from bmem.stages.fit import KIND as FIT
 from bmem.stages.period import RECOMMENDED, load_period
 from bmem.stages.prospects import load_posterior_calibration, load_predictive, load_prospects
@@ -74,7 +74,7 @@ class Figures:
             minima=np.array([m["theta"][0] for m in minima]),
             minimum_values=np.array([m["delta"] for m in minima]),
             intervals={region["level"]: region["intervals"] for region in fit["intervals"]},
-            truth=true_alpha(self.run, name),
+            truth=true_value(self.run, name),
         )
         with style():
             figure, axes = new_figure()
@@ -85,7 +85,7 @@ class Figures:
 
     def second_fits(self, name: str) -> list[ReportFigure]:
         """Contours of the free couplings, and of α and a free signal strength, where they were fitted."""
-        fit, alpha = self.run.load_json(self.run.fit(name), FIT), true_alpha(self.run, name)
+        fit, alpha = self.run.load_json(self.run.fit(name), FIT), true_value(self.run, name)
         couplings = None if alpha is None else (float(np.cos(alpha)), float(2 / 3 * np.sin(alpha)))
         shown = []
         strength = None if alpha is None else (alpha, 1.0)

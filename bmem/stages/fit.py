@@ -1,4 +1,4 @@
-"""Stage 4: α from the first events of each sample, with its intervals and uncertainty budget."""
+"""Stage 4: the parameters from the first events of each sample, with its intervals and uncertainty budget."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from bmem.inference.intervals import profile, profile_intervals
 from bmem.inference.objective import MarginalLikelihood, Objective, axes
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
+from bmem.quantity import Quantity
 from bmem.stages.backgrounds import background_parents, log_densities
 from bmem.stages.belt import LEVELS, measured_with_belt
 from bmem.stages.hypotheses import Hypothesis, described
@@ -40,7 +41,7 @@ def fit_all(run: Run) -> None:
             continue
         result = _measure(run, sample.name, parents)
         run.save_json(path, KIND, result, settings, parents)
-        run.say(f"  {sample.name}: {headline(result)}")
+        run.say(f"  {sample.name}: {headline(result, run.config.first.quantity)}")
 
 
 def _known_as(section: FitSection) -> dict[str, Any]:
@@ -102,18 +103,23 @@ def _points(objective: Objective, grid: np.ndarray) -> np.ndarray:
     return np.concatenate([first, np.broadcast_to(nodes, (*shape, len(others)))], axis=-1)
 
 
-def headline(result: Mapping[str, Any]) -> str:
-    """One line: α̂ with its errors in degrees, the 68.3 % interval."""
+def headline(result: Mapping[str, Any], quantity: Quantity) -> str:
+    """One line: the estimate of the first parameter, a ``quantity``, with its errors, and its 68.3 % interval."""
     table = result["budget"]
-    estimate = np.degrees(table["estimate"]["minima"][0]["theta"][0])
-    statistical = table["statistical"][0]
+    estimate, statistical = table["estimate"]["minima"][0]["theta"][0], table["statistical"][0]
     integration = (table["integration"] or {"std": table["integration_linear"]})["std"][0]
-    errors = f"± {np.degrees(integration):.1f}° (integration)"
+    digits = quantity.digits(statistical)
+
+    def shown(value: float) -> str:
+        return f"{float(quantity.printed(value)):.{digits}f}{quantity.suffix}"
+
+    errors = f"± {shown(integration)} (integration)"
     if statistical is not None and np.isfinite(statistical):
-        errors = f"± {np.degrees(statistical):.1f}° (statistical) " + errors
+        errors = f"± {shown(statistical)} (statistical) " + errors
     if table["network"] is not None:
-        errors += f" ± {np.degrees(table['network']['std'][0]):.1f}° (network)"
-    line = f"α̂ = {estimate:.1f}° {errors}, 68.3 %: {result['printed_intervals'][0]} ({result['events']} events)"
+        errors += f" ± {shown(table['network']['std'][0])} (network)"
+    interval = f"68.3 %: {result['printed_intervals'][0]} ({result['events']} events)"
+    line = f"{quantity.estimate} = {shown(estimate)} {errors}, {interval}"
     belt = result.get("belt") or {}
     if "intervals" in belt:
         line += f", Feldman-Cousins: {belt['printed_intervals'][0]}"

@@ -1,4 +1,4 @@
-"""Stage 3: the MEM integrals of the events that the fit and the calibration use, for all α at once."""
+"""Stage 3: the MEM integrals of the events that the fit and the calibration use, for all parameters at once."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from bmem.networks.classifier import reliability
 from bmem.plotting.integration import worst_events
 from bmem.plotting.report import Headline, Report, Section, Table, write_report
 from bmem.stages.backgrounds import background_parents, background_trainings
-from bmem.stages.calibrate import SampleCalibration, true_alpha
+from bmem.stages.calibrate import SampleCalibration, true_value
 from bmem.stages.figures import Figures
 from bmem.stages.fit import KIND as FIT
 from bmem.stages.parameter_report import fraction_lines, parameter_tables
@@ -100,7 +100,7 @@ def _headline(run: Run, name: str) -> Headline:
     prior = "flat prior" + " and constraints" * bool(fit["constraints"])
     shown += tuple((f"{100 * region['level']:.1f} %, highest density, {prior}", text) for region, text in bayesian)
     shown += fraction_lines(fit)
-    alpha = true_alpha(run, name)
+    alpha = true_value(run, name)
     remark = f"{fit['events']} events" + ("" if alpha is None else f", generated at α = {np.degrees(alpha):.4g}°")
     return Headline(f"α̂ of {name}", f"{best:.1f}°", shown, tuple(budget), remark)
 

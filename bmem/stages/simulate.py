@@ -79,7 +79,7 @@ def _hard_events(run: Run, sample: SampleSection) -> HardEvents | RecoEvents:
     if sample.file is None:
         theta = torch.tensor(truth, dtype=torch.float64)
         return run.process.sample(sample.events or 0, theta, generator(run.config.seed, "sample", sample.name))
-    content = read_events(sample.file, alpha=None if truth is None else truth[0])
+    content = read_events(sample.file, None if truth is None else truth[0])
     if isinstance(content, lhe.LHERecord):
         content = _of_record(run, content, sample.file)
     if isinstance(content, PairedEvents):

@@ -23,7 +23,7 @@ from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.replicas import Replicas
 from bmem.stages import STAGES, Run
-from bmem.stages.calibrate import SampleCalibration, calibrate_all, true_alpha
+from bmem.stages.calibrate import SampleCalibration, calibrate_all, true_value
 from bmem.stages.fit import KIND as FIT
 from bmem.stages.train import build, load_history, trainings
 
@@ -91,7 +91,7 @@ def test_another_seed_is_refused(finished: Run) -> None:
 
 def test_alpha_is_that_of_the_lhe_header(finished: Run) -> None:
     assert finished.sample("lhe").truth == {}
-    assert true_alpha(finished, "lhe") == 0.0
+    assert true_value(finished, "lhe") == 0.0
     result = SampleCalibration.load(finished.calibration("lhe"))
     assert result.fits.truth == 0.0
     assert result.fits.events.shape == (3, 15)
