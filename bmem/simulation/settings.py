@@ -24,7 +24,7 @@ class DetectorSettings:
     """Resolutions σ, efficiencies and reach of the detector; pT and E in GeV, ⊕ adds in quadrature."""
 
     photon_stochastic: float = 0.10
-    """Photon energy: σ/E = stochastic/√E ⊕ constant; the defaults resolve the mass of a pair from 125 GeV to about 1.7 GeV."""
+    """Photon energy: σ/E = stochastic/√E ⊕ constant; the defaults resolve a pair of 125 GeV to about 1.7 GeV."""
     photon_constant: float = 0.01
     """Constant term of the photon's energy resolution."""
     photon_angle: float = 0.004
