@@ -19,6 +19,10 @@ class ConfigError(InputError):
     """A configuration with unknown, malformed or contradictory keys; the message names the key."""
 
 
+class ChannelError(ConfigError):
+    """A channel that cannot be found, or that lacks what a channel must offer; the message names what."""
+
+
 class RangeError(InputError):
     """A value outside the range where a grid, a map or a network is defined."""
 

@@ -8,11 +8,12 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
+from bmem.channels.section import ChannelSection, names_of
 from bmem.config import BackgroundSection, Config, ConstraintSection, SampleSection
 
 ARRAYS = {
@@ -21,6 +22,7 @@ ARRAYS = {
     "constraint": ConstraintSection.model_construct(parameter="", value=0.0, error=0.0),
 }
 """Sections of which a file may have any number, as ``[[name]]``."""
+_CHANNEL = ChannelSection.model_fields["name"].description or ""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,9 @@ class Key:
     default: str | None
     required: bool
     meaning: str
+
+
+_TRUTH = Key("PARAMETER", None, False, "true value of a parameter of the channel: by its name, in its printed unit")
 
 
 @dataclass(frozen=True)
@@ -68,35 +73,43 @@ def _lines(section: KeySection) -> list[str]:
 
 def _sections(settings: Any, path: str) -> Iterator[KeySection]:
     """The section of ``settings`` (an instance) and all sections inside."""
-    kind = type(settings)
-    meanings = _meanings(kind)
+    kind = type(settings.settings if isinstance(settings, ChannelSection) else settings)
+    meanings = _meanings(kind) | ({"name": _CHANNEL} if isinstance(settings, ChannelSection) else {})
     plain = [name for name in _names(settings) if not _is_table(settings, name)]
     if plain:
         keys = tuple(Key(n, _default(settings, n), _required(kind, n), _line(meanings.get(n, ""))) for n in plain)
+        if path == "sample":
+            keys += (_TRUTH,)
         first = path.split(".", maxsplit=1)[0]
         header = f"[[{path}]]" if path in ARRAYS else f"[{path}]" if path else ""
         yield KeySection(header, kind, _introduction(kind), keys, first in ARRAYS)
     for name in _names(settings):
         if _is_table(settings, name):
-            inner = ARRAYS[name] if isinstance(settings, Config) and name in ARRAYS else getattr(settings, name)
+            inner = ARRAYS[name] if isinstance(settings, Config) and name in ARRAYS else _value(settings, name)
             yield from _sections(inner, f"{path}.{name}".lstrip("."))
 
 
 def _names(settings: Any) -> list[str]:
-    return list(type(settings).model_fields) if isinstance(settings, BaseModel) else [f.name for f in fields(settings)]
+    return ["name", *names_of(type(settings.settings))] if isinstance(settings, ChannelSection) else names_of(type(settings))
+
+
+def _value(settings: Any, name: str) -> Any:
+    """A value of a section; those of a channel's own settings are in the section of the channel."""
+    own = isinstance(settings, ChannelSection) and name != "name"
+    return getattr(settings.settings if own else settings, name, None)
 
 
 def _is_table(settings: Any, name: str) -> bool:
-    value = getattr(settings, name, None)
+    value = _value(settings, name)
     return isinstance(value, BaseModel) or is_dataclass(value) or (isinstance(settings, Config) and name in ARRAYS)
 
 
 def _required(kind: type, name: str) -> bool:
-    return issubclass(kind, BaseModel) and kind.model_fields[name].is_required()
+    return issubclass(kind, BaseModel) and name in kind.model_fields and kind.model_fields[name].is_required()
 
 
 def _default(settings: Any, name: str) -> str | None:
-    value = None if _required(type(settings), name) else getattr(settings, name)
+    value = None if _required(type(settings), name) else _value(settings, name)
     return None if value is None else json.dumps(value)
 
 

@@ -1,7 +1,8 @@
-"""How a number is called and written: name, symbol, unit, and the factor from stored to printed values."""
+"""How a number is called and written: name, symbol, unit, and the factor from stored to printed values; parameters θ."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,16 @@ class Quantity:
         return self.text or self.name
 
     @property
+    def estimate(self) -> str:
+        """What a terminal shows for an estimate: a single letter with a hat, a longer name as it is."""
+        return f"{self.shown}\u0302" if len(self.shown) == 1 else self.shown
+
+    def digits(self, error: float | None) -> int:
+        """Decimals of printed values with a stored ``error``: two significant ones of it, at least one."""
+        printed = abs(float(self.printed(error or 0.0)))
+        return max(1, 1 - math.floor(math.log10(printed))) if 0 < printed < math.inf else 1
+
+    @property
     def label(self) -> str:
         """The axis label, symbol and unit."""
         return f"${self.symbol}$ [{self.unit}]" if self.unit else f"${self.symbol}$"
@@ -48,3 +59,24 @@ class Quantity:
     def stored(self, printed: ArrayLike) -> NDArray[np.float64]:
         """From printed to stored numbers, of any shape."""
         return np.asarray(printed, dtype=np.float64) / self.scale
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter θ: its name, the bounds of its range, its period if it is an angle, and how it is written.
+
+    ``bounds`` and ``period`` are in the unit of the computation (radians); ``scale`` leads to the printed ``unit`` ("deg").
+    """
+
+    name: str
+    bounds: tuple[float, float]
+    period: float | None = None
+    symbol: str = ""
+    unit: str = ""
+    scale: float = 1.0
+    text: str = ""
+
+    @property
+    def quantity(self) -> Quantity:
+        """How it is written; without a ``symbol`` its name is the symbol."""
+        return Quantity(self.name, self.symbol or rf"\mathrm{{{self.name}}}", self.unit, self.scale, self.text)

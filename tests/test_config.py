@@ -36,7 +36,7 @@ def test_printed_keys_are_the_default_configuration() -> None:
 def test_printed_keys_of_repeated_sections_are_a_configuration() -> None:
     """Only values have to be filled in."""
     values = {
-        "[[sample]]": {"name": "'a'", "alpha": "10", "events": "5", "file": "'events.parquet'"},
+        "[[sample]]": {"name": "'a'", "events": "5", "file": "'events.parquet'"},
         "[[background]]": {"name": "'b'", "density": "'diphoton'", "fraction": "0.3", "fraction_error": "0.1"},
         "[[constraint]]": {"parameter": "'alpha'", "value": "3", "error": "1.5"},
     }
@@ -47,9 +47,10 @@ def test_printed_keys_of_repeated_sections_are_a_configuration() -> None:
         for name, value in filled.items():
             assert f"# {name} =  #" in blocks[place]
             lines = [line.replace(f"# {name} =  #", f"{name} = {value}  #") for line in lines]
+        lines = [line.replace("# PARAMETER =  #", "alpha = 10  #") for line in lines]
         blocks[place] = "\n".join(lines)
     config = parse(tomllib.loads("\n\n".join(blocks)))
-    assert (config.sample[0].alpha, config.background[0].fraction, config.constraint[0].error) == (10, 0.3, 1.5)
+    assert (config.sample[0].truth["alpha"], config.background[0].fraction, config.constraint[0].error) == (10, 0.3, 1.5)
 
 
 @pytest.mark.parametrize(
@@ -58,45 +59,45 @@ def test_printed_keys_of_repeated_sections_are_a_configuration() -> None:
         ("sead = 2", ["sead", "not permitted"]),
         ("[nonsense]\nx = 1", ["nonsense"]),
         ("[simulation]\nevnts = 5", ["simulation.evnts"]),
-        ("[selection]\njet_ptt = 5", ["selection", "jet_ptt"]),
-        ("[parametric.detector]\nradius = 0.4", ["parametric.detector", "radius"]),
-        ("[pythia]\nmp = false", ["pythia", "mp"]),
+        ("[channel.selection]\njet_ptt = 5", ["channel.selection.jet_ptt", "'jet_pt'"]),
+        ("[channel.parametric.detector]\nradius = 0.4", ["channel.parametric.detector", "radius"]),
+        ("[channel.pythia]\nmp = false", ["channel.pythia.mp", "'mpi'"]),
         ("[transfer.training]\nepoch = 5", ["transfer.training", "epoch"]),
         ("[proposal.network]\nwidth = 5", ["proposal.network", "width"]),
         ("[integration]\nmaxpoints = 5", ["integration", "maxpoints"]),
         ("seed = -1", ["seed", "greater than or equal to 0"]),
         ("[simulation]\nevents = 'many'", ["simulation.events", "integer"]),
-        ("[simulation]\nresponse = 'delphes'", ["simulation.response", "parametric"]),
+        ("[channel]\nresponse = 'delphes'", ["channel.response", "parametric"]),
         ("[transfer.training]\nepochs = 1.5", ["transfer.training.epochs", "integer"]),
         ("[acceptance]\nhidden = 0", ["acceptance.hidden"]),
         ("[calibration]\nsubsamples = 2", ["calibration.subsamples"]),
         ("[integration]\nmin_points = 64\nmax_points = 32", ["integration", "max_points"]),
-        ("[selection]\nleading_photon_pt = 20.0\nphoton_pt = 30.0", ["selection", "leading_photon_pt"]),
-        ("[selection]\nmin_btags = 5", ["min_btags"]),
+        ("[channel.selection]\nleading_photon_pt = 20.0\nphoton_pt = 30.0", ["channel.selection", "leading_photon_pt"]),
+        ("[channel.selection]\nmin_btags = 5", ["min_btags"]),
         ("[transfer.training]\nvalidation_fraction = 1.0", ["validation_fraction"]),
         ("[simulation]\nevents = true", ["simulation.events", "integer"]),
-        ("[selection]\njet_pt = '25'", ["selection.jet_pt", "number"]),
-        ("[pythia]\nmpi = 1", ["pythia.mpi", "boolean"]),
+        ("[channel.selection]\njet_pt = '25'", ["channel.selection.jet_pt", "number"]),
+        ("[channel.pythia]\nmpi = 1", ["channel.pythia.mpi", "boolean"]),
         ("simulation = 5", ["simulation", "object"]),
         ("[sample]\nname = 'a'", ["sample", "array"]),
         ("[fit]\nluminosity = -1.0", ["fit.luminosity", "greater than 0"]),
         ("[fit]\nluminosity = inf", ["fit.luminosity", "finite"]),
         ("[integration]\nrelative_error = nan", ["integration.relative_error", "finite"]),
-        ("[process]\nsqrt_s = nan", ["process.sqrt_s", "finite"]),
-        ("[parametric.detector]\nbtag_efficiency = 1.5", ["parametric.detector", "btag_efficiency", "[0, 1]"]),
-        ("[pythia.detector]\njet_noise = -1.0", ["pythia.detector", "jet_noise"]),
-        ("[parametric.decays]\ncharm_fraction = 2", ["parametric.decays", "charm_fraction"]),
-        ("[parametric]\njet_mass = -0.1", ["parametric", "jet_mass"]),
-        ("[pythia]\nattempts = 0", ["pythia", "attempts"]),
-        ("[pythia]\nmpi = false", ["[pythia]", "no effect", "'parametric'"]),
-        ("[simulation]\nresponse = 'pythia'\n[parametric]\njet_mass = 0.1", ["[parametric]", "no effect", "'pythia'"]),
+        ("[channel]\nsqrt_s = nan", ["channel.sqrt_s", "finite"]),
+        ("[channel.parametric.detector]\nbtag_efficiency = 1.5", ["channel.parametric.detector", "btag_efficiency"]),
+        ("[channel.pythia.detector]\njet_noise = -1.0", ["channel.pythia.detector", "jet_noise"]),
+        ("[channel.parametric.decays]\ncharm_fraction = 2", ["channel.parametric.decays", "charm_fraction"]),
+        ("[channel.parametric]\njet_mass = -0.1", ["channel.parametric", "jet_mass"]),
+        ("[channel.pythia]\nattempts = 0", ["channel.pythia", "attempts"]),
+        ("[channel.pythia]\nmpi = false", ["[channel.pythia]", "no effect", "'parametric'"]),
+        ("[channel]\nresponse = 'pythia'\n[channel.parametric]\njet_mass = 0.1", ["[channel.parametric]", "no effect"]),
         (SAMPLE.replace("'a'", "'training'"), ["sample.0", "'training'"]),
         ("[fit]\nstrength = true", ["fit.strength", "luminosity"]),
         ("[[constraint]]\nparameter = 'beta'\nvalue = 1\nerror = 1", ["'beta'", "['alpha']"]),
-        ("[[constraint]]\nparameter = 'kappa_S'\nvalue = 1\nerror = 1", ["'kappa_S'", "fit.couplings"]),
+        ("[[constraint]]\nparameter = 'kappa_S'\nvalue = 1\nerror = 1", ["'kappa_S'", "fit.bases"]),
         ("[[constraint]]\nparameter = 'alpha'\nvalue = 1\nerror = 0", ["constraint.0.error", "greater than 0"]),
         (CONSTRAINT.format("alpha", 10) + CONSTRAINT.format("alpha", 40), ["contradict each other", "alpha"]),
-        ("[fit]\ncouplings = true\n" + CONSTRAINT.format("kappa_P", 30), ["contradict", "kappa_p in [-3, 3]"]),
+        ("[fit]\nbases = ['couplings']\n" + CONSTRAINT.format("kappa_P", 30), ["contradict", "kappa_P in [-3, 3]"]),
         ("[belt]\nbank_events = 5000\n" + CONSTRAINT.format("alpha", 10), ["[[constraint]] on alpha", "belt"]),
         (BACKGROUND + "fraction = 0.0", ["background.0.fraction", "greater than 0"]),
         (BACKGROUND + "fraction = 0.3\nfraction_error = 0.0", ["background.0.fraction_error", "greater than 0"]),
@@ -113,7 +114,22 @@ def test_printed_keys_of_repeated_sections_are_a_configuration() -> None:
         ("[[sample]]\nname = 'a'\nalpha = 10", ["sample.0", "'events'", "'file'"]),
         ("[[sample]]\nname = 'a b/c'\nalpha = 10\nevents = 5", ["sample.0.name"]),
         ("[[sample]]\nalpha = 10\nevents = 5", ["sample.0.name", "required"]),
-        ("[[sample]]\nname = 'a'\nalpha = 200\nevents = 5", ["sample.0.alpha"]),
+        ("[[sample]]\nname = 'a'\nalpha = 200\nevents = 5", ["sample.0.alpha", "-180 to 180°"]),
+        ("[[sample]]\nname = 'a'\nalpah = 10\nevents = 5", ["sample.0.alpah", "'alpha'"]),
+        ("[[sample]]\nname = 'a'\nalpha = 10\nevnts = 5", ["sample.0", "'events'"]),
+        ("[[sample]]\nname = 'a'\nalpha = '10'\nevents = 5", ["sample.0.alpha", "not a number"]),
+        ("[channel]\nname = 'toy'\n" + SAMPLE, ["sample.0.alpha", "theta"]),
+        ("[channel]\nname = 'ttH'", ["channel.name", "'ttH'", "thj, toy"]),
+        ("[channel]\nname = 'nowhere.at_all:Channel'", ["channel.name", "nowhere.at_all", "cannot be imported"]),
+        ("[channel]\nrespons = 'pythia'", ["channel.respons", "'response'"]),
+        ("[fit]\nbases = ['coupling']", ["'coupling'", "'couplings'"]),
+        (BACKGROUND.replace("diphoton", "dipoton") + "fraction = 0.3", ["'dipoton'", "'diphoton'"]),
+        ("[calibration]\ntruths = [200]", ["calibration.alpha", "-180 to 180°"]),
+        ("[process]\nsqrt_s = 14000.0", ["process", "[channel]"]),
+        ("[selection]\njet_pt = 30.0", ["selection", "[channel.selection]"]),
+        ("[simulation]\nresponse = 'pythia'", ["simulation.response", "channel.response"]),
+        ("[fit]\ncouplings = true", ["fit.couplings", 'fit.bases = ["couplings"]']),
+        ("[calibration]\nangles = [0, 90]", ["calibration.angles", "calibration.truths"]),
     ],
 )
 def test_wrong_keys_are_named(text: str, named: list[str], tmp_path: Path) -> None:
@@ -125,29 +141,30 @@ def test_wrong_keys_are_named(text: str, named: list[str], tmp_path: Path) -> No
 
 def test_angles_are_in_degrees() -> None:
     """The code's own radians come first in the stage that generates events."""
-    assert parse(tomllib.loads(SAMPLE.replace("10", "-180.0"))).sample[0].alpha == -180.0
+    assert parse(tomllib.loads(SAMPLE.replace("10", "-180.0"))).sample[0].truth == {"alpha": -180.0}
     with pytest.raises(ConfigError, match=r"sample\.0\.alpha"):
         parse(tomllib.loads(SAMPLE.replace("10", "180.5")))
 
 
 def test_a_whole_number_may_stand_for_a_real_one() -> None:
-    assert parse({"process": {"sqrt_s": 14_000}}).process.sqrt_s == 14_000.0
+    assert parse({"channel": {"sqrt_s": 14_000}}).channel.settings.sqrt_s == 14_000.0
 
 
 def test_what_a_configuration_says_is_a_configuration() -> None:
     """Every class and type survives the way there and back, paths and tuples too."""
     text = (
         SAMPLE
-        + "[[sample]]\nname = 'b'\nfile = 'b.lhe'\n[simulation]\nresponse = 'pythia'\n[pythia]\nextra = ['Tune:pp = 14']"
+        + "[[sample]]\nname = 'b'\nfile = 'b.lhe'\n"
+        + "[channel]\nresponse = 'pythia'\n[channel.pythia]\nextra = ['Tune:pp = 14']"
     )
     config = parse(tomllib.loads(text))
     assert parse(config.model_dump()) == config
-    assert config.pythia.extra == ("Tune:pp = 14",)
+    assert config.channel.settings.pythia.extra == ("Tune:pp = 14",)
 
 
 def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"(?s)3 problem\(s\).*process\.name.*fit\.events.*sead"):
-        load(written(tmp_path, "sead = 1\n[fit]\nevents = 0\n[process]\nname = 'ttH'"))
+    with pytest.raises(ConfigError, match=r"(?s)3 problem\(s\).*channel\.name.*fit\.events.*sead"):
+        load(written(tmp_path, "sead = 1\n[fit]\nevents = 0\n[channel]\nname = 'ttH'"))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -176,7 +193,7 @@ def test_configurations_do_not_change() -> None:
 def test_constraints_in_the_units_of_the_likelihood() -> None:
     """α in radians, the names of couplings and strength as in the basis, fractions with those of the backgrounds."""
     content = {
-        "fit": {"strength": True, "couplings": True, "luminosity": 3.0},
+        "fit": {"strength": True, "bases": ["couplings"], "luminosity": 3.0},
         "constraint": [
             {"parameter": "alpha", "value": 179.0, "error": 2.0},
             {"parameter": "alpha", "value": -179.0, "error": 2.0},
@@ -185,8 +202,8 @@ def test_constraints_in_the_units_of_the_likelihood() -> None:
         ],
     }
     config = parse(content)
-    assert [p.name for p in config.parameters] == ["alpha", "kappa_s", "kappa_p", "mu"]
-    assert [list(c._parameters) for c in config.constraints] == [["alpha"], ["alpha"], ["mu"], ["kappa_s"]]
+    assert [p.name for p in config.parameters] == ["alpha", "kappa_S", "kappa_P", "mu"]
+    assert [list(c._parameters) for c in config.constraints] == [["alpha"], ["alpha"], ["mu"], ["kappa_S"]]
     assert float(config.constraints[0].value[0]) == pytest.approx(math.radians(179))
     assert float(config.constraints[0].covariance.ravel()[0]) == pytest.approx(math.radians(2) ** 2)
 

@@ -96,7 +96,7 @@ def test_events_are_imported_without_parton_densities(tmp_path: Path) -> None:
 
 def test_parton_densities_come_from_a_file(tmp_path: Path, grid: Path) -> None:
     """Its path is relative to the TOML, and headers tell its name and checksum, not the path."""
-    study(tmp_path, f"[process]\npdf = '{grid.relative_to(tmp_path)}'\n")
+    study(tmp_path, f"[channel]\npdf = '{grid.relative_to(tmp_path)}'\n")
     assert "events accepted" in bmem("simulate study.toml", tmp_path).stdout
     header = (tmp_path / "out" / "events" / "a.parquet.json").read_text(encoding="utf-8")
     assert f'"file": "{DEFAULT_GRID}"' in header
@@ -121,12 +121,12 @@ def test_without_any_grid_the_error_names_the_three_ways(tmp_path: Path) -> None
     study(tmp_path, "")
     error = bmem("simulate study.toml", tmp_path).stderr
     assert error.startswith(f"bmem: InputError: no PDF grid {DEFAULT_GRID}: ")
-    assert [way for way in ("'pdf' of [process]", LHAPDF_PATH, "pip install 'bmem[pythia]'") if way not in error] == []
+    assert [way for way in ("'pdf' of [channel]", LHAPDF_PATH, "pip install 'bmem[pythia]'") if way not in error] == []
 
 
 def test_the_response_of_pythia_names_its_extra(tmp_path: Path, grid: Path) -> None:
     text = SMALL.replace("[simulation]\n", "[simulation]\nresponse = 'pythia'\n") + SAMPLE
-    (tmp_path / "study.toml").write_text(f"{text}[process]\npdf = '{grid}'\n", encoding="utf-8")
+    (tmp_path / "study.toml").write_text(f"{text}[channel]\npdf = '{grid}'\n", encoding="utf-8")
     error = bmem("simulate study.toml", tmp_path).stderr
     assert error.startswith("bmem: MissingExtraError: ")
     assert "pip install 'bmem[pythia]'" in error

@@ -18,7 +18,8 @@ import torch
 
 from bmem import workers as module
 from bmem.errors import ChunkError, InputError, MissingExtraError, RangeError
-from bmem.integration.importance import Checkpoint, EventIntegrals, IntegrationSettings, integrate
+from bmem.integration.importance import Checkpoint, EventIntegrals, integrate
+from bmem.integration.settings import IntegrationSettings
 from bmem.rng import generator
 from bmem.workers import Workers, cluster, map_chunks, processes
 

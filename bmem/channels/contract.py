@@ -14,8 +14,9 @@ from torch import Tensor
 
 from bmem.events.record import RecoEvents
 from bmem.likelihood.coordinates import Residuals
+from bmem.likelihood.polynomial import PolynomialBasis
 from bmem.process.contract import Process
-from bmem.quantity import Quantity
+from bmem.quantity import Parameter, Quantity
 from bmem.simulation.contract import Response
 from bmem.simulation.simulate import Cuts
 
@@ -39,7 +40,8 @@ class Channel(Protocol):
     Attributes:
         Settings: class of the settings of which the channel is made, all with defaults.
         title: the process in one line, for people.
-        process: parameters, basis, components, events, cross section.
+        parameters: those of the process.
+        process: basis, components, events, cross section, momenta.
         response: from hard events to reconstructed ones, before any selection.
         selection: which of them are accepted, and which of their objects are kept.
         transfer: coordinates of an observation given x_hard; every factor of the Jacobian and the symmetries are theirs.
@@ -49,10 +51,13 @@ class Channel(Protocol):
         hard_quantities: the coordinates of x_hard, in order.
         backgrounds: stated densities, by the name that ``[[background]] density`` gives.
         bases: further bases b_k(θ) for the same components (free couplings, say), by name.
+        provenance: settings by which artifacts know what made them, as plain values: ``process`` what the integrals depend
+            on, ``selection`` the cuts, and any other (of the response, say).
     """
 
     Settings: ClassVar[type]
     title: str
+    parameters: tuple[Parameter, ...]
     process: Process
     response: Response
     selection: Cuts
@@ -62,7 +67,8 @@ class Channel(Protocol):
     observables: tuple[Quantity, ...]
     hard_quantities: tuple[Quantity, ...]
     backgrounds: Mapping[str, Background]
-    bases: Mapping[str, Any]
+    bases: Mapping[str, PolynomialBasis]
+    provenance: Mapping[str, Any]
 
     def observe(self, reco: RecoEvents) -> Tensor:
         """What the networks read of accepted events: [N, D] (float64).
@@ -71,3 +77,14 @@ class Channel(Protocol):
             InputError: an event lacks what the observables are made of.
         """
         ...
+
+
+def lacking(channel: object) -> list[str]:
+    """What of the contract an object does not offer, by name."""
+    names = [*Channel.__annotations__, "observe"]
+    missing = [name for name in names if not hasattr(channel, name)]
+    if "process" not in missing:
+        process = channel.process  # type: ignore[attr-defined]
+        methods = ("basis", "components", "cross_section", "sample")
+        missing += [f"process.{name}" for name in ("parameters", *methods) if not hasattr(process, name)]
+    return missing

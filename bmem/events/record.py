@@ -69,7 +69,7 @@ JET_FEATURES = ("pt", "eta", "phi", "mass", "btag")
 
 @dataclass(frozen=True)
 class RecoEvents:
-    """Reconstructed events: named collections, in tHj ``photons`` and ``jets``, each ordered by falling pT."""
+    """Reconstructed events: named collections, of a detector ``photons`` and ``jets``, each ordered by falling pT."""
 
     collections: Mapping[str, Objects]
 

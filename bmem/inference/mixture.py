@@ -19,16 +19,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from bmem.errors import InputError
 from bmem.inference.objective import Basis
+from bmem.inference.parameters import LARGEST_FRACTION, SMALLEST_FRACTION
 from bmem.inference.scale import ProductBasis, SumBasis, with_cross_sections, with_fractions
 from bmem.likelihood.coefficients import Coefficients
 from bmem.process.contract import Parameter
 
 Array = NDArray[np.float64]
-
-SMALLEST_FRACTION = 1e-4
-"""Default lower bound of a fraction: above 0, so that one event that cannot be signal is no contradiction."""
-LARGEST_FRACTION = 0.99
-"""Fractions are fitted below this in all: a sample of background alone has no θ."""
 
 
 def mixture_by_fractions(

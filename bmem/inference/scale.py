@@ -18,12 +18,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from bmem.errors import InputError
 from bmem.inference.objective import Basis
+from bmem.inference.parameters import STRENGTH
 from bmem.process.contract import Parameter
 
 Array = NDArray[np.float64]
-
-STRENGTH = Parameter("mu", (0.01, 10.0))
-"""Signal strength: the cross section in units of the process's own."""
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,17 @@
-"""What a physics process must offer: a user's own process needs nothing else."""
+"""What a physics process must offer, and what more if its events have particles in them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from bmem.events.lhe import LHERecord
 from bmem.events.record import HardEvents
-from bmem.quantity import Quantity
+from bmem.quantity import Parameter
 
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter θ: its name, the bounds of its range, its period if it is an angle, and how it is written.
-
-    ``bounds`` and ``period`` are in the unit of the computation (radians); ``scale`` leads to the printed ``unit`` ("deg").
-    """
-
-    name: str
-    bounds: tuple[float, float]
-    period: float | None = None
-    symbol: str = ""
-    unit: str = ""
-    scale: float = 1.0
-    text: str = ""
-
-    @property
-    def quantity(self) -> Quantity:
-        """How it is written; without a ``symbol`` its name is the symbol."""
-        return Quantity(self.name, self.symbol or rf"\mathrm{{{self.name}}}", self.unit, self.scale, self.text)
+__all__ = ["Parameter", "ParticleProcess", "Process"]
 
 
 @runtime_checkable
@@ -53,4 +34,26 @@ class Process(Protocol):
 
     def sample(self, n: int, theta: Tensor, rng: torch.Generator) -> HardEvents:
         """``n`` unweighted events at θ: ``theta`` is [P], or [n, P] with one value for each event."""
+        ...
+
+
+@runtime_checkable
+class ParticleProcess(Process, Protocol):
+    """A process whose events have momenta: what event files and showers need.
+
+    ``particles`` names them in the order of the momenta and of ``HardEvents.pdg``, the incoming ones first.
+    """
+
+    particles: tuple[str, ...]
+
+    def to_momenta(self, hard: HardEvents) -> Tensor:
+        """Laboratory momenta [N, n, 4] = (E, px, py, pz) in GeV."""
+        ...
+
+    def to_hard(self, record: LHERecord) -> HardEvents:
+        """The hard events of an event file's record.
+
+        Raises:
+            InputError: it is of another process, collision energy or parameter.
+        """
         ...

@@ -37,7 +37,7 @@ def default_grid(name: str = DEFAULT_GRID) -> Path:
     found = _in_wheel(name) or _in_lhapdf(name)
     if found is None:
         raise InputError(
-            f"no PDF grid {name}: give the path of an LHAPDF grid file (.dat) as 'pdf' of [process], or in Python as "
+            f"no PDF grid {name}: give the path of an LHAPDF grid file (.dat) as 'pdf' of [channel], or in Python as "
             f"PDFGrid.read(PATH); or set {LHAPDF_PATH} to the folder that holds the LHAPDF set {_set_of(name)}; or install "
             "Pythia, whose wheel has the default grid: pip install 'bmem[pythia]'"
         )

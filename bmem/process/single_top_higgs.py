@@ -52,6 +52,7 @@ class SingleTopHiggs:
 
     channels: tuple[Channel, ...]
     parameters: tuple[Parameter, ...] = (ALPHA,)
+    particles: tuple[str, ...] = ("parton along +z", "parton along -z", "top", "Higgs", "jet")
 
     def __init__(
         self,

@@ -10,10 +10,6 @@ from torch import Tensor
 
 from bmem.errors import BmemWarning
 from bmem.events.record import HardEvents, RecoEvents
-from bmem.process.phase_space import PhaseSpace
-
-THJ_PHASE_SPACE = PhaseSpace(sqrt_s=13_000.0, mt=172.5, mh=125.0)
-"""Where the hard events of tHj live unless said otherwise."""
 
 
 @runtime_checkable
@@ -21,12 +17,18 @@ class Response(Protocol):
     """p(x_reco | x_hard) as something to draw from.
 
     It must not depend on θ, must pickle (to run in several processes), and its ``repr`` must name all its settings, as a
-    dataclass's does (an interrupted simulation goes on only with the response that began it).
+    dataclass's does (an interrupted simulation goes on only with the response that began it). One that takes a second for
+    some hundred events says ``slow = True``: its events are kept in blocks and computed in several processes.
     """
 
     def __call__(self, hard: HardEvents, rng: torch.Generator) -> RecoEvents:
         """Return one reconstructed event for each hard event, in the same order, all objects, before selection."""
         ...
+
+
+def is_slow(response: Response) -> bool:
+    """Whether a response says that it is ``slow``."""
+    return bool(getattr(response, "slow", False))
 
 
 @dataclass(frozen=True)

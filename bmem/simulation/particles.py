@@ -1,4 +1,4 @@
-"""From generated particles to what reaches the detector: Higgs photons, anti-kt jets and their flavour.
+"""From generated particles to what reaches the detector: photons of the signal, anti-kt jets and their flavour.
 
 Particles come as awkward arrays in the layout of Pythia's event record: per event a list of records with ``id``, ``status``
 (positive if final), ``mother1`` (index within the event) and four-momentum ``p``.
@@ -15,22 +15,23 @@ from torch import Tensor
 
 from bmem import kinematics
 from bmem.simulation.decays import BOTTOM, CHARM, LIGHT
-from bmem.simulation.detector import DetectorSettings, TruthEvents
+from bmem.simulation.detector import TruthEvents
+from bmem.simulation.settings import DetectorSettings
 
 _NEUTRINOS = (12, 14, 16)
-_HIGGS, _PHOTON = 25, 22
+_PHOTON = 22
 _MIN_HADRON_PT = 5.0
 """Heavy hadrons softer than this (GeV) give a jet no flavour: the usual convention of ATLAS and CMS."""
 
 
-def truth_events(particles: ak.Array, settings: DetectorSettings) -> TruthEvents:
-    """Cluster the visible final-state particles of each event and pick out the photons of the Higgs boson."""
-    higgs_photon = from_higgs(particles)
+def truth_events(particles: ak.Array, settings: DetectorSettings, resonance: int) -> TruthEvents:
+    """Cluster the visible final-state particles of each event and pick out the photons of the ``resonance`` (its code)."""
+    signal_photon = photons_of(particles, resonance)
     code = np.abs(particles.id)
-    visible = (particles.status > 0) & ~higgs_photon
+    visible = (particles.status > 0) & ~signal_photon
     for neutrino in _NEUTRINOS:
         visible = visible & (code != neutrino)
-    photons, photon_mask = _padded(particles.p[higgs_photon])
+    photons, photon_mask = _padded(particles.p[signal_photon])
     rest, rest_mask = _padded(particles.p[visible])
     jets, jet_mask = _padded(cluster(particles.p[visible], settings))
     flavour = torch.full(jet_mask.shape, LIGHT, dtype=torch.int64)
@@ -43,8 +44,8 @@ def truth_events(particles: ak.Array, settings: DetectorSettings) -> TruthEvents
     return TruthEvents(photons, photon_mask, activity, jets, jet_mask, flavour)
 
 
-def from_higgs(particles: ak.Array) -> ak.Array:
-    """Which particles are final photons that descend from a Higgs boson through photons only (per event, bool)."""
+def photons_of(particles: ak.Array, resonance: int) -> ak.Array:
+    """Which particles are final photons that descend from the ``resonance`` through photons only (per event, bool)."""
     counts = ak.to_numpy(ak.num(particles.id))
     first = np.repeat(np.cumsum(counts) - counts, counts)
     code, status = ak.to_numpy(ak.flatten(particles.id)), ak.to_numpy(ak.flatten(particles.status))
@@ -54,7 +55,7 @@ def from_higgs(particles: ak.Array) -> ak.Array:
     while (copies := code[ancestor] == _PHOTON).any():
         ancestor[copies] = mother[ancestor[copies]]
     chosen = np.zeros(len(code), dtype=bool)
-    chosen[final[code[ancestor] == _HIGGS]] = True
+    chosen[final[code[ancestor] == resonance]] = True
     return ak.unflatten(chosen, counts)
 
 

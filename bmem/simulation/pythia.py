@@ -1,16 +1,16 @@
 """The Pythia response: hard events → shower, hadrons and decays by Pythia 8 → anti-kt jets → detector.
 
-Pythia: C. Bierlich et al., SciPost Phys. Codebases 8 (2022). The top decays to hadrons only and the Higgs boson to two
-photons only, so that every event is one of the channel that is measured.
+Pythia: C. Bierlich et al., SciPost Phys. Codebases 8 (2022). What the hard process is, and how its resonances decay, a
+channel says with a ``Showered``.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import awkward as ak
 import numpy as np
@@ -20,11 +20,10 @@ from torch import Tensor
 from bmem.errors import ConfigError, InputError, MissingExtraError
 from bmem.events.lhe import LHERecord, write_lhe
 from bmem.events.record import HardEvents
-from bmem.process.phase_space import PhaseSpace
-from bmem.simulation.checks import check_numbers
-from bmem.simulation.contract import THJ_PHASE_SPACE, SimulatedEvents
-from bmem.simulation.detector import DetectorSettings, TruthEvents, detect
+from bmem.simulation.contract import SimulatedEvents
+from bmem.simulation.detector import TruthEvents, detect
 from bmem.simulation.particles import truth_events
+from bmem.simulation.settings import PythiaSettings
 
 if TYPE_CHECKING:
     import pythia8mc
@@ -33,60 +32,39 @@ _BATCH = 200
 """Events whose records are in memory at once; the result does not depend on it."""
 _FIELDS = ["id", "status", "mother1", "p"]
 _HARD_RESONANCE = -22
-"""Pythia's status of the t and H of the hard process."""
+"""Pythia's status of the resonances of the hard process."""
 
 
-@dataclass(frozen=True)
-class PythiaSettings:
-    """Settings of the Pythia response; masses and widths in GeV."""
+class Showered(Protocol):
+    """What Pythia has to be told of a hard process; its ``repr`` must name all of it, as a dataclass's does.
 
-    detector: DetectorSettings = field(default_factory=DetectorSettings)
-    mpi: bool = True
-    """Multiple parton interactions (the underlying event): realistic, but several times slower than without."""
-    attempts: int = 3
-    """How often an event is tried before it counts as failed."""
-    w_mass: float = 80.419
-    """Mass of the W boson."""
-    w_width: float = 2.085
-    """Width of the W boson."""
-    extra: tuple[str, ...] = ()
-    """Further Pythia settings, like "Tune:pp = 14"; they come last and so overrule the others."""
+    ``lines`` are settings in Pythia's words: masses of the resonances and their decays. ``resonance`` is the particle code
+    of the one, single in every event, whose photons are the signal's.
+    """
 
-    def __post_init__(self) -> None:
-        check_numbers(self)
-        if self.attempts < 1:
-            raise ConfigError(f"PythiaSettings: attempts = {self.attempts} must be at least 1")
+    @property
+    def lines(self) -> tuple[str, ...]: ...
 
-    def lines(self, lhe: Path, seed: int) -> list[str]:
-        """The settings in Pythia's own words; the masses of t and H are those of the LHE file."""
-        return [
-            "Print:quiet = on",
-            "SLHA:verbose = 0",
-            "Beams:frameType = 4",
-            f"Beams:LHEF = {lhe}",
-            "Random:setSeed = on",
-            f"Random:seed = {seed}",
-            f"PartonLevel:MPI = {'on' if self.mpi else 'off'}",
-            f"24:m0 = {self.w_mass}",
-            f"24:mWidth = {self.w_width}",
-            "24:onMode = off",
-            "24:onIfAny = 1 2 3 4 5",
-            "25:onMode = off",
-            "25:onIfMatch = 22 22",
-            *self.extra,
-        ]
+    @property
+    def resonance(self) -> int: ...
+
+    def record(self, hard: HardEvents) -> LHERecord:
+        """The events for Pythia, with the masses of the process."""
+        ...
 
 
 @dataclass(frozen=True)
 class PythiaResponse:
-    """tHj hard events → Pythia → detector; see `bmem.simulation.contract.Response`.
+    """Hard events → Pythia → detector; see `bmem.simulation.contract.Response`.
 
     Raises:
         MissingExtraError: Pythia is not installed.
     """
 
-    settings: PythiaSettings = field(default_factory=PythiaSettings)
-    phase_space: PhaseSpace = THJ_PHASE_SPACE
+    settings: PythiaSettings
+    hard: Showered
+    slow: ClassVar[bool] = True
+    """Its events are kept in blocks, and it is given processes of its own."""
 
     def __post_init__(self) -> None:
         # now, and not in the middle of a run or in a worker
@@ -103,17 +81,17 @@ class PythiaResponse:
         return SimulatedEvents(detect(truth, self.settings.detector, rng).collections, failed)
 
     def truth(self, hard: HardEvents, rng: torch.Generator) -> tuple[TruthEvents, Tensor]:
-        """Higgs photons and particle jets before the detector, and which events [N] failed and have neither."""
+        """Signal photons and particle jets before the detector, and which events [N] failed and have neither."""
         if hard.pdg is None:
             raise InputError("PythiaResponse: the hard events have no particle codes (pdg), which a shower needs; add them")
-        record = lhe_record(hard.x, hard.pdg, self.phase_space)
+        record = self.hard.record(hard)
         pending = torch.arange(len(hard))
         parts, positions = [_nothing()], [pending[:0]]
         for _ in range(self.settings.attempts):
             if len(pending) == 0:
                 break
             seed = int(torch.randint(1, 900_000_000, (1,), generator=rng))
-            truth, finished = shower(record[pending], seed, self.settings)
+            truth, finished = self._shower(record[pending], seed)
             parts.append(truth)
             positions.append(pending)
             pending = pending[~finished]
@@ -121,46 +99,49 @@ class PythiaResponse:
         failed[pending] = True
         return _scatter(parts, positions, len(hard)), failed
 
+    def lines(self, lhe: Path, seed: int) -> list[str]:
+        """All settings in Pythia's own words."""
+        return [
+            "Print:quiet = on",
+            "SLHA:verbose = 0",
+            "Beams:frameType = 4",
+            f"Beams:LHEF = {lhe}",
+            "Random:setSeed = on",
+            f"Random:seed = {seed}",
+            f"PartonLevel:MPI = {'on' if self.settings.mpi else 'off'}",
+            f"24:m0 = {self.settings.w_mass}",
+            f"24:mWidth = {self.settings.w_width}",
+            *self.hard.lines,
+            *self.settings.extra,
+        ]
 
-def lhe_record(x_hard: Tensor, pdg: Tensor, phase_space: PhaseSpace) -> LHERecord:
-    """Hard events as an LHE record of unit weights; ``x_hard`` [N, 7], ``pdg`` [N, 5]."""
-    outgoing = phase_space.to_momenta(x_hard.double())[0]
-    incoming = torch.zeros(len(outgoing), 2, 4, dtype=outgoing.dtype)
-    total = outgoing.sum(dim=1)
-    incoming[:, 0, 0] = incoming[:, 0, 3] = (total[:, 0] + total[:, 3]) / 2
-    incoming[:, 1, 0] = (total[:, 0] - total[:, 3]) / 2
-    incoming[:, 1, 3] = -incoming[:, 1, 0]
-    momenta = torch.cat([incoming, outgoing], dim=1)
-    weight = torch.ones(len(momenta), dtype=torch.float64)
-    return LHERecord(momenta, pdg, weight, alpha=None, cross_section=1.0, sqrt_s=phase_space.sqrt_s)
+    def _shower(self, hard: LHERecord, seed: int) -> tuple[TruthEvents, Tensor]:
+        """Let Pythia finish the events ``hard`` and cluster what comes out.
 
+        Returns:
+            the truth, and which events [N] Pythia finished; the others are empty.
 
-def shower(hard: LHERecord, seed: int, settings: PythiaSettings) -> tuple[TruthEvents, Tensor]:
-    """Let Pythia finish the events ``hard`` and cluster what comes out.
-
-    Returns:
-        the truth, and which events [N] Pythia finished; the others are empty.
-
-    Raises:
-        ConfigError: Pythia does not know one of the settings, or does not start with them.
-        InputError: Pythia leaves out an event.
-    """
-    parts, positions, finished = [_nothing()], [torch.arange(0)], []
-    with tempfile.TemporaryDirectory(prefix="bmem-") as folder:
-        lhe = Path(folder) / "hard.lhe"
-        write_lhe(lhe, hard)
-        pythia = start(settings.lines(lhe, seed))
-        for index in torch.arange(len(hard)).split(_BATCH):
-            batch = pythia.nextBatch(len(index), "none")
-            there = torch.from_numpy(~ak.to_numpy(ak.is_none(batch)))
-            finished.append(there)
-            if there.any():
-                particles = ak.drop_none(batch).prt[_FIELDS]
-                _check_alignment(particles, hard.momenta[index[there], 3])
-                parts.append(truth_events(particles, settings.detector))
-                positions.append(index[there])
-    there = torch.cat(finished)
-    return _scatter(parts, positions, len(hard)), there
+        Raises:
+            ConfigError: Pythia does not know one of the settings, or does not start with them.
+            InputError: Pythia leaves out an event.
+        """
+        resonances = hard.momenta[hard.pdg == self.hard.resonance]
+        parts, positions, finished = [_nothing()], [torch.arange(0)], []
+        with tempfile.TemporaryDirectory(prefix="bmem-") as folder:
+            lhe = Path(folder) / "hard.lhe"
+            write_lhe(lhe, hard)
+            pythia = start(self.lines(lhe, seed))
+            for index in torch.arange(len(hard)).split(_BATCH):
+                batch = pythia.nextBatch(len(index), "none")
+                there = torch.from_numpy(~ak.to_numpy(ak.is_none(batch)))
+                finished.append(there)
+                if there.any():
+                    particles = ak.drop_none(batch).prt[_FIELDS]
+                    _check_alignment(particles, resonances[index[there]], self.hard.resonance)
+                    parts.append(truth_events(particles, self.settings.detector, self.hard.resonance))
+                    positions.append(index[there])
+        there = torch.cat(finished)
+        return _scatter(parts, positions, len(hard)), there
 
 
 def start(lines: list[str]) -> pythia8mc.Pythia:
@@ -187,12 +168,12 @@ def _pythia_class() -> type[pythia8mc.Pythia]:
     return Pythia
 
 
-def _check_alignment(particles: ak.Array, higgs: Tensor) -> None:
+def _check_alignment(particles: ak.Array, hard: Tensor, resonance: int) -> None:
     """Pythia passes over an event of the file that it finds impossible: then all that follow would be paired wrongly."""
-    found = particles.p[(particles.id == 25) & (particles.status == _HARD_RESONANCE)]
+    found = particles.p[(particles.id == resonance) & (particles.status == _HARD_RESONANCE)]
     momenta = torch.from_numpy(np.stack([ak.to_numpy(ak.flatten(found[name])) for name in ("e", "px", "py", "pz")], axis=-1))
     # a charm quark among the outgoing gets its mass from Pythia, which moves the others by some 1e-5 of their energy
-    if momenta.shape != higgs.shape or ((momenta - higgs).abs() > 1e-3 * higgs[:, :1]).any():
+    if momenta.shape != hard.shape or ((momenta - hard).abs() > 1e-3 * hard[:, :1]).any():
         raise InputError("PythiaResponse: Pythia left out a hard event; check the flavours and momenta of the hard events")
 
 

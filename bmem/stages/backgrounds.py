@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bmem import artifacts
+from bmem.channels import meant
+from bmem.channels.contract import Background
 from bmem.config import BANK, BackgroundSection
 from bmem.errors import ConfigError, EventFileError, InputError
 from bmem.events import parquet
 from bmem.events.importing import read_events
 from bmem.events.record import RecoEvents
-from bmem.likelihood.background import ObservedReco, nothing
+from bmem.likelihood.coordinates import nothing
 from bmem.likelihood.density import ResidualDensity
-from bmem.process.backgrounds import DiphotonBackground
 from bmem.replicas import Replicas
 from bmem.replicas.storage import KIND as NETWORK
 from bmem.rng import generator, numpy_generator
@@ -41,9 +42,9 @@ FEWEST = 1000
 
 @dataclass(frozen=True)
 class Observed:
-    """The observables ``x`` [N, 11] of a sample, and of each event its place among those of the signal [N].
+    """The observables ``x`` [N, D] of a sample, and of each event its place among those of the signal [N].
 
-    Places are -1 for background. ``x_hard`` [N, D] is that of the simulation; None where it is unknown, or with background.
+    Places are -1 for background. ``x_hard`` [N, H] is that of the simulation; None where it is unknown, or with background.
     """
 
     x: Tensor
@@ -61,14 +62,14 @@ def read_backgrounds(run: Run) -> None:
         path, source = _events(run, background.name), background.file
         assert source is not None
         known = {"sha256": artifacts.checksum(source)} if source.is_file() else {}
-        settings = {"file": source.name, "selection": plain(run.config.selection)} | known
+        settings = {"file": source.name, "selection": run.channel.provenance["selection"]} | known
         if run.done(path, parquet.KIND, settings):
             continue
         if not source.is_file():
             raise EventFileError(f"{source}: there is no such file; correct 'file' of [[background]] {background.name!r}")
         events = read_events(source)
         if not isinstance(events, RecoEvents):
-            raise EventFileError(f"{source}: holds no observed events; a background is learned from photons and jets")
+            raise EventFileError(f"{source}: holds no observed events; a background is learned from what a detector saw")
         selection = run.channel.selection
         kept = selection.keep_objects(events[selection.accept(events)])
         run.say(f"  background {background.name}: {len(kept)} of {len(events)} events pass the selection")
@@ -111,10 +112,10 @@ def background_trainings(run: Run) -> list[str]:
 
 
 def drawn(run: Run, background: BackgroundSection, n: int) -> Tensor:
-    """``n`` events [R, n, 11] from the learned density of a background, of the same noise in every replica."""
+    """``n`` events [R, n, D] from the learned density of a background, of the same noise in every replica."""
     replicas = _replicas(run, background)
     rng = generator(run.config.seed, "background", background.name, "drawn")
-    noise = torch.rand(n, len(ObservedReco.circular), generator=rng, dtype=torch.float64)
+    noise = torch.rand(n, len(run.channel.observables), generator=rng, dtype=torch.float64)
     with torch.no_grad():
         points: Tensor = replicas("from_noise", noise, nothing(noise))[0]
     return points
@@ -129,9 +130,9 @@ def log_densities(run: Run, name: str, events: int) -> dict[str, Array]:
 
 
 def log_density(run: Run, background: BackgroundSection, x: Tensor) -> Array:
-    """log p of observables ``x`` [N, 11], [N] or with replicas [R, N]."""
+    """log p of observables ``x`` [N, D], [N] or with replicas [R, N]."""
     if background.file is None:
-        return stated(run).log_density(x).numpy()
+        return stated(run, background).log_density(x).numpy()
     with torch.no_grad():
         return np.asarray(_replicas(run, background)("log_prob", x, nothing(x)).double().numpy())
 
@@ -177,9 +178,16 @@ def network_name(background: str) -> str:
     return f"background_{background}"
 
 
-def stated(run: Run) -> DiphotonBackground:
-    """The stated density, with the thresholds of the selection."""
-    return DiphotonBackground(jet_pt_min=run.config.selection.jet_pt, eta_max=run.config.selection.jet_eta)
+def stated(run: Run, background: BackgroundSection) -> Background:
+    """The density that the channel states for a background.
+
+    Raises:
+        ConfigError: the channel has none of this name.
+    """
+    known, name = run.channel.backgrounds, str(background.density)
+    if name not in known:
+        raise ConfigError(f"[[background]] {background.name}: the channel has no density {name!r}{meant(name, known)}")
+    return known[name]
 
 
 def _learned(run: Run) -> list[BackgroundSection]:
@@ -187,7 +195,13 @@ def _learned(run: Run) -> list[BackgroundSection]:
 
 
 def _density(run: Run, background: BackgroundSection) -> ResidualDensity:
-    return ResidualDensity(ObservedReco(run.config.selection.jet_pt), background.network)
+    coordinates = run.channel.unconditional
+    if coordinates is None:
+        raise ConfigError(
+            f"[[background]] {background.name}: the channel has no coordinates of observations alone (unconditional), so no "
+            "density can be learned; give a 'density' that it states"
+        )
+    return ResidualDensity(coordinates, background.network)
 
 
 def _replicas(run: Run, background: BackgroundSection) -> Replicas:
@@ -199,7 +213,7 @@ def _events(run: Run, background: str) -> Path:
 
 
 def _all_events(run: Run, background: str) -> tuple[Tensor, int]:
-    """Observables [N, 11], and how many of them, the first ones, are for the training."""
+    """Observables [N, D], and how many of them, the first ones, are for the training."""
     x = run.channel.observe(parquet.read_reco(_events(run, background)))
     return x, round((1 - HELD_OUT) * len(x))
 
@@ -210,7 +224,7 @@ def _training_events(run: Run, background: str) -> Tensor:
 
 
 def held_out_events(run: Run, background: str) -> Tensor:
-    """Observables [N, 11] on which the density of a background was not trained."""
+    """Observables [N, D] on which the density of a background was not trained."""
     x, n = _all_events(run, background)
     return x[n:]
 
@@ -218,7 +232,7 @@ def held_out_events(run: Run, background: str) -> Tensor:
 def _mixed_in(run: Run, background: BackgroundSection, name: str, n: int) -> Tensor:
     """``n`` events for a sample; different ones for every sample."""
     if background.file is None:
-        return stated(run).sample(n, generator(run.config.seed, "background", background.name, name))
+        return stated(run, background).sample(n, generator(run.config.seed, "background", background.name, name))
     x = held_out_events(run, background.name)
     simulated = [s.name for s in run.config.sample if mixed(run, s.name)]
     own = x[simulated.index(name) :: len(simulated)]

@@ -1,4 +1,4 @@
-"""Stage 5: bias, pulls and coverage over subsamples of known α, beside the yardstick with x_hard known; then by the bank."""
+"""Stage 5: bias, pulls and coverage over subsamples of known truth, beside those with x_hard known; then by the bank."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from bmem import artifacts
 from bmem.calibration.score import ScoreSummary, information_kept, score_test
 from bmem.calibration.subsamples import SubsampleFits, disjoint_subsamples, fit_subsamples
 from bmem.inference.objective import MarginalLikelihood, Objective, unusable_events
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients, load_diagnostics
+from bmem.quantity import Quantity
 from bmem.rng import numpy_generator
 from bmem.stages.backgrounds import background_parents, log_densities
 from bmem.stages.hypotheses import Hypothesis
@@ -32,7 +31,7 @@ LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.683, 0.8, 0.9, 0.954)
 class SampleCalibration:
     """One sample's subsample fits and score test, from reconstructed events and with x_hard known (``yardstick_*``).
 
-    With backgrounds there is no yardstick, and the score is that of α and the fractions of the sample.
+    With backgrounds there is no yardstick, and the score is that of the parameter and the fractions of the sample.
     """
 
     fits: SubsampleFits
@@ -66,7 +65,7 @@ class SampleCalibration:
 
 
 def calibrate_all(run: Run) -> None:
-    """Calibrate every sample whose truth is known and that has no calibration yet, the period of α and the posterior."""
+    """Calibrate every sample whose truth is known and that has no calibration yet, the period and the posterior."""
     calibrate_samples(run)
     calibrate_period(run)
     foresee(run)
@@ -86,7 +85,7 @@ def calibrate_samples(run: Run) -> None:
         if run.done(run.calibration(name), KIND, settings, parents):
             continue
         events = len(load_diagnostics(run.coefficients(name))["points"])
-        truth = true_alpha(run, name)
+        truth = true_value(run, name)
         if truth is None:
             run.say(f"  {name}: the truth is not known, no calibration")
             continue
@@ -99,7 +98,7 @@ def calibrate_samples(run: Run) -> None:
             continue
         result = _calibrate(run, name, truth)
         run.save_json(run.calibration(name), KIND, result.to_dict(), settings, parents)
-        run.say(f"  {name}: {summary(result)}")
+        run.say(f"  {name}: {summary(result, run.config.first.quantity)}")
 
 
 def _calibrate(run: Run, name: str, truth: float) -> SampleCalibration:
@@ -109,7 +108,7 @@ def _calibrate(run: Run, name: str, truth: float) -> SampleCalibration:
     rows = disjoint_subsamples(reco.n_events, section.size, numpy_generator(run.config.seed, "subsamples", name))
     rows = rows[: section.subsamples]
     whole = Hypothesis.of(run.config, reco, basis, log_densities(run, name, reco.n_events))
-    # a constraint on α itself would pull every sample to one value, whatever its truth
+    # a constraint on the parameter itself would pull every sample to one value, whatever its truth
     whole = replace(whole, constraints=tuple(c for c in whole.constraints if basis.parameters[0].name not in c._parameters))
     theta = [truth, *(background.fraction for background in run.config.background)]
     found = SampleCalibration(
@@ -139,24 +138,25 @@ def _objective(hypothesis: Hypothesis) -> Callable[[Coefficients], Objective]:
     return objective
 
 
-def true_alpha(run: Run, name: str) -> float | None:
-    """The α in radians at which the events of a sample were made; None if it is not known or not the same for all."""
+def true_value(run: Run, name: str) -> float | None:
+    """The first parameter, stored, at which all events of a sample were made; None if it is not known or not one."""
     _, hard = load_sample(run, name)
     if hard is None or len(hard) == 0 or (hard.theta != hard.theta[0]).any():
         return None
     return float(hard.theta[0, 0])
 
 
-def summary(result: SampleCalibration) -> str:
-    """One line: bias, spread, pulls, coverage, yardstick."""
+def summary(result: SampleCalibration, quantity: Quantity) -> str:
+    """One line of the first parameter, a ``quantity``: bias, spread, pulls, coverage, yardstick."""
     pulls, coverage = result.fits.pulls(), result.fits.coverage((0.683, 0.954))
-    bias, bias_error, spread = np.degrees([pulls.bias, pulls.bias_error, pulls.spread])
-    known = (
-        "" if result.yardstick_fits is None else f" (x_hard known: {np.degrees(result.yardstick_fits.pulls().spread):.1f}°)"
-    )
+    digits, unit = quantity.digits(pulls.spread), quantity.suffix
+    bias, error, spread, truth = quantity.printed([pulls.bias, pulls.bias_error, pulls.spread, result.fits.truth])
+    known = ""
+    if result.yardstick_fits is not None:
+        known = f" (x_hard known: {float(quantity.printed(result.yardstick_fits.pulls().spread)):.{digits}f}{unit})"
     shares = " and ".join(f"{k}/{n}" for k, n in zip(coverage.covered, coverage.trials, strict=True))
     return (
-        f"α = {np.degrees(result.fits.truth):.0f}°, {len(result.fits.estimates)} x {result.fits.size} events: bias "
-        f"{bias:+.1f} ± {bias_error:.1f}°, spread {spread:.1f}°{known}, pull {pulls.mean:+.2f} ± "
+        f"{quantity.shown} = {truth:.4g}{unit}, {len(result.fits.estimates)} x {result.fits.size} events: bias "
+        f"{bias:+.{digits}f} ± {error:.{digits}f}{unit}, spread {spread:.{digits}f}{unit}{known}, pull {pulls.mean:+.2f} ± "
         f"{pulls.mean_error:.2f}, width {pulls.width:.2f} ± {pulls.width_error:.2f}, coverage {shares}"
     )

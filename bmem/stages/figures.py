@@ -12,7 +12,6 @@ from bmem import artifacts
 from bmem.calibration.goodness import Goodness
 from bmem.calibration.neyman import Belt
 from bmem.calibration.sbc import region_coverage
-from bmem.events.reconstruction import OBSERVABLES
 from bmem.inference.contours import ContourSet
 from bmem.inference.influence import Influence
 from bmem.likelihood.coefficients import load_diagnostics
@@ -35,7 +34,7 @@ from bmem.plotting.training import draw_losses
 from bmem.plotting.transfer import draw_transfer
 from bmem.rng import generator
 from bmem.stages.backgrounds import background_trainings, drawn, held_out_events, observed
-from bmem.stages.calibrate import LEVELS, SampleCalibration, true_alpha
+from bmem.stages.calibrate import LEVELS, SampleCalibration, true_value
 from bmem.stages.fit import KIND as FIT
 from bmem.stages.period import RECOMMENDED, load_period
 from bmem.stages.prospects import load_posterior_calibration, load_predictive, load_prospects
@@ -75,7 +74,7 @@ class Figures:
             minima=np.array([m["theta"][0] for m in minima]),
             minimum_values=np.array([m["delta"] for m in minima]),
             intervals={region["level"]: region["intervals"] for region in fit["intervals"]},
-            truth=true_alpha(self.run, name),
+            truth=true_value(self.run, name),
         )
         with style():
             figure, axes = new_figure()
@@ -86,7 +85,7 @@ class Figures:
 
     def second_fits(self, name: str) -> list[ReportFigure]:
         """Contours of the free couplings, and of α and a free signal strength, where they were fitted."""
-        fit, alpha = self.run.load_json(self.run.fit(name), FIT), true_alpha(self.run, name)
+        fit, alpha = self.run.load_json(self.run.fit(name), FIT), true_value(self.run, name)
         couplings = None if alpha is None else (float(np.cos(alpha)), float(2 / 3 * np.sin(alpha)))
         shown = []
         strength = None if alpha is None else (alpha, 1.0)
@@ -111,9 +110,10 @@ class Figures:
             draw_influence(axes, found)
             shown = [self._saved(figure, f"influence_{name}", f"{name}: the events that move the estimate most.")]
             place = int(observed(self.run, name).signal[first])
-            if place >= 0:
+            reco = load_sample(self.run, name)[0]
+            if place >= 0 and {"photons", "jets"} <= reco.collections.keys():
                 figure, panels = event_figure()
-                draw_event(panels, load_sample(self.run, name)[0], place, f"{name}, event {first}")
+                draw_event(panels, reco, place, f"{name}, event {first}")
                 caption = f"{name}: the most influential event; lengths are pT in GeV."
                 shown.append(self._saved(figure, f"event_{name}", caption))
             if "observed" in goodness:
@@ -265,8 +265,7 @@ class Figures:
         simulated = x_reco.numpy()
         shown = []
         with style():
-            for name, quantity in _SHOWN.items():
-                column = OBSERVABLES.index(name)
+            for name, quantity, column in self._shown():
                 low, high = np.quantile(simulated[:, column], [0.002, 0.98])
                 edges = np.linspace(low, high, 31)
                 figure, panels = new_panels()
@@ -285,8 +284,7 @@ class Figures:
             x = held_out_events(self.run, background.name).numpy()
             learned = drawn(self.run, background, _DRAWN).numpy()
             with style():
-                for name, quantity in _SHOWN.items():
-                    column = OBSERVABLES.index(name)
+                for name, quantity, column in self._shown():
                     low, high = np.quantile(x[:, column], [0.005, 0.98])
                     edges = np.linspace(low, high, 25)
                     figure, panels = new_panels()
@@ -294,6 +292,11 @@ class Figures:
                     caption = f"Learned density of {background.name} against {len(x)} held-out events: {name}."
                     shown.append(self._saved(figure, f"background_{background.name}_{name}", caption))
         return shown
+
+    def _shown(self) -> list[tuple[str, Quantity, int]]:
+        """Name, labels and column of the observables to show."""
+        names = [q.name for q in self.run.channel.observables]
+        return [(name, quantity, names.index(name)) for name, quantity in _SHOWN.items() if name in names]
 
     def acceptance(self, networks: Networks, data: Pairs) -> list[ReportFigure]:
         """Reliability of the acceptance, and the acceptance along the Higgs boson's transverse momentum."""

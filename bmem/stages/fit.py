@@ -1,4 +1,4 @@
-"""Stage 4: α from the first events of each sample, with its intervals and uncertainty budget."""
+"""Stage 4: the parameters from the first events of each sample, with its intervals and uncertainty budget."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from bmem import artifacts
-from bmem.config import BANK
+from bmem.config import BANK, FitSection
 from bmem.inference.combine import resampled
 from bmem.inference.intervals import profile, profile_intervals
 from bmem.inference.objective import MarginalLikelihood, Objective, axes
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
+from bmem.quantity import Quantity
 from bmem.stages.backgrounds import background_parents, log_densities
 from bmem.stages.belt import LEVELS, measured_with_belt
 from bmem.stages.hypotheses import Hypothesis, described
@@ -34,7 +35,7 @@ def fit_all(run: Run) -> None:
     for sample in run.config.sample:
         lists = {name: [plain(entry) for entry in getattr(run.config, name)] for name in ("constraint", "background")}
         measured = measured_events(run, sample.name)
-        settings: dict[str, Any] = {"fit": plain(run.config.fit) | {"events": measured}} | lists
+        settings: dict[str, Any] = {"fit": _known_as(run.config.fit) | {"events": measured}} | lists
         parents = {"coefficients": run.coefficients(sample.name)} | background_parents(run)
         if run.config.belt.bank_events:
             settings |= {"belt": plain(run.config.belt)}
@@ -44,7 +45,13 @@ def fit_all(run: Run) -> None:
             continue
         result = _measure(run, sample.name, parents)
         run.save_json(path, KIND, result, settings, parents)
-        run.say(f"  {sample.name}: {headline(result)}")
+        run.say(f"  {sample.name}: {headline(result, run.config.first.quantity)}")
+
+
+def _known_as(section: FitSection) -> dict[str, Any]:
+    """As artifacts have always known the section: free couplings by a flag of their own."""
+    bases = [name for name in section.bases if name != "couplings"]
+    return plain(section) | {"bases": bases, "couplings": "couplings" in section.bases}
 
 
 def _measure(run: Run, name: str, parents: Mapping[str, Path]) -> dict[str, Any]:
@@ -130,18 +137,23 @@ def _origin_of_events(run: Run, name: str, measured: int) -> dict[str, Any]:
     }
 
 
-def headline(result: Mapping[str, Any]) -> str:
-    """One line: α̂ with its errors in degrees, the 68.3 % interval."""
+def headline(result: Mapping[str, Any], quantity: Quantity) -> str:
+    """One line: the estimate of the first parameter, a ``quantity``, with its errors, and its 68.3 % interval."""
     table = result["budget"]
-    estimate = np.degrees(table["estimate"]["minima"][0]["theta"][0])
-    statistical = table["statistical"][0]
+    estimate, statistical = table["estimate"]["minima"][0]["theta"][0], table["statistical"][0]
     integration = (table["integration"] or {"std": table["integration_linear"]})["std"][0]
-    errors = f"± {np.degrees(integration):.1f}° (integration)"
+    digits = quantity.digits(statistical)
+
+    def shown(value: float) -> str:
+        return f"{float(quantity.printed(value)):.{digits}f}{quantity.suffix}"
+
+    errors = f"± {shown(integration)} (integration)"
     if statistical is not None and np.isfinite(statistical):
-        errors = f"± {np.degrees(statistical):.1f}° (statistical) " + errors
+        errors = f"± {shown(statistical)} (statistical) " + errors
     if table["network"] is not None:
-        errors += f" ± {np.degrees(table['network']['std'][0]):.1f}° (network)"
-    line = f"α̂ = {estimate:.1f}° {errors}, 68.3 %: {result['printed_intervals'][0]} ({counted(result)})"
+        errors += f" ± {shown(table['network']['std'][0])} (network)"
+    interval = f"68.3 %: {result['printed_intervals'][0]} ({counted(result)})"
+    line = f"{quantity.estimate} = {shown(estimate)} {errors}, {interval}"
     belt = result.get("belt") or {}
     if "intervals" in belt:
         line += f", Feldman-Cousins: {belt['printed_intervals'][0]}"

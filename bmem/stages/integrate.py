@@ -1,4 +1,4 @@
-"""Stage 3: the MEM integrals of the events that the fit and the calibration use, for all α at once."""
+"""Stage 3: the MEM integrals of the events that the fit and the calibration use, for all parameters at once."""
 
 from __future__ import annotations
 
@@ -17,14 +17,8 @@ from bmem import artifacts
 from bmem.calibration.yardstick import yardstick
 from bmem.config import BANK, TRAINING
 from bmem.events import parquet
-from bmem.integration.importance import (
-    Block,
-    Checkpoint,
-    EventIntegrals,
-    IntegrationSettings,
-    stream,
-    warn_if_broken,
-)
+from bmem.integration.importance import Block, Checkpoint, EventIntegrals, stream, warn_if_broken
+from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood import coefficients, cross_section
 from bmem.likelihood.coefficients import Array, Coefficients
 from bmem.likelihood.cross_section import (
@@ -69,7 +63,7 @@ Origin = tuple[dict[str, Any], dict[str, Path]]
 
 def _fiducial_origin(run: Run) -> Origin:
     section, resamples = run.config.likelihood, run.config.integration.resamples
-    settings = {"resamples": resamples, "process": run.process_settings, "seed": run.config.seed}
+    settings = {"resamples": resamples, "process": run.channel.provenance["process"], "seed": run.config.seed}
     parents = {"acceptance": run.network("acceptance")}
     if section.fiducial == "learned":
         return settings | {"events": section.fiducial_events}, parents

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from bmem import artifacts
 from bmem.calibration.bank import Bank
 from bmem.calibration.neyman import Belt, make_belt
@@ -49,7 +47,7 @@ def load_period(run: Run) -> PeriodCalibration:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    own = {name: plain(run.config.calibration)[name] for name in ("size", "toys", "angles")}
+    own = {name: plain(run.config.calibration)[name] for name in ("size", "toys")} | {"angles": list(run.config.truths)}
     return {"belt": plain(run.config.belt), "calibration": own, "seed": run.config.seed}
 
 
@@ -60,7 +58,8 @@ def _calibrate(run: Run) -> PeriodCalibration:
     belts = [_belt(pieces, half, h) for h, half in enumerate(halves)]
     settings = PeriodSettings(section.size, section.toys, treatment=treatment(run.config))
     scan = PeriodScan(halves, belts, run.seed("period"), settings)
-    truths = {f"alpha_{degrees:g}": float(np.radians(degrees)) for degrees in section.angles}
+    first = run.config.first
+    truths = {f"{first.name}_{value:g}": float(first.quantity.stored(value)) for value in run.config.truths}
     with run.progress("calibrate the period") as progress:
         points = pieces.records(truths, PeriodPoint, scan.at, progress)
     return PeriodCalibration(tuple(points))

@@ -25,7 +25,7 @@ from bmem.config import BANK, TRAINING, VALIDATION, Config, SampleSection
 from bmem.errors import InputError
 from bmem.events import parquet
 from bmem.events.record import PairedEvents, concatenate_pairs
-from bmem.integration.importance import IntegrationSettings
+from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import fiducial_cross_section
 from bmem.rng import generator

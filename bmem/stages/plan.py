@@ -21,7 +21,7 @@ from bmem.config import Config, SampleSection
 from bmem.errors import RangeError
 from bmem.events.importing import read_events
 from bmem.events.record import PairedEvents, RecoEvents
-from bmem.integration.importance import IntegrationSettings
+from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.coefficients import Coefficients
 from bmem.stages.belt import belt_of
 from bmem.stages.calibrate import calibrate_samples
@@ -228,7 +228,7 @@ class _Planner:
             belts = 2 * self.belt * section.size / self.config.fit.size
             truth = max(timed(lambda: calibrate_period(run)) - belts, 0.0)
             shared += belts * self.config.belt.toys / run.config.belt.toys
-            shared += truth * len(section.angles) * section.toys / PERIOD_TOYS
+            shared += truth * len(self.config.truths) * section.toys / PERIOD_TOYS
             first = timed(lambda: foresee(run))
             again = self._simulations(2 * SIMULATIONS)
             shared += again * section.simulations / (2 * SIMULATIONS)

@@ -22,7 +22,6 @@ from bmem.calibration.record import Array
 from bmem.calibration.sbc import SbcSettings, SimulationBasedCalibration, simulation_based_calibration
 from bmem.config import BANK, Config
 from bmem.errors import RangeError
-from bmem.events.reconstruction import OBSERVABLES
 from bmem.inference import export
 from bmem.inference.intervals import IntervalSet
 from bmem.inference.objective import unusable_events
@@ -241,7 +240,8 @@ def _predictive(run: Run, bank: _Bank, name: str) -> None:
     fit = run.load_json(run.fit(name), FIT)
     used = np.setdiff1d(np.arange(fit["events"]), fit["excluded"])
     observed = _observables(run, name)[used]
-    columns = {o: OBSERVABLES.index(o) for o in PREDICTED}
+    names = [q.name for q in run.channel.observables]
+    columns = {o: names.index(o) for o in PREDICTED if o in names} or {o: i for i, o in enumerate(names)}
     observables = {o: _observable(bank.observables[:, i], observed[:, i]) for o, i in columns.items()}
     try:
         with run.progress(f"predict {name}") as progress:

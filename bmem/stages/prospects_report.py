@@ -69,7 +69,7 @@ def _predicted(run: Run) -> list[str]:
 def _power_table(run: Run, found: Prospects) -> Table:
     """Precision at the angles of the calibration, and the events that take one further."""
     events, power = run.config.fit.size, found.power
-    wanted = run.config.calibration.precisions
+    wanted = run.config.precisions
     needed = {degrees: power.events_needed(math.radians(degrees)) for degrees in wanted}
     luminosity = power.luminosity_needed(math.radians(wanted[0])) / 1000 if wanted else None
     rows = []

@@ -21,7 +21,7 @@ from bmem.networks.classifier import reliability
 from bmem.plotting.integration import worst_events
 from bmem.plotting.report import Headline, Report, Section, Table, write_report
 from bmem.stages.backgrounds import background_parents, background_trainings
-from bmem.stages.calibrate import SampleCalibration, true_alpha
+from bmem.stages.calibrate import SampleCalibration, true_value
 from bmem.stages.figures import Figures
 from bmem.stages.fit import KIND as FIT
 from bmem.stages.fit import counted, left_out
@@ -71,7 +71,7 @@ def report(run: Run) -> None:
     sections.append(Section("Networks", tables=tables, figures=tuple(shown)))
     page = Report(
         title="Measurement of the CP phase α of the top Yukawa coupling",
-        subtitle=f"pp → tHj at {run.config.process.sqrt_s / 1000:g} TeV, {run.config.simulation.response} response",
+        subtitle=run.channel.title,
         headlines=tuple(_headline(run, name) for name in names),
         warnings=tuple(_network_warnings(run) + [w for name in names for w in _warnings(run, name)])
         + period_warnings(run)
@@ -101,7 +101,7 @@ def _headline(run: Run, name: str) -> Headline:
     prior = "flat prior" + " and constraints" * bool(fit["constraints"])
     shown += tuple((f"{100 * region['level']:.1f} %, highest density, {prior}", text) for region, text in bayesian)
     shown += fraction_lines(fit)
-    alpha = true_alpha(run, name)
+    alpha = true_value(run, name)
     remark = counted(fit) + ("" if alpha is None else f", generated at α = {np.degrees(alpha):.4g}°")
     return Headline(f"α̂ of {name}", f"{best:.1f}°", shown, tuple(budget), remark)
 

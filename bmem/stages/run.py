@@ -17,9 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bmem import artifacts, rng
 from bmem.channels.contract import Channel
-from bmem.channels.thj.channel import ThjChannel, ThjSettings
 from bmem.config import Config, SampleSection
-from bmem.errors import ArtifactError, ConfigError
+from bmem.errors import ArtifactError
 from bmem.process.contract import Process
 from bmem.workers import Workers
 
@@ -46,28 +45,11 @@ class Run:
 
     @cached_property
     def channel(self) -> Channel:
-        config = self.config
-        sections = {name: getattr(config, name) for name in ("parametric", "pythia", "selection")}
-        section = config.process
-        return ThjChannel(ThjSettings(section.sqrt_s, section.pdf, config.simulation.response, **sections))
+        return self.config.channel.make()
 
     @property
     def process(self) -> Process:
         return self.channel.process
-
-    @cached_property
-    def process_settings(self) -> dict[str, Any]:
-        """What tells the process in headers: of the parton densities name and checksum, for the file may have moved.
-
-        Raises:
-            ConfigError: there is no such file.
-        """
-        pdf, settings = self.config.process.pdf, plain(self.config.process)
-        if pdf is None:
-            return settings
-        if not pdf.is_file():
-            raise ConfigError(f"{pdf}: there is no such file; correct 'pdf' of [process], or leave it out")
-        return settings | {"pdf": {"file": pdf.name, "sha256": artifacts.checksum(pdf)}}
 
     def sample(self, name: str) -> SampleSection:
         return next(s for s in self.config.sample if s.name == name)

@@ -23,7 +23,6 @@ from bmem.inference.objective import Objective
 from bmem.inference.posterior import FLAT, posterior
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
-from bmem.likelihood.couplings import coupling_basis
 from bmem.rng import numpy_generator
 from bmem.stages.belt import LEVELS, load_bank
 from bmem.stages.hypotheses import Hypothesis, described
@@ -43,7 +42,7 @@ def scrutiny(run: Run, hypothesis: Hypothesis, estimate: FitResult, sample: Samp
         "influence": influence(likelihood, estimate, diagnostics, hypothesis.constraints).to_dict(),
         "goodness": _goodness(run, sample[0]),
         "fractions": _fractions(hypothesis.constrained(likelihood), estimate),
-        "couplings": _couplings(run, sample) if run.config.fit.couplings else None,
+        "couplings": _couplings(run, sample) if "couplings" in run.config.fit.bases else None,
         "strength": _strength(run, sample) if run.config.fit.strength else None,
     }
 
@@ -103,7 +102,7 @@ def _fractions(total: Objective, estimate: FitResult) -> list[dict[str, Any]]:
 
 def _couplings(run: Run, sample: Sample) -> dict[str, Any]:
     """Fit, budget and contours of (κ_S, κ_P), from the same integrals."""
-    return _second_fit(Hypothesis.of(run.config, sample[0], coupling_basis(), sample[1]))
+    return _second_fit(Hypothesis.of(run.config, sample[0], run.channel.bases["couplings"], sample[1]))
 
 
 def _strength(run: Run, sample: Sample) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import pyarrow.parquet as parquet_file
 import torch
@@ -15,7 +16,9 @@ from bmem.errors import ConfigError, EventFileError, InputError
 from bmem.events import lhe, parquet
 from bmem.events.importing import read_events
 from bmem.events.record import HardEvents, PairedEvents, RecoEvents
+from bmem.process.contract import ParticleProcess
 from bmem.rng import generator
+from bmem.simulation.contract import is_slow
 from bmem.simulation.simulate import Schedule, simulate
 from bmem.stages.run import Run, plain
 from bmem.workers import Workers, processes
@@ -36,13 +39,14 @@ def simulate_all(run: Run) -> None:
 
 
 def mixture_pairs(run: Run, name: str, events: int, repeats: int = 1) -> None:
-    """Pairs from a mixture uniform in α: to train on, to validate with, and to draw toys from."""
-    settings = _response_settings(run) | {"events": events, "repeats": repeats, "seed": run.config.seed}
+    """Pairs from a mixture uniform in the parameters: to train on, to validate with, and to draw toys from."""
+    settings = dict(run.channel.provenance) | {"events": events, "repeats": repeats, "seed": run.config.seed}
     path = run.events(name)
     if run.done(path, parquet.KIND, settings):
         return
-    angles = torch.rand(events, 1, generator=generator(run.config.seed, name, "theta"), dtype=torch.float64)
-    theta = 2 * math.pi * angles - math.pi
+    low, high = torch.tensor([p.bounds for p in run.process.parameters], dtype=torch.float64).T
+    share = torch.rand(events, len(low), generator=generator(run.config.seed, name, "theta"), dtype=torch.float64)
+    theta = (high - low) * share + low
     hard = run.process.sample(events, theta, generator(run.config.seed, name, "hard"))
     _respond(run, hard.repeat(repeats), name, settings)
 
@@ -51,7 +55,7 @@ def sample_events(run: Run, sample: SampleSection) -> None:
     """One sample: generated, showered from an LHE file, or observed."""
     path = run.events(sample.name)
     own = plain(sample) | {"file": _source(run, sample)}
-    settings = _response_settings(run) | {"sample": own, "seed": run.config.seed}
+    settings = dict(run.channel.provenance) | {"sample": own, "seed": run.config.seed}
     if run.done(path, parquet.KIND, settings):
         return
     events = _hard_events(run, sample)
@@ -95,16 +99,13 @@ def load_sample(run: Run, name: str) -> tuple[RecoEvents, HardEvents | None]:
 
 def _hard_events(run: Run, sample: SampleSection) -> HardEvents | RecoEvents:
     """Generated events, or all of a file."""
-    alpha = None if sample.alpha is None else math.radians(sample.alpha)
+    truth = run.config.theta(sample)
     if sample.file is None:
-        theta = torch.tensor([alpha], dtype=torch.float64)
+        theta = torch.tensor(truth, dtype=torch.float64)
         return run.process.sample(sample.events or 0, theta, generator(run.config.seed, "sample", sample.name))
-    content = read_events(sample.file, alpha=alpha)
+    content = read_events(sample.file, None if truth is None else truth[0])
     if isinstance(content, lhe.LHERecord):
-        try:
-            content = run.process.to_hard(content)
-        except InputError as error:
-            raise EventFileError(f"{sample.file}: {error}") from error
+        content = _of_record(run, content, sample.file)
     if isinstance(content, PairedEvents):
         raise ConfigError(f"[[sample]] {sample.name}: {sample.file} holds simulated pairs; give hard or observed events")
     if isinstance(content, RecoEvents) and sample.repeats > 1:
@@ -112,6 +113,20 @@ def _hard_events(run: Run, sample: SampleSection) -> HardEvents | RecoEvents:
     if isinstance(content, HardEvents):
         _check_hard(sample, content)
     return content
+
+
+def _of_record(run: Run, record: lhe.LHERecord, file: Path) -> HardEvents:
+    """The hard events of an event file.
+
+    Raises:
+        EventFileError: the process has no particles, or the events are not its own.
+    """
+    if not isinstance(run.process, ParticleProcess):
+        raise EventFileError(f"{file}: holds particles, but the events of {run.channel.title} have none")
+    try:
+        return run.process.to_hard(record)
+    except InputError as error:
+        raise EventFileError(f"{file}: {error}") from error
 
 
 def _check_hard(sample: SampleSection, hard: HardEvents) -> None:
@@ -146,10 +161,10 @@ def _source(run: Run, sample: SampleSection) -> dict[str, str | None]:
 
 
 def _respond(run: Run, hard: HardEvents, name: str, settings: Mapping[str, object]) -> None:
-    """Write the responses; those of Pythia are kept in blocks until all are there, so that a killed run goes on."""
+    """Write the responses; those of a slow one are kept in blocks until all are there, so that a killed run goes on."""
     response, selection = run.channel.response, run.channel.selection
     with _workers(run, len(hard)) as workers, run.progress(f"simulate {name}") as progress:
-        kept = run.cache("simulate", name) if run.config.simulation.response == "pythia" else None
+        kept = run.cache("simulate", name) if is_slow(response) else None
         schedule = Schedule(workers=workers, cache=kept)
         pairs = simulate(hard, response, selection, run.seed("response", name), schedule=schedule, progress=progress)
     accepted = int(pairs.accepted.sum())
@@ -160,21 +175,11 @@ def _respond(run: Run, hard: HardEvents, name: str, settings: Mapping[str, objec
 
 @contextmanager
 def _workers(run: Run, events: int) -> Iterator[Workers | None]:
-    """Those of the run; without any, Pythia has processes of its own where there is more than one block of events."""
+    """Those of the run; without any, a slow response has some of its own where there is more than one block of events."""
     section = run.config.simulation
     count = min(section.workers, math.ceil(events / Schedule().block))
-    if run.workers is None and section.response == "pythia" and count > 1:
+    if run.workers is None and is_slow(run.channel.response) and count > 1:
         with processes(count) as workers:
             yield workers
     else:
         yield run.workers
-
-
-def _response_settings(run: Run) -> dict[str, object]:
-    config = run.config
-    chosen = config.simulation.response
-    return {
-        chosen: plain(getattr(config, chosen)),
-        "process": run.process_settings,
-        "selection": plain(config.selection),
-    }

@@ -17,8 +17,9 @@ from rich.console import Console
 from torch import Tensor
 
 from bmem.calibration.pulls import moments
+from bmem.channels.thj.backgrounds import WINDOW, DiphotonBackground, FallingMass, MassPeak
+from bmem.channels.thj.reconstruction import Reconstruction, photon_pair
 from bmem.config import load
-from bmem.events.reconstruction import Reconstruction, photon_pair
 from bmem.inference.fit import fit
 from bmem.inference.mixture import mixture_by_fractions
 from bmem.inference.objective import NegativeTwoLogLikelihood
@@ -28,7 +29,6 @@ from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import mixture_coefficients
 from bmem.likelihood.integrand import Integrand
-from bmem.process.backgrounds import WINDOW, DiphotonBackground, FallingMass, MassPeak
 from bmem.rng import generator
 from bmem.stages import Run
 from bmem.stages.simulate import load_sample

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from rich.console import Console
 from torch import Tensor
 
+from bmem.channels.thj.reconstruction import Reconstruction
 from bmem.config import parse
-from bmem.events.reconstruction import Reconstruction
 from bmem.inference.fit import fit
 from bmem.inference.objective import NegativeTwoLogLikelihood
-from bmem.integration.importance import IntegrationSettings, integrate
+from bmem.integration.importance import integrate
+from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import mixture_coefficients

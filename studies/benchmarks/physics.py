@@ -8,13 +8,15 @@ from pathlib import Path
 import torch
 from clock import Clock, once
 
+from bmem.channels.thj.response import ParametricResponse, pythia_response
+from bmem.channels.thj.selection import Selection
 from bmem.events.lhe import write_lhe
 from bmem.events.record import HardEvents
-from bmem.events.selection import Selection
 from bmem.process import THJ, PDFGrid, pythia_grid
 from bmem.rng import generator
-from bmem.simulation import ParametricResponse, PythiaResponse, PythiaSettings, simulate
-from bmem.simulation.pythia import lhe_record, start
+from bmem.simulation.pythia import PythiaResponse, start
+from bmem.simulation.settings import PythiaSettings
+from bmem.simulation.simulate import simulate
 
 POINTS = 100_000
 LOOPED = 20_000
@@ -58,19 +60,19 @@ def simulation() -> dict[str, float]:
     """Events of the two chains with selection, one process, and Pythia's own loop over the same hard events."""
     process, selection = THJ(), Selection()
     hard = process.sample(POINTS, torch.zeros(1, dtype=torch.float64), generator(2, "benchmark"))
-    few, settings = hard[:SHOWERED], PythiaSettings(mpi=False)
+    few, showering = hard[:SHOWERED], pythia_response(PythiaSettings(mpi=False), process.space)
     return {
         "events, parametric chain": POINTS / once(lambda: simulate(hard, ParametricResponse(), selection, seed=1)),
         "events, Pythia chain to the selected event": SHOWERED
-        / once(lambda: simulate(few, PythiaResponse(settings), selection, seed=1)),
-        "events, Pythia alone in a loop": SHOWERED / _plain_pythia(process, few, settings),
+        / once(lambda: simulate(few, showering, selection, seed=1)),
+        "events, Pythia alone in a loop": SHOWERED / _plain_pythia(few, showering),
     }
 
 
-def _plain_pythia(process: THJ, hard: HardEvents, settings: PythiaSettings) -> float:
+def _plain_pythia(hard: HardEvents, response: PythiaResponse) -> float:
     """Seconds of Pythia's event loop alone: no jets, no detector, no Python objects made of the particles."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "hard.lhe"
-        write_lhe(path, lhe_record(hard.x, hard.pdg, process.space))
-        pythia = start(settings.lines(path, 1))
+        write_lhe(path, response.hard.record(hard))
+        pythia = start(response.lines(path, 1))
         return once(lambda: [pythia.next() for _ in range(SHOWERED)])

@@ -26,7 +26,8 @@ from rich.table import Table
 from torch import Tensor
 from torch.distributions import Normal
 
-from bmem.integration.importance import Checkpoint, IntegrationSettings, stream
+from bmem.integration.importance import Checkpoint, stream
+from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.coefficients import Coefficients, save_blocks
 from bmem.likelihood.cross_section import mixture_coefficients
 from bmem.likelihood.integrand import Integrand

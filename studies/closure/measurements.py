@@ -15,7 +15,8 @@ from bmem.calibration.pulls import PullSummary
 from bmem.calibration.score import ScoreSummary, score_test
 from bmem.calibration.subsamples import SubsampleFits, disjoint_subsamples, fit_subsamples
 from bmem.inference.objective import NegativeTwoLogLikelihood, unusable_events
-from bmem.integration.importance import EventIntegrals, IntegrationSettings, integrate
+from bmem.integration.importance import EventIntegrals, integrate
+from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection, mixture_coefficients, mixture_grid

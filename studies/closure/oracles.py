@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from bmem.likelihood.coordinates import ThjHard, ThjReco
+from bmem.channels.thj.coordinates import ThjHard, ThjReco
 from bmem.networks.contract import Classifier, ConditionalDensity
 from bmem.process.toy import LinearGaussian
 

@@ -21,7 +21,7 @@ from toy_closure import ToyStudy
 from bmem.calibration.pulls import moments, summarise_pulls
 from bmem.inference.fit import fit
 from bmem.inference.objective import NegativeTwoLogLikelihood
-from bmem.integration.importance import IntegrationSettings
+from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.basis import MorphingBasis
 from bmem.plotting import style
 from bmem.plotting.calibration import draw_estimates, draw_pulls

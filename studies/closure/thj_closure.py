@@ -14,7 +14,7 @@ from oracles import FINE, AllAccepted, GaussianSmearing, SmearedHard, SoftThresh
 from torch import Tensor
 
 from bmem.calibration.yardstick import yardstick
-from bmem.integration.importance import IntegrationSettings
+from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection, fiducial_cross_section, mixture_coefficients
 from bmem.likelihood.density import ResidualDensity

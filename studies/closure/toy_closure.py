@@ -18,7 +18,7 @@ from measurements import (
 from oracles import AllAccepted, ExactToyTransfer
 from torch import Tensor
 
-from bmem.integration.importance import IntegrationSettings
+from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.coordinates import Difference
 from bmem.likelihood.cross_section import FiducialCrossSection, mixture_coefficients

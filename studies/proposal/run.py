@@ -20,9 +20,9 @@ import torch
 from numpy.typing import NDArray
 from rich.console import Console
 
+from bmem.channels.thj.coordinates import ThjHard
 from bmem.config import TRAINING, VALIDATION, load
 from bmem.integration.diagnostics import PARETO_K_LIMIT, effective_fraction, pareto_k
-from bmem.likelihood.coordinates import ThjHard
 from bmem.likelihood.density import ResidualDensity
 from bmem.likelihood.integrand import Integrand
 from bmem.likelihood.proposal import LearnedPairs

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import torch
 
+from bmem.channels.thj.response import ParametricResponse, pythia_response
+from bmem.channels.thj.selection import Selection
 from bmem.events.lhe import read_lhe
 from bmem.events.record import HardEvents
-from bmem.events.selection import Selection
 from bmem.process import THJ
-from bmem.simulation import ParametricResponse, PythiaResponse, PythiaSettings, Response, simulate
+from bmem.simulation.contract import Response
+from bmem.simulation.settings import PythiaSettings
+from bmem.simulation.simulate import simulate
 
 
 def measure(name: str, response: Response, hard: HardEvents) -> None:
@@ -32,8 +35,8 @@ def main(path: Path, events: int) -> None:
     hard = THJ().to_hard(read_lhe(path))
     measure("parametric", ParametricResponse(), hard)
     hard = hard[:events]
-    measure("Pythia without MPI", PythiaResponse(PythiaSettings(mpi=False)), hard)
-    measure("Pythia with MPI", PythiaResponse(PythiaSettings(mpi=True)), hard)
+    measure("Pythia without MPI", pythia_response(PythiaSettings(mpi=False)), hard)
+    measure("Pythia with MPI", pythia_response(PythiaSettings(mpi=True)), hard)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from bmem.calibration.score import information_kept, score_test
 from bmem.calibration.yardstick import yardstick
+from bmem.channels.thj.reconstruction import Reconstruction
 from bmem.config import TRAINING, VALIDATION, Config, parse
 from bmem.events import parquet
-from bmem.events.reconstruction import Reconstruction
 from bmem.inference.combine import Budget, budget
 from bmem.inference.fit import difference, fit
 from bmem.inference.objective import NegativeTwoLogLikelihood, unusable_events

@@ -15,7 +15,8 @@ from torch import Tensor
 from bmem.inference.combine import Budget, budget
 from bmem.inference.fit import FitResult, difference, fit
 from bmem.inference.objective import NegativeTwoLogLikelihood
-from bmem.integration.importance import EventIntegrals, IntegrationSettings, integrate
+from bmem.integration.importance import EventIntegrals, integrate
+from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.coordinates import Difference

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bmem.likelihood.coordinates import ThjHard
+from bmem.channels.thj.coordinates import ThjHard
 from bmem.likelihood.cross_section import mixture_coefficients
 from bmem.networks.layers import MLP, Features, initialise
 from bmem.process import THJ

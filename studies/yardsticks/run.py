@@ -25,9 +25,9 @@ from bmem.calibration.neyman import BeltSettings, make_belt
 from bmem.calibration.period import PeriodPoint, PeriodScan, PeriodSettings
 from bmem.calibration.power import Power, power
 from bmem.calibration.toy_intervals import METHODS
+from bmem.channels.thj.reconstruction import Reconstruction
 from bmem.config import BANK, TRAINING, parse
 from bmem.events import parquet
-from bmem.events.reconstruction import Reconstruction
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import mixture_coefficients, simulated_cross_section

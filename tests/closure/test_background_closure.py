@@ -15,11 +15,11 @@ from scipy import stats
 from thj_closure import ThjStudy, angle
 
 from bmem.calibration.pulls import moments
+from bmem.channels.thj.backgrounds import DiphotonBackground, FallingMass, MassPeak
 from bmem.inference.fit import fit
 from bmem.inference.mixture import mixture_by_fractions
 from bmem.inference.objective import NegativeTwoLogLikelihood
 from bmem.likelihood.basis import MorphingBasis
-from bmem.process.backgrounds import DiphotonBackground, FallingMass, MassPeak
 from bmem.rng import generator
 
 LIMIT = stats.norm.isf(2e-5 / 2)

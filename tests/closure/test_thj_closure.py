@@ -17,7 +17,7 @@ from thj_closure import ThjStudy, angle
 
 from bmem.calibration.pulls import moments
 from bmem.calibration.score import score_test
-from bmem.integration.importance import IntegrationSettings
+from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.basis import MorphingBasis
 from bmem.networks.contract import ConditionalDensity
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from bmem.channels.thj.backgrounds import DiphotonBackground
 from bmem.events.record import PHOTON_FEATURES, Objects, RecoEvents
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
-from bmem.process.backgrounds import DiphotonBackground
 from bmem.process.toy import LinearGaussian
 from bmem.rng import generator
 

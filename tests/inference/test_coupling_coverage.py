@@ -6,10 +6,10 @@ import torch
 from scipy import stats
 
 from bmem.calibration.yardstick import yardstick
+from bmem.channels.thj.bases import coupling_basis
 from bmem.inference.contours import LEVELS
 from bmem.inference.fit import fit
 from bmem.inference.objective import NegativeTwoLogLikelihood
-from bmem.likelihood.couplings import coupling_basis
 from bmem.process import THJ
 from bmem.rng import generator
 

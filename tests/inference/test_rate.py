@@ -13,12 +13,12 @@ from scipy import stats
 
 from bmem.calibration.pulls import moments
 from bmem.calibration.yardstick import yardstick
+from bmem.channels.thj.bases import coupling_basis
 from bmem.inference.fit import fit
 from bmem.inference.objective import NegativeTwoLogLikelihood
 from bmem.inference.scale import with_strength
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
-from bmem.likelihood.couplings import coupling_basis
 from bmem.process import THJ
 from bmem.rng import generator
 

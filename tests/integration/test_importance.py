@@ -14,7 +14,8 @@ from torch.distributions import Normal
 from bmem import artifacts
 from bmem.errors import ArtifactError, InputError, TrustWarning
 from bmem.integration.diagnostics import Flag
-from bmem.integration.importance import Checkpoint, IntegrationSettings, integrate, stream
+from bmem.integration.importance import Checkpoint, integrate, stream
+from bmem.integration.settings import IntegrationSettings
 from bmem.process.toy import LinearGaussian
 from bmem.rng import generator
 

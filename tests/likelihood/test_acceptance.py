@@ -7,8 +7,8 @@ import torch
 from thj_pairs import hard_points, wrapped
 from torch import Tensor
 
+from bmem.channels.thj.coordinates import ThjReco
 from bmem.likelihood.acceptance import AcceptanceNetwork
-from bmem.likelihood.coordinates import ThjReco
 from bmem.networks.classifier import MLPClassifier
 from bmem.replicas import Replicas
 

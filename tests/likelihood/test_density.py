@@ -10,8 +10,9 @@ from scipy import stats
 from thj_pairs import JET_PT_MIN, hard_points, reco_points, wrapped
 from torch import Tensor
 
+from bmem.channels.thj.coordinates import ThjHard, ThjReco
 from bmem.errors import InputError
-from bmem.likelihood.coordinates import Difference, Residuals, ThjHard, ThjReco
+from bmem.likelihood.coordinates import Difference, Residuals
 from bmem.likelihood.density import ResidualDensity
 from bmem.networks.coupling import CouplingSettings
 

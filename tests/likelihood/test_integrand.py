@@ -12,7 +12,8 @@ from exact_toy import BroadProposal, ExactTransfer, GaussianAcceptance
 from scipy import stats
 from torch import Tensor
 
-from bmem.integration.importance import EventIntegrals, IntegrationSettings, integrate
+from bmem.integration.importance import EventIntegrals, integrate
+from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.cross_section import mixture_coefficients
 from bmem.likelihood.integrand import Integrand
 from bmem.networks.contract import Classifier

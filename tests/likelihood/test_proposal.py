@@ -11,7 +11,8 @@ from exact_toy import ExactTransfer
 from scipy import optimize, stats
 from torch import Tensor
 
-from bmem.integration.importance import EventIntegrals, IntegrationSettings, integrate
+from bmem.integration.importance import EventIntegrals, integrate
+from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.coordinates import Difference
 from bmem.likelihood.cross_section import mixture_coefficients, mixture_grid
 from bmem.likelihood.density import ResidualDensity

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from bmem.channels.thj.response import THJ_PHASE_SPACE
 from bmem.events.lhe import read_lhe
 from bmem.events.record import HardEvents
-from bmem.simulation.contract import THJ_PHASE_SPACE
 
 DATA = Path(__file__).parent.parent / "data"
 

@@ -7,9 +7,10 @@ from scipy import stats
 from torch import Tensor
 
 from bmem import kinematics
+from bmem.channels.thj.response import THJ_PHASE_SPACE, higgs_decay, top_decay
+from bmem.channels.thj.settings import DecaySettings
 from bmem.events.record import HardEvents
-from bmem.simulation.contract import THJ_PHASE_SPACE
-from bmem.simulation.decays import BOTTOM, CHARM, LIGHT, DecaySettings, breit_wigner, decay, higgs_decay, top_decay
+from bmem.simulation.decays import BOTTOM, CHARM, LIGHT, breit_wigner, decay
 
 N = 20_000
 FALSE_ALARM = 2e-5
@@ -80,7 +81,7 @@ def test_w_mass_follows_the_truncated_breit_wigner() -> None:
     """Kolmogorov-Smirnov against the closed form, which is an arctangent in m². False-alarm rate 2e-5."""
     s = DecaySettings()
     largest = torch.full((N,), 90.0, dtype=torch.float64)
-    mass = breit_wigner(s, largest, torch.Generator().manual_seed(6))
+    mass = breit_wigner(s.w_mass, s.w_width, largest, torch.Generator().manual_seed(6))
 
     def primitive(m: float | Tensor) -> Tensor:
         return torch.atan((torch.as_tensor(m, dtype=torch.float64) ** 2 - s.w_mass**2) / (s.w_mass * s.w_width))

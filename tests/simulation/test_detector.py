@@ -8,15 +8,8 @@ from torch import Tensor
 from bmem import kinematics
 from bmem.events.record import JET_FEATURES, Objects, RecoEvents
 from bmem.simulation.decays import BOTTOM, CHARM, LIGHT
-from bmem.simulation.detector import (
-    DetectorSettings,
-    TruthEvents,
-    detect,
-    jet_resolution,
-    merge_close,
-    order_by_pt,
-    photon_resolution,
-)
+from bmem.simulation.detector import TruthEvents, detect, jet_resolution, merge_close, order_by_pt, photon_resolution
+from bmem.simulation.settings import DetectorSettings
 
 N = 20_000
 FALSE_ALARM = 2e-5

@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from bmem import kinematics
+from bmem.channels.thj.response import THJ_PHASE_SPACE, ParametricResponse
+from bmem.channels.thj.selection import Selection
+from bmem.channels.thj.settings import ParametricSettings
 from bmem.events.record import HardEvents
-from bmem.events.selection import Selection
-from bmem.simulation import ParametricResponse, ParametricSettings, simulate
-from bmem.simulation.contract import THJ_PHASE_SPACE
 from bmem.simulation.decays import BOTTOM, LIGHT
+from bmem.simulation.simulate import simulate
 
 Make = Callable[..., HardEvents]
 

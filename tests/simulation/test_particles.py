@@ -4,8 +4,9 @@ import torch
 
 from bmem import kinematics
 from bmem.simulation.decays import BOTTOM, CHARM, LIGHT
-from bmem.simulation.detector import DetectorSettings, TruthEvents
-from bmem.simulation.particles import contains, from_higgs, truth_events
+from bmem.simulation.detector import TruthEvents
+from bmem.simulation.particles import contains, photons_of, truth_events
+from bmem.simulation.settings import DetectorSettings
 
 Particle = tuple[int, int, int, float, float, float]
 """id, status, mother1, pT, η, φ of a massless particle."""
@@ -26,7 +27,7 @@ def records(*events: list[Particle]) -> ak.Array:
 
 
 def truth(*events: list[Particle]) -> TruthEvents:
-    return truth_events(records(*events), DetectorSettings())
+    return truth_events(records(*events), DetectorSettings(), 25)
 
 
 def test_only_photons_of_the_higgs_are_photons() -> None:
@@ -39,7 +40,7 @@ def test_only_photons_of_the_higgs_are_photons() -> None:
         (111, -83, 0, 30, 1.0, 1.0),
         (22, 91, 5, 15, 1.0, 1.0),
     ]
-    chosen = from_higgs(records(event, [(211, 83, 0, 5.0, 0.0, 0.0)], event))
+    chosen = photons_of(records(event, [(211, 83, 0, 5.0, 0.0, 0.0)], event), 25)
     assert chosen.tolist() == [[False, False, False, True, True, False, False], [False] * 2, chosen[0].tolist()]
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import awkward as ak
@@ -7,16 +8,23 @@ import torch
 from torch import Tensor
 
 from bmem import kinematics
+from bmem.channels.thj.response import THJ_PHASE_SPACE, pythia_response
+from bmem.channels.thj.selection import Selection
+from bmem.channels.thj.settings import SelectionSettings
 from bmem.errors import ConfigError, InputError
 from bmem.events.record import HardEvents
-from bmem.events.selection import Selection, SelectionSettings
-from bmem.simulation import PythiaResponse, PythiaSettings, Response, Schedule, pythia, simulate
+from bmem.process import PhaseSpace
+from bmem.simulation import pythia
+from bmem.simulation.contract import Response
 from bmem.simulation.decays import BOTTOM
 from bmem.simulation.detector import TruthEvents
+from bmem.simulation.pythia import PythiaResponse
+from bmem.simulation.settings import PythiaSettings
+from bmem.simulation.simulate import Schedule, simulate
 from bmem.workers import processes
 
 pytest.importorskip("pythia8mc")
-FAST = PythiaResponse(PythiaSettings(mpi=False))
+FAST = pythia_response(PythiaSettings(mpi=False))
 
 
 def truth_of(hard: HardEvents, response: PythiaResponse = FAST) -> tuple[TruthEvents, Tensor]:
@@ -40,7 +48,7 @@ def test_photons_are_those_of_the_hard_higgs(showered: TruthEvents, real: HardEv
     assert both.double().mean() > 0.8  # in Pythia one photon in 35 branches into a fermion pair
     higgs = showered.photons[both].sum(1)
     torch.testing.assert_close(kinematics.mass(higgs), torch.full((int(both.sum()),), 125.0, dtype=torch.float64))
-    hard = FAST.phase_space.to_momenta(real.x[:50])[0][both, 1]
+    hard = THJ_PHASE_SPACE.to_momenta(real.x[:50])[0][both, 1]
     kick, foreign = ((higgs - other)[:, 1:3].norm(dim=-1).median() for other in (hard, hard.roll(1, 0)))
     assert kick < 20
     assert foreign > 60
@@ -71,7 +79,7 @@ def near_top_mass(light: Tensor, bottom: Tensor) -> int:
 
 
 def test_more_jets_with_multiple_interactions(real: HardEvents) -> None:
-    with_mpi, _ = truth_of(real[:20], PythiaResponse(PythiaSettings(mpi=True)))
+    with_mpi, _ = truth_of(real[:20], pythia_response(PythiaSettings(mpi=True)))
     without, _ = truth_of(real[:20])
     assert with_mpi.jet_mask.sum() > without.jet_mask.sum() + 20
 
@@ -142,7 +150,7 @@ def test_an_event_that_pythia_passes_over_is_noticed(real: HardEvents, monkeypat
 
 
 def test_unknown_settings_are_refused(real: HardEvents) -> None:
-    response = PythiaResponse(PythiaSettings(extra=("PartonLevel:Mpi2 = on",)))
+    response = pythia_response(PythiaSettings(extra=("PartonLevel:Mpi2 = on",)))
     with pytest.raises(ConfigError, match="PartonLevel:Mpi2"):
         truth_of(real[:1], response)
 
@@ -150,3 +158,17 @@ def test_unknown_settings_are_refused(real: HardEvents) -> None:
 def test_a_shower_needs_particle_codes(real: HardEvents) -> None:
     with pytest.raises(InputError, match="pdg"):
         truth_of(HardEvents(real.x, real.theta, real.weight))
+
+
+def test_the_masses_of_the_process_reach_pythia(make_hard: Callable[..., HardEvents]) -> None:
+    """Used to be 172.5 and 125 GeV whatever the process was; photons of a heavier resonance make its mass."""
+    space = PhaseSpace(sqrt_s=13_000.0, mt=180.0, mh=140.0)
+    response = pythia_response(PythiaSettings(mpi=False), space)
+    record = response.hard.record(make_hard(30))
+    assert (record.masses.top, record.masses.higgs) == (180.0, 140.0)
+    assert {"6:m0 = 180.0", "25:m0 = 140.0"} <= set(response.lines(Path("hard.lhe"), 1))
+    truth, failed = truth_of(make_hard(30), response)
+    both = truth.photon_mask.all(1)
+    assert not failed.any()
+    found = kinematics.mass(truth.photons[both].sum(1))
+    torch.testing.assert_close(found, torch.full_like(found, 140.0))

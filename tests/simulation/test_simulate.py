@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from bmem import artifacts
+from bmem.channels.thj.response import ParametricResponse
+from bmem.channels.thj.selection import Selection
+from bmem.channels.thj.settings import SelectionSettings
 from bmem.errors import ArtifactError, InputError
 from bmem.events.record import HardEvents, PairedEvents, RecoEvents
-from bmem.events.selection import Selection, SelectionSettings
-from bmem.simulation import FailedEventsWarning, ParametricResponse, Response, Schedule, simulate
-from bmem.simulation.contract import SimulatedEvents
+from bmem.simulation.contract import FailedEventsWarning, Response, SimulatedEvents
+from bmem.simulation.simulate import Schedule, simulate
 from bmem.workers import processes
 
 Make = Callable[..., HardEvents]
@@ -120,8 +122,9 @@ from pathlib import Path
 from dataclasses import dataclass
 import torch
 from bmem.events.record import HardEvents
-from bmem.events.selection import Selection
-from bmem.simulation import ParametricResponse, Schedule, simulate
+from bmem.channels.thj.selection import Selection
+from bmem.channels.thj.response import ParametricResponse
+from bmem.simulation.simulate import Schedule, simulate
 from bmem.workers import processes
 
 @dataclass(frozen=True)

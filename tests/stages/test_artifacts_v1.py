@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import tomllib
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -12,8 +14,12 @@ import pytest
 from rich.console import Console
 
 from bmem import artifacts
-from bmem.config import load
+from bmem.config import load, parse
+from bmem.errors import ArtifactError
+from bmem.likelihood import cross_section
 from bmem.stages import Run
+from bmem.stages.integrate import _fiducial_origin
+from bmem.stages.simulate import sample_events
 
 FOLDER = Path(__file__).parent.parent / "data" / "artifacts_v1"
 EXPECTED = json.loads((FOLDER / "contents.json").read_text(encoding="utf-8"))
@@ -54,3 +60,13 @@ def test_contents_are_read(make: ModuleType, run: Run) -> None:
     for name in ("probability", "drawn", "bootstrap"):
         np.testing.assert_allclose(np.array(found[name]), np.array(EXPECTED[name]), rtol=1e-4, err_msg=name)
     assert found["minima"] == EXPECTED["minima"]
+
+
+def test_events_and_cross_sections_are_those_of_the_configuration(run: Run) -> None:
+    """The settings of the channel are compared under the keys that they had in that format."""
+    checking = replace(run, checking=True)
+    sample_events(checking, run.config.sample[0])
+    assert run.done(run.fiducial, cross_section.KIND, _fiducial_origin(run)[0])
+    other = parse(tomllib.loads((FOLDER / "study.toml").read_text() + "[channel.selection]\njet_pt = 30.0\n"))
+    with pytest.raises(ArtifactError, match=r"selection\.jet_pt: 25\.0 there, 30\.0 here"):
+        sample_events(replace(checking, config=other), run.config.sample[0])

@@ -15,9 +15,9 @@ from tiny_runs import EARLY, quiet, said, settings
 from bmem import artifacts
 from bmem.calibration.neyman import Belt
 from bmem.calibration.power import Expectation, power
+from bmem.channels.thj.reconstruction import Reconstruction
 from bmem.config import parse
 from bmem.errors import ArtifactError, ConfigError, InputError
-from bmem.events.reconstruction import Reconstruction
 from bmem.inference.objective import MarginalLikelihood
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients

@@ -229,7 +229,7 @@ def test_a_changed_configuration_stops_every_command_before_it_writes(finished: 
     """A fit or a report with another selection than that of the events would be of something else than it says."""
     out = shutil.copytree(finished.out, tmp_path / "out")
     path = written(finished, tmp_path)
-    path.write_text(path.read_text() + "\n[selection]\njet_pt = 30.0\n")
+    path.write_text(path.read_text() + "\n[channel.selection]\njet_pt = 30.0\n")
     before = {file: file.read_bytes() for file in out.rglob("*") if file.is_file()}
     for command in ("run", "simulate", "train", "integrate", "fit", "calibrate", "report"):
         error = call.fails("ArtifactError", command, path, "--out", out)

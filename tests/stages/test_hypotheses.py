@@ -14,6 +14,7 @@ import torch
 from tiny_runs import EARLY, HERE, quiet, said, settings
 
 from bmem import artifacts
+from bmem.channels.thj.response import ParametricResponse
 from bmem.config import Config, parse
 from bmem.errors import ArtifactError, ConfigError, EventFileError
 from bmem.events import parquet
@@ -22,7 +23,6 @@ from bmem.plotting.quantity import Quantity
 from bmem.process import THJ
 from bmem.replicas import Replicas
 from bmem.rng import generator
-from bmem.simulation.parametric import ParametricResponse
 from bmem.stages import STAGES, Run
 from bmem.stages.backgrounds import _density, held_out_events, log_densities, observed, stated
 from bmem.stages.calibrate import SampleCalibration
@@ -76,7 +76,7 @@ def rated(finished: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
         {"parameter": "strength", "value": 1.2, "error": 0.01},
         {"parameter": "kappa_P", "value": 0.3, "error": 0.02},
     ]
-    fit = {"strength": True, "couplings": True, "luminosity": 600.0}
+    fit = {"strength": True, "bases": ["couplings"], "luminosity": 600.0}
     return completed(continued(finished, tmp_path_factory.mktemp("rated"), fit=fit, constraint=constraints))
 
 
@@ -95,7 +95,7 @@ def test_samples_are_given_background_at_random_places(contaminated: Run, finish
     assert torch.equal(sample.x, observed(quiet(contaminated.config, contaminated.out), "lhe").x)
     both = contaminated.config.model_copy(update={"sample": finished.config.sample})
     assert (observed(quiet(both, contaminated.out), "observed").signal >= 0).all()
-    expected = stated(contaminated).log_density(sample.x[:7]).numpy()
+    expected = stated(contaminated, contaminated.config.background[0]).log_density(sample.x[:7]).numpy()
     np.testing.assert_array_equal(log_densities(contaminated, "lhe", 7)["diphoton"], expected)
 
 
@@ -190,7 +190,7 @@ def test_constraint_on_alpha_enters_everything(rated: Run, finished: Run) -> Non
 
 
 def test_constraints_are_part_of_a_fit(rated: Run, finished: Run) -> None:
-    config = configured(finished.out.parent, fit={"strength": True, "couplings": True, "luminosity": 600.0})
+    config = configured(finished.out.parent, fit={"strength": True, "bases": ["couplings"], "luminosity": 600.0})
     with pytest.raises(ArtifactError, match=r"fit/lhe\.json.*constraint"):
         STAGES["fit"](quiet(config, rated.out))
 

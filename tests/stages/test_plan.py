@@ -13,7 +13,7 @@ from tiny_runs import HERE, quiet, settings
 
 from bmem.config import BeltSection, load
 from bmem.errors import InputError
-from bmem.integration.importance import IntegrationSettings
+from bmem.integration.settings import IntegrationSettings
 from bmem.stages import STAGES, Run, pilot
 from bmem.stages.pilot import EPOCHS, Pilot, grown
 from bmem.stages.plan import FRACTIONS, Cost, Plan, _Planner, duration, plan, size, typical_points
@@ -112,7 +112,7 @@ def test_the_table_has_all_stages_and_the_total() -> None:
 
 
 def test_nothing_is_planned_without_accepted_events(tmp_path: Path) -> None:
-    config = settings(tmp_path, selection={"jet_pt": 900.0})
+    config = settings(tmp_path, channel={"selection": {"jet_pt": 900.0}})
     with pytest.raises(InputError, match="none of 500 simulated events passes the selection"):
         plan(quiet(config.model_copy(update={"simulation": config.simulation.model_copy(update={"events": 500})}), tmp_path))
 

@@ -23,7 +23,7 @@ from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.replicas import Replicas
 from bmem.stages import STAGES, Run
-from bmem.stages.calibrate import SampleCalibration, calibrate_all, true_alpha
+from bmem.stages.calibrate import SampleCalibration, calibrate_all, true_value
 from bmem.stages.fit import KIND as FIT
 from bmem.stages.train import build, load_history, trainings
 
@@ -55,13 +55,13 @@ def test_a_second_call_computes_nothing(finished: Run) -> None:
 @pytest.mark.parametrize(
     ("stage", "changes", "named"),
     [
-        ("simulate", {"selection": {"jet_pt": 30.0}}, r"selection\.jet_pt: 25\.0 there, 30\.0 here"),
+        ("simulate", {"channel": {"selection": {"jet_pt": 30.0}}}, r"selection\.jet_pt: 25\.0 there, 30\.0 here"),
         (
             "simulate",
-            {"parametric": {"detector": {"jet_angle": 0.1}}},
+            {"channel": {"parametric": {"detector": {"jet_angle": 0.1}}}},
             r"detector\.jet_angle: 0\.03 there, 0\.1 here",
         ),
-        ("simulate", {"simulation": {"response": "pythia"}}, r"pythia: nothing there, \{.* here"),
+        ("simulate", {"channel": {"response": "pythia"}}, r"pythia: nothing there, \{.* here"),
         ("simulate", {"simulation": {"events": 2400}}, r"training\.parquet.*events: 2500 there, 2400 here"),
         (
             "train",
@@ -90,8 +90,8 @@ def test_another_seed_is_refused(finished: Run) -> None:
 
 
 def test_alpha_is_that_of_the_lhe_header(finished: Run) -> None:
-    assert finished.sample("lhe").alpha is None
-    assert true_alpha(finished, "lhe") == 0.0
+    assert finished.sample("lhe").truth == {}
+    assert true_value(finished, "lhe") == 0.0
     result = SampleCalibration.load(finished.calibration("lhe"))
     assert result.fits.truth == 0.0
     assert result.fits.events.shape == (3, 15)
@@ -228,12 +228,12 @@ def test_doubts_about_a_posterior_are_kept_with_the_network(tmp_path: Path) -> N
 
 def test_couplings_are_fitted_where_they_are_asked_for(finished: Run, tmp_path: Path) -> None:
     assert finished.load_json(finished.fit("lhe"), FIT)["couplings"] is None
-    run = quiet(settings(finished.out.parent, fit={"couplings": True}), tmp_path)
+    run = quiet(settings(finished.out.parent, fit={"bases": ["couplings"]}), tmp_path)
     shutil.copytree(finished.out / "likelihood", tmp_path / "likelihood")
     STAGES["fit"](run)
     found = run.load_json(run.fit("lhe"), FIT)["couplings"]
     contours = ContourSet.from_dict(found["contours"])
-    assert [p.name for p in contours.parameters] == ["kappa_s", "kappa_p"]
+    assert [p.name for p in contours.parameters] == ["kappa_S", "kappa_P"]
     assert contours.minima[0][:2] == pytest.approx(found["estimate"]["minima"][0]["theta"])
 
 

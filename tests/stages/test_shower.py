@@ -96,7 +96,8 @@ def test_a_killed_shower_goes_on(tmp_path: Path) -> None:
     """kill -9 after one of three blocks, with two workers: that block is not showered again, and the events are the same."""
     study = tmp_path / "study.toml"
     study.write_text(
-        "[simulation]\nresponse = 'pythia'\nevents = 4500\nvalidation_events = 10\nworkers = 2\n[pythia]\nmpi = false\n"
+        "[channel]\nresponse = 'pythia'\n[channel.pythia]\nmpi = false\n"
+        "[simulation]\nevents = 4500\nvalidation_events = 10\nworkers = 2\n"
     )
     command = [sys.executable, "-c", RUN, "simulate", str(study), "--out"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}

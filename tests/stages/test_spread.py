@@ -19,7 +19,7 @@ points = 9
 subsamples = 3
 size = 15
 toys = 200
-angles = [0, 90]
+truths = [0, 90]
 simulations = 40
 """
 

@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from bmem.channels.thj.response import ParametricResponse
 from bmem.config import Config, parse
 from bmem.events import parquet
 from bmem.process import THJ
 from bmem.rng import generator
-from bmem.simulation.parametric import ParametricResponse
 from bmem.stages import STAGES, Run
 
 HERE = Path(__file__).parent

@@ -3,43 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict
 from functools import cached_property
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from torch import Tensor
 
+from bmem import artifacts
 from bmem.channels.contract import Background
-from bmem.events.reconstruction import Reconstruction
+from bmem.channels.thj.backgrounds import DiphotonBackground
+from bmem.channels.thj.bases import coupling_basis
+from bmem.channels.thj.coordinates import ObservedReco, ThjHard, ThjReco
+from bmem.channels.thj.reconstruction import Reconstruction
+from bmem.channels.thj.response import ParametricResponse, pythia_response
+from bmem.channels.thj.selection import Selection
+from bmem.channels.thj.settings import ThjSettings
+from bmem.errors import ConfigError
 from bmem.events.record import RecoEvents
-from bmem.events.selection import Selection, SelectionSettings
-from bmem.likelihood.background import ObservedReco
-from bmem.likelihood.coordinates import ThjHard, ThjReco
-from bmem.likelihood.couplings import coupling_basis
+from bmem.likelihood.polynomial import PolynomialBasis
 from bmem.process import THJ, PDFGrid
-from bmem.process.backgrounds import DiphotonBackground
 from bmem.quantity import Quantity
 from bmem.simulation.contract import Response
-from bmem.simulation.parametric import ParametricResponse, ParametricSettings
-from bmem.simulation.pythia import PythiaResponse, PythiaSettings
 
 DEGREES = 57.29577951308232
-
-
-@dataclass(frozen=True)
-class ThjSettings:
-    """Settings of the channel: collision energy, response, cuts."""
-
-    sqrt_s: float = 13_000.0
-    """Collision energy in GeV."""
-    pdf: Path | None = None
-    """LHAPDF grid (.dat) of the parton densities; not set: see ``bmem.process.pdf``."""
-    response: Literal["parametric", "pythia"] = "parametric"
-    """Chain from hard event to reconstructed event."""
-    parametric: ParametricSettings = field(default_factory=ParametricSettings)
-    pythia: PythiaSettings = field(default_factory=PythiaSettings)
-    selection: SelectionSettings = field(default_factory=SelectionSettings)
 
 
 class ThjChannel:
@@ -47,6 +33,7 @@ class ThjChannel:
 
     Settings: ClassVar[type] = ThjSettings
     title = "pp → tHj, H → γγ, t → bjj"
+    parameters = THJ.parameters
     observables = (
         Quantity("pt_H", r"p_{T}^{\gamma\gamma}", "GeV"),
         Quantity("phi_H", r"\phi_{\gamma\gamma}", "deg", DEGREES),
@@ -70,13 +57,13 @@ class ThjChannel:
         Quantity("y_t", "y_{t}"),
     )
 
-    def __init__(self, settings: ThjSettings = ThjSettings()) -> None:
-        self.settings = settings
+    def __init__(self, settings: ThjSettings | None = None) -> None:
+        self.settings = settings = settings or ThjSettings()
         self.selection = Selection(settings.selection)
         self.transfer = ThjReco(jet_pt_min=settings.selection.jet_pt)
         self.proposal = ThjHard()
         self.unconditional = ObservedReco(settings.selection.jet_pt)
-        self.bases: Mapping[str, Any] = {"couplings": coupling_basis()}
+        self.bases: Mapping[str, PolynomialBasis] = {"couplings": coupling_basis()}
 
     @cached_property
     def process(self) -> THJ:
@@ -87,13 +74,28 @@ class ThjChannel:
     def response(self) -> Response:
         settings, space = self.settings, self.process.space
         if settings.response == "pythia":
-            return PythiaResponse(settings.pythia, space)
+            return pythia_response(settings.pythia, space)
         return ParametricResponse(settings.parametric, space)
 
     @property
     def backgrounds(self) -> Mapping[str, Background]:
         cuts = self.settings.selection
         return {"diphoton": DiphotonBackground(jet_pt_min=cuts.jet_pt, eta_max=cuts.jet_eta)}
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        """The keys under which artifacts have always had these settings; of a grid name and checksum, for it may move.
+
+        Raises:
+            ConfigError: there is no such grid.
+        """
+        settings, pdf = asdict(self.settings), self.settings.pdf
+        process = {"name": "thj", "sqrt_s": settings["sqrt_s"], "pdf": None}
+        if pdf is not None:
+            if not pdf.is_file():
+                raise ConfigError(f"{pdf}: there is no such file; correct 'pdf' of [channel], or leave it out")
+            process["pdf"] = {"file": pdf.name, "sha256": artifacts.checksum(pdf)}
+        return {"process": process, **{name: settings[name] for name in (self.settings.response, "selection")}}
 
     def observe(self, reco: RecoEvents) -> Tensor:
         """The observables [N, 11] of ``bmem.events.reconstruction``."""

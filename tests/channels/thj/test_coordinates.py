@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from bmem.likelihood.coordinates import Difference, Residuals, ThjHard, ThjReco
+from bmem.channels.thj.coordinates import ThjHard, ThjReco
+from bmem.likelihood.coordinates import Difference, Residuals
 
 
 def hard_points(n: int = 64) -> Tensor:

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from bmem import kinematics as kin
+from bmem.channels.thj.reconstruction import OBSERVABLES, Reconstruction
 from bmem.errors import InputError
-from bmem.events.reconstruction import OBSERVABLES, Reconstruction
 from bmem.events.record import JET_FEATURES, PHOTON_FEATURES, Objects, RecoEvents
 
 

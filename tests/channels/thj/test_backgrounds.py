@@ -11,11 +11,11 @@ import pytest
 import torch
 from scipy import stats
 
+from bmem.channels.thj.backgrounds import WINDOW, DiphotonBackground, FallingMass, MassPeak
+from bmem.channels.thj.reconstruction import OBSERVABLES, photon_pair
+from bmem.channels.thj.selection import Selection
 from bmem.errors import InputError
-from bmem.events.reconstruction import OBSERVABLES, photon_pair
-from bmem.events.selection import Selection
 from bmem.kinematics import mass
-from bmem.process.backgrounds import WINDOW, DiphotonBackground, FallingMass, MassPeak
 from bmem.rng import generator
 
 FALSE_ALARM = 2e-5
@@ -94,8 +94,8 @@ def test_the_peak_of_the_simulated_signal(simulated_masses):
 @pytest.fixture(scope="module")
 def simulated_masses():
     """m_γγ of signal events of the parametric chain in the window."""
+    from bmem.channels.thj.response import ParametricResponse
     from bmem.process import THJ
-    from bmem.simulation.parametric import ParametricResponse
     from bmem.simulation.simulate import simulate
 
     hard = THJ().sample(40_000, torch.tensor([0.8], dtype=torch.float64), generator(6, "hard"))

@@ -5,9 +5,10 @@ import math
 import pytest
 import torch
 
+from bmem.channels.thj.selection import CutFlow, Selection
+from bmem.channels.thj.settings import SelectionSettings
 from bmem.errors import ConfigError
 from bmem.events.record import JET_FEATURES, PHOTON_FEATURES, Objects, RecoEvents
-from bmem.events.selection import CutFlow, Selection, SelectionSettings
 
 GOOD_PHOTONS = [(60.0, 0.5, 0.0, 1.0), (30.0, -2.4, 1.0, 1.0)]
 GOOD_JETS = [(90.0, 0.1, 0.0, 9.0, 1.0), (50.0, 4.6, 1.0, 5.0, 0.0), (40.0, -1.0, 2.0, 5.0, 0.0), (26.0, 2.0, 3.0, 4.0, 0.0)]

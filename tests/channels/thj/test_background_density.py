@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from bmem.likelihood.background import ObservedReco, nothing
+from bmem.channels.thj.backgrounds import DiphotonBackground
+from bmem.channels.thj.coordinates import ObservedReco
+from bmem.likelihood.coordinates import nothing
 from bmem.likelihood.density import ResidualDensity
 from bmem.networks.coupling import CouplingSettings
-from bmem.process.backgrounds import DiphotonBackground
 from bmem.rng import generator
 from bmem.training.loop import TrainingSettings, fit
 

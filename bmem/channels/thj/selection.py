@@ -4,55 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from bmem.errors import ConfigError
+from bmem.channels.thj.settings import SelectionSettings
 from bmem.events.record import Objects, RecoEvents
-
-
-@dataclass(frozen=True)
-class SelectionSettings:
-    """Cuts on two isolated photons and on jets; momenta in GeV.
-
-    Attributes:
-        leading_photon_pt: smallest pT of the harder photon.
-        photon_pt: smallest pT of the other photon.
-        photon_eta: largest |η| of both photons.
-        min_jets: smallest number of jets.
-        jet_pt: smallest pT of a jet that counts.
-        jet_eta: largest |η| of a jet that counts.
-        min_btags: smallest number of b-tagged ones among these jets.
-        btag_eta: largest |η| at which a b-tag counts.
-    """
-
-    leading_photon_pt: float = 35.0
-    photon_pt: float = 25.0
-    photon_eta: float = 2.5
-    min_jets: int = 4
-    jet_pt: float = 25.0
-    jet_eta: float = 4.7
-    min_btags: int = 1
-    btag_eta: float = 2.5
-
-    def __post_init__(self) -> None:
-        for entry in fields(self):
-            value = getattr(self, entry.name)
-            whole = entry.name.startswith("min_")
-            if not isinstance(value, int if whole else int | float) or not 0 <= value < math.inf:
-                raise ConfigError(
-                    f"selection: {entry.name} = {value!r} is not a {'whole' if whole else 'finite'} number >= 0"
-                )
-        if self.leading_photon_pt < self.photon_pt:
-            raise ConfigError(
-                f"selection: leading_photon_pt {self.leading_photon_pt} lies below photon_pt {self.photon_pt}; exchange them"
-            )
-        if self.min_btags > self.min_jets:
-            raise ConfigError(
-                f"selection: min_btags = {self.min_btags} of min_jets = {self.min_jets} jets can never be b-tagged; lower it"
-            )
 
 
 @dataclass(frozen=True)
@@ -88,7 +46,7 @@ class CutFlow:
 class Selection:
     """Applies ``settings`` to reconstructed events with the collections ``photons`` and ``jets``."""
 
-    settings: SelectionSettings = SelectionSettings()
+    settings: SelectionSettings = field(default_factory=SelectionSettings)
 
     def keep_objects(self, reco: RecoEvents) -> RecoEvents:
         """Only the photons and jets that pass their own cuts, all of them, ordered by falling pT."""

@@ -1,9 +1,4 @@
-"""Couplings themselves as parameters: the same integrals I_k, another basis.
-
-The amplitude is M_W + κ_S M_S + κ_P M_P with M_W fixed by the gauge couplings, so the components of the cross section do not
-change when κ_S and κ_P are free instead of tied to the phase α, and nothing has to be integrated again. The same holds for
-every process whose cross section is a polynomial in its couplings, an effective field theory for instance.
-"""
+"""Bases that are polynomials in the parameters: couplings of a Lagrangian, Wilson coefficients of an effective theory."""
 
 from __future__ import annotations
 
@@ -16,11 +11,6 @@ from bmem.process.contract import Parameter
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
-
-SCALAR = Parameter("kappa_s", (-3.0, 3.0))
-"""κ_S, 1 in the Standard Model."""
-PSEUDOSCALAR = Parameter("kappa_p", (-3.0, 3.0))
-"""κ_P, 0 in the Standard Model; the phase α has κ_S = cos α, κ_P = (2/3) sin α."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +41,6 @@ class PolynomialBasis:
             once = _lowered(powers, i)
             rows.append([powers[:, i] * once[:, j] * _monomials(theta, _lowered(once, j)) for j in indices])
         return np.array(rows)
-
-
-def coupling_basis(scalar: Parameter = SCALAR, pseudoscalar: Parameter = PSEUDOSCALAR) -> PolynomialBasis:
-    """(1, κ_S, κ_P, κ_S², κ_S κ_P, κ_P²) of free couplings (κ_S, κ_P), for coefficients of single top + Higgs.
-
-    The interference with M_W lets the shape alone see the size of the couplings, and the sign of κ_S.
-    """
-    return PolynomialBasis((scalar, pseudoscalar), ((0, 0), (1, 0), (0, 1), (2, 0), (1, 1), (0, 2)))
 
 
 def _monomials(theta: ArrayLike, powers: Integers) -> Array:

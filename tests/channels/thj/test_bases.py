@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from bmem.channels.thj.bases import coupling_basis
 from bmem.likelihood.basis import MorphingBasis
-from bmem.likelihood.couplings import PolynomialBasis, coupling_basis
+from bmem.likelihood.polynomial import PolynomialBasis
 from bmem.process import THJ
 from bmem.process.contract import Parameter
 

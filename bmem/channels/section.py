@@ -1,0 +1,115 @@
+"""The section ``[channel]`` of a configuration: the name of the channel, and beside it the channel's own settings."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields, is_dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_serializer, model_validator
+
+from bmem.channels import load_channel, meant, settings_of
+from bmem.errors import ChannelError, ConfigError
+
+if TYPE_CHECKING:
+    from bmem.channels.contract import Channel
+
+
+class ChannelSection(BaseModel):
+    """The application: its name, and its own settings, which depend on it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field("thj", description='thj, toy, or your own as "package.module:object"')
+    settings: Any = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, table: Any) -> Any:
+        """What is beside ``name`` makes the settings."""
+        if not isinstance(table, dict) or "settings" in table:
+            return table
+        name = table.get("name", "thj")
+        problems, settings = read_settings(table)
+        if problems:
+            raise ConfigError("\n  ".join(problems))
+        return {"name": name, "settings": settings}
+
+    @model_serializer(mode="plain")
+    def _written(self) -> dict[str, Any]:
+        return {"name": self.name, **plain_settings(self.settings)}
+
+    def beside(self, folder: Path) -> ChannelSection:
+        """The same with the files among its settings relative to the ``folder`` of the configuration."""
+        own = self.settings
+        values = {name: getattr(own, name) for name in names_of(type(own))}
+        moved = {name: folder / value for name, value in values.items() if isinstance(value, Path)}
+        if not moved:
+            return self
+        settings = own.model_copy(update=moved) if isinstance(own, BaseModel) else replace(own, **moved)
+        return self.model_copy(update={"settings": settings})
+
+    def make(self) -> Channel:
+        """The channel, one for equal sections.
+
+        Raises:
+            ChannelError: it cannot be made, or does not offer what a channel must.
+        """
+        return _made(self.model_dump_json())
+
+
+@lru_cache(maxsize=8)
+def _made(text: str) -> Channel:
+    section = ChannelSection(**json.loads(text))
+    return load_channel(section.name, section.settings)
+
+
+def read_settings(table: dict[str, Any]) -> tuple[list[str], Any]:
+    """The problems of a table ``[channel]``, each with its dotted key, and the settings of the channel if there are none."""
+    own = {key: value for key, value in table.items() if key != "name"}
+    try:
+        kind = settings_of(table.get("name", "thj"))
+    except ChannelError as error:
+        return [f"channel.name: {error}"], None
+    known = names_of(kind)
+    problems = [f"channel.{key}: is no key of this channel{meant(key, known)}" for key in own if key not in known]
+    own = {key: value for key, value in own.items() if key in known}
+    try:
+        # strict: otherwise true would be 1; as JSON, because strict Python wants tuples and enums
+        read = _reader(kind).model_validate_json(json.dumps({"channel": own}, default=str), strict=True)
+    except ValidationError as error:
+        defaults = SimpleNamespace(channel=kind())
+        return problems + [f"{'.'.join(map(str, e['loc']))}: {message(e, defaults)}" for e in error.errors()], None
+    return problems, read.channel  # type: ignore[attr-defined]
+
+
+def message(error: Any, settings: Any) -> str:
+    """What pydantic says of a wrong key or value; of an unknown key of the (default) ``settings`` with what may be meant."""
+    if error["type"] not in ("extra_forbidden", "unexpected_keyword_argument"):
+        return str(error["msg"])
+    *path, key = error["loc"]
+    for name in path:
+        settings = getattr(settings, str(name), None)
+    known = names_of(type(settings)) if isinstance(settings, BaseModel) or is_dataclass(settings) else []
+    return f"{error['msg']}{meant(str(key), known) if known else ''}"
+
+
+def names_of(kind: type) -> list[str]:
+    """The fields of a settings class: a dataclass or a pydantic model."""
+    return list(kind.model_fields) if issubclass(kind, BaseModel) else [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
+
+
+def plain_settings(settings: Any) -> dict[str, Any]:
+    """Settings as JSON-able values."""
+    if isinstance(settings, BaseModel):
+        return settings.model_dump(mode="json")
+    return {name: str(value) if isinstance(value, Path) else value for name, value in asdict(settings).items()}
+
+
+@lru_cache(maxsize=8)
+def _reader(kind: type) -> type[BaseModel]:
+    """A model with the settings as its only field: in it, unknown keys of plain dataclasses are errors too."""
+    return create_model("Table", __config__=ConfigDict(extra="forbid"), channel=(kind, ...))

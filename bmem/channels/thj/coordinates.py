@@ -1,0 +1,216 @@
+"""Coordinates of tHj: residuals of x_reco given x_hard and back, in a frame that uses the symmetries of beams and detector.
+
+Every factor of the Jacobian is kept: the frame of a residual depends only on the quantity that is conditioned on.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from bmem import kinematics as kin
+
+
+class _Frame:
+    """The frame of a reference point: turned so that φ_H = 0, and reflected so that y_j ≥ 0 and sin(φ_j - φ_H) ≥ 0.
+
+    Both reflections are symmetries of beams and detector, so one frame in four has to be learned. ``y`` and ``s`` are the
+    two signs [...].
+    """
+
+    def __init__(self, phi_h: Tensor, phi_j: Tensor, y_j: Tensor) -> None:
+        self.phi_h = phi_h
+        self.y = _sign(y_j)
+        self.s = _sign(torch.sin(phi_j - phi_h))
+
+    def rotate(self, px: Tensor, py: Tensor) -> tuple[Tensor, Tensor]:
+        """Transverse components of a vector in this frame."""
+        cos, sin = torch.cos(self.phi_h), torch.sin(self.phi_h)
+        return px * cos + py * sin, self.s * (py * cos - px * sin)
+
+    def unrotate(self, px: Tensor, py: Tensor) -> tuple[Tensor, Tensor]:
+        """The inverse of ``rotate``."""
+        cos, sin = torch.cos(self.phi_h), torch.sin(self.phi_h)
+        py = self.s * py
+        return px * cos - py * sin, px * sin + py * cos
+
+
+def _sign(x: Tensor) -> Tensor:
+    return torch.where(x < 0, -1.0, 1.0).to(x.dtype)
+
+
+class ThjReco:
+    """Residuals of the observables of ``bmem.events.reconstruction`` given x_hard = (pT_H, φ_H, y_H, pT_j, φ_j, y_j, y_t).
+
+    The spectator's pT enters through log(pT / pT_min - 1), so that no density leaks below the threshold ``jet_pt_min``.
+    """
+
+    circular = (False, True, False, False, True, False, False, False, False, False, False)
+    n_features = 9
+
+    def __init__(self, jet_pt_min: float = 25.0, top_mass: float = 172.5, w_mass: float = 80.4) -> None:
+        self.jet_pt_min = jet_pt_min
+        self.log_masses = math.log(top_mass), math.log(w_mass)
+
+    def forward(self, target: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        pt_h, phi_h, y_h, pt_j, phi_j, eta_j, px_t, py_t, y_t, m_t, m_w = target.unbind(-1)
+        hard_pt_h, hard_phi_h, hard_y_h, hard_pt_j, hard_phi_j, hard_y_j, hard_y_t = reference.unbind(-1)
+        frame = _Frame(hard_phi_h, hard_phi_j, hard_y_j)
+        par, perp = frame.rotate(px_t, py_t)
+        hard_par, hard_perp = frame.rotate(*_hard_top(reference))
+        above = pt_j / self.jet_pt_min - 1
+        residual = [
+            torch.log(pt_h / hard_pt_h),
+            frame.s * kin.wrap(phi_h - hard_phi_h),
+            frame.y * (y_h - hard_y_h),
+            torch.log(above) - self._log_above(hard_pt_j),
+            frame.s * kin.wrap(phi_j - hard_phi_j),
+            frame.y * (eta_j - hard_y_j),
+            par - hard_par,
+            perp - hard_perp,
+            frame.y * (y_t - hard_y_t),
+            torch.log(m_t) - self.log_masses[0],
+            torch.log(m_w) - self.log_masses[1],
+        ]
+        return torch.stack(residual, -1), -torch.log(pt_h * above * self.jet_pt_min * m_t * m_w)
+
+    def inverse(self, residual: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        r = residual.unbind(-1)
+        hard_pt_h, hard_phi_h, hard_y_h, hard_pt_j, hard_phi_j, hard_y_j, hard_y_t = reference.unbind(-1)
+        frame = _Frame(hard_phi_h, hard_phi_j, hard_y_j)
+        hard_par, hard_perp = frame.rotate(*_hard_top(reference))
+        above = torch.exp(r[3] + self._log_above(hard_pt_j))
+        target = [
+            hard_pt_h * torch.exp(r[0]),
+            kin.wrap(hard_phi_h + frame.s * r[1]),
+            hard_y_h + frame.y * r[2],
+            self.jet_pt_min * (1 + above),
+            kin.wrap(hard_phi_j + frame.s * r[4]),
+            hard_y_j + frame.y * r[5],
+            *frame.unrotate(r[6] + hard_par, r[7] + hard_perp),
+            hard_y_t + frame.y * r[8],
+            torch.exp(r[9] + self.log_masses[0]),
+            torch.exp(r[10] + self.log_masses[1]),
+        ]
+        point = torch.stack(target, -1)
+        return point, torch.log(point[..., 0] * above * self.jet_pt_min * point[..., 9] * point[..., 10])
+
+    def features(self, reference: Tensor) -> Tensor:
+        """Invariants of x_hard under the symmetries: [..., 9]."""
+        pt_h, phi_h, y_h, pt_j, phi_j, y_j, y_t = reference.unbind(-1)
+        frame = _Frame(phi_h, phi_j, y_j)
+        par, perp = frame.rotate(*_hard_top(reference))
+        delta = phi_j - phi_h
+        columns = [torch.log(pt_h), frame.y * y_h, torch.log(pt_j), frame.y * y_j, torch.cos(delta), torch.sin(delta).abs()]
+        return torch.stack([*columns, torch.log1p(torch.hypot(par, perp)), frame.y * y_t, par / (1 + pt_h)], -1)
+
+    def _log_above(self, pt: Tensor) -> Tensor:
+        """A smooth stand-in for log(pt / pt_min - 1) that stays finite below the threshold."""
+        sharpness = 4.0
+        return torch.log(torch.nn.functional.softplus(sharpness * (pt / self.jet_pt_min - 1)) / sharpness)
+
+
+class ThjHard:
+    """Residuals of x_hard given the 11 observables: the coordinates of the proposal."""
+
+    circular = (False, True, False, False, True, False, False)
+    n_features = 12
+
+    def forward(self, target: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        pt_h, phi_h, y_h, pt_j, phi_j, eta_j = reference[..., :6].unbind(-1)
+        hard_pt_h, hard_phi_h, hard_y_h, hard_pt_j, hard_phi_j, hard_y_j, hard_y_t = target.unbind(-1)
+        frame = _Frame(phi_h, phi_j, eta_j)
+        residual = [
+            torch.log(hard_pt_h / pt_h),
+            frame.s * kin.wrap(hard_phi_h - phi_h),
+            frame.y * (hard_y_h - y_h),
+            torch.log(hard_pt_j / pt_j),
+            frame.s * kin.wrap(hard_phi_j - phi_j),
+            frame.y * (hard_y_j - eta_j),
+            frame.y * (hard_y_t - reference[..., 8]),
+        ]
+        return torch.stack(residual, -1), -torch.log(hard_pt_h * hard_pt_j)
+
+    def inverse(self, residual: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        r = residual.unbind(-1)
+        pt_h, phi_h, y_h, pt_j, phi_j, eta_j = reference[..., :6].unbind(-1)
+        frame = _Frame(phi_h, phi_j, eta_j)
+        target = [
+            pt_h * torch.exp(r[0]),
+            kin.wrap(phi_h + frame.s * r[1]),
+            y_h + frame.y * r[2],
+            pt_j * torch.exp(r[3]),
+            kin.wrap(phi_j + frame.s * r[4]),
+            eta_j + frame.y * r[5],
+            reference[..., 8] + frame.y * r[6],
+        ]
+        point = torch.stack(target, -1)
+        return point, torch.log(point[..., 0] * point[..., 3])
+
+    def features(self, reference: Tensor) -> Tensor:
+        """Invariants of x_reco under the symmetries: [..., 12], with the transverse imbalance."""
+        pt_h, phi_h, y_h, pt_j, phi_j, eta_j, px_t, py_t, y_t, m_t, m_w = reference.unbind(-1)
+        frame = _Frame(phi_h, phi_j, eta_j)
+        par, perp = frame.rotate(px_t, py_t)
+        delta = phi_j - phi_h
+        cos, sin = torch.cos(delta), torch.sin(delta).abs()
+        imbalance = torch.asinh((par + pt_h + pt_j * cos) / 20), torch.asinh((perp + pt_j * sin) / 20)
+        columns = [torch.log(pt_h), frame.y * y_h, torch.log(pt_j), frame.y * eta_j, cos, sin]
+        columns += [torch.log1p(torch.hypot(par, perp)), frame.y * y_t, torch.log(m_t), torch.log(m_w), *imbalance]
+        return torch.stack(columns, -1)
+
+
+def _hard_top(x_hard: Tensor) -> tuple[Tensor, Tensor]:
+    """Transverse momentum of the top from the balance of x_hard."""
+    pt_h, phi_h, _, pt_j, phi_j = x_hard[..., :5].unbind(-1)
+    return -pt_h * torch.cos(phi_h) - pt_j * torch.cos(phi_j), -pt_h * torch.sin(phi_h) - pt_j * torch.sin(phi_j)
+
+
+class ObservedReco:
+    """Residuals of the observables of ``bmem.events.reconstruction`` without a reference (conditions [..., 0]).
+
+    Angles are turned so that φ_H = 0 but for φ_H itself; of the three jets taken for a top quark the transverse momentum is
+    replaced by the imbalance of the event. As for the transfer, no density leaks below the threshold ``jet_pt_min``.
+    """
+
+    circular = (False, True, False, False, True, False, False, False, False, False, False)
+    n_features = 0
+
+    def __init__(self, jet_pt_min: float = 25.0, top_mass: float = 172.5, w_mass: float = 80.4) -> None:
+        self.jet_pt_min = jet_pt_min
+        self.log_masses = math.log(top_mass), math.log(w_mass)
+
+    def forward(self, target: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        pt_h, phi_h, y_h, pt_j, phi_j, eta_j, px_t, py_t, y_t, m_t, m_w = target.unbind(-1)
+        above, delta = pt_j / self.jet_pt_min - 1, kin.wrap(phi_j - phi_h)
+        cos, sin = torch.cos(phi_h), torch.sin(phi_h)
+        residual = [
+            torch.log(pt_h),
+            kin.wrap(phi_h),
+            y_h,
+            torch.log(above),
+            delta,
+            eta_j,
+            px_t * cos + py_t * sin + pt_h + pt_j * torch.cos(delta),
+            py_t * cos - px_t * sin + pt_j * torch.sin(delta),
+            y_t,
+            torch.log(m_t) - self.log_masses[0],
+            torch.log(m_w) - self.log_masses[1],
+        ]
+        return torch.stack(residual, -1), -torch.log(pt_h * above * self.jet_pt_min * m_t * m_w)
+
+    def inverse(self, residual: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        r = residual.unbind(-1)
+        pt_h, above, phi_h = torch.exp(r[0]), torch.exp(r[3]), r[1]
+        pt_j, m_t, m_w = self.jet_pt_min * (1 + above), *(torch.exp(r[9 + i] + self.log_masses[i]) for i in (0, 1))
+        par, perp = r[6] - pt_h - pt_j * torch.cos(r[4]), r[7] - pt_j * torch.sin(r[4])
+        cos, sin = torch.cos(phi_h), torch.sin(phi_h)
+        top = [par * cos - perp * sin, par * sin + perp * cos]
+        target = [pt_h, kin.wrap(phi_h), r[2], pt_j, kin.wrap(phi_h + r[4]), r[5], *top, r[8], m_t, m_w]
+        return torch.stack(target, -1), torch.log(pt_h * above * self.jet_pt_min * m_t * m_w)
+
+    def features(self, reference: Tensor) -> Tensor:
+        """Nothing, [..., 0]."""
+        return reference

@@ -1,0 +1,34 @@
+"""The configuration of a measurement: a TOML file in which every key is known, typed and documented."""
+
+from bmem.config.model import Config
+from bmem.config.reading import load, parse
+from bmem.config.sections import (
+    BANK,
+    EXTERNAL,
+    PERIOD,
+    TRAINING,
+    VALIDATION,
+    AcceptanceSection,
+    BackgroundSection,
+    ConstraintSection,
+    DensitySection,
+    FitSection,
+    SampleSection,
+)
+
+__all__ = [
+    "BANK",
+    "EXTERNAL",
+    "PERIOD",
+    "TRAINING",
+    "VALIDATION",
+    "AcceptanceSection",
+    "BackgroundSection",
+    "Config",
+    "ConstraintSection",
+    "DensitySection",
+    "FitSection",
+    "SampleSection",
+    "load",
+    "parse",
+]
