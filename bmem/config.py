@@ -10,11 +10,12 @@ import json
 import math
 import tomllib
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from iminuit.cost import NormalConstraint
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, ValidationError, model_validator
 
 from bmem.errors import ConfigError
 from bmem.events.selection import SelectionSettings
@@ -23,15 +24,19 @@ from bmem.inference.mixture import LARGEST_FRACTION, SMALLEST_FRACTION
 from bmem.inference.scale import STRENGTH
 from bmem.integration.importance import IntegrationSettings
 from bmem.likelihood.couplings import PSEUDOSCALAR, SCALAR
-from bmem.networks.coupling import CouplingSettings
+from bmem.networks.classifiers.perceptron import PerceptronSettings
+from bmem.networks.densities.coupling import CouplingSettings
+from bmem.networks.settings import ClassifierSettings, DensitySettings
 from bmem.process import THJ
 from bmem.process.contract import Parameter
-from bmem.replicas import PosteriorSettings
+from bmem.replicas.settings import PosteriorSettings
 from bmem.simulation.parametric import ParametricSettings
 from bmem.simulation.pythia import PythiaSettings
-from bmem.training.loop import TrainingSettings
+from bmem.training.settings import TrainingSettings
 
 Positive = Annotated[int, Field(gt=0)]
+DensityNetwork = Annotated[DensitySettings, PlainValidator(DensitySettings.chosen), PlainSerializer(asdict)]
+ClassifierNetwork = Annotated[ClassifierSettings, PlainValidator(ClassifierSettings.chosen), PlainSerializer(asdict)]
 TRAINING, VALIDATION, BANK = "training", "validation", "bank"
 """Events that a run simulates beside its samples; no sample may have such a name."""
 ALPHA = THJ.parameters[0]
@@ -94,22 +99,30 @@ class SampleSection(Section):
 class DensitySection(Section):
     """A learned density: its network and its training."""
 
-    network: CouplingSettings = CouplingSettings()
+    network: DensityNetwork = CouplingSettings()
     training: TrainingSettings = TrainingSettings()
 
 
 class AcceptanceSection(Section):
     """The learned acceptance."""
 
-    hidden: Positive = Field(64, description="units per hidden layer")
-    layers: Positive = Field(3, description="hidden layers")
+    network: ClassifierNetwork = PerceptronSettings()
     training: TrainingSettings = TrainingSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sizes_are_of_the_network(cls, content: Any) -> Any:
+        moved = {key: content[key] for key in ("hidden", "layers") if key in content} if isinstance(content, dict) else {}
+        if moved:
+            inner = ", ".join(f"{key} = {value}" for key, value in moved.items())
+            raise ValueError(f"{' and '.join(moved)} now belong to the network: write network = {{ {inner} }}")
+        return content
 
 
 class ProposalSection(DensitySection):
     """The proposal from which integration points are drawn."""
 
-    network: CouplingSettings = CouplingSettings(blocks=8, hidden=128, layers=4, bins=4)
+    network: DensityNetwork = CouplingSettings(blocks=8, hidden=128, layers=4, bins=4)
     training: TrainingSettings = TrainingSettings(epochs=8, batch_size=1024, learning_rate=8e-3)
     defensive: float = Field(
         0.02, gt=0, lt=1, description="fraction of points from the broad component that bounds the weights"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from bmem.errors import InputError, TrainingError
 from bmem.networks.coupling import CouplingFlow, CouplingSettings
-from bmem.networks.layers import MLP, initialise
+from bmem.networks.layers import MLP
 from bmem.replicas import Ensemble, Laplace, LowRank, MeanField, Nuts, PointEstimate, Replicas, Swag, WeightPosterior
 from bmem.training import History, Objective, TrainingSettings
 
@@ -21,14 +21,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::bmem.errors.TrustWarning")
 SETTINGS = TrainingSettings(epochs=4, batch_size=50, learning_rate=1e-2, validation_fraction=0.2)
 POSTERIORS: dict[str, Callable[[], WeightPosterior]] = {
     "point": PointEstimate,
-    "ensemble": partial(Ensemble, 3, initialise),
+    "ensemble": partial(Ensemble, 3),
     "mean field": MeanField,
     "low rank": partial(LowRank, 2),
     "laplace": partial(Laplace, prior_scale=0.1),
-    "last layer": partial(Laplace, prior_scale=0.1, layers=("*last",), structure="full"),
-    "warm ensemble": partial(Ensemble, 3, None),
+    "last layer": partial(Laplace, prior_scale=0.1, layers="last", structure="full"),
+    "warm ensemble": partial(Ensemble, 3, anew=False),
     "swag": partial(Swag, rank=4),
-    "nuts": partial(Nuts, prior_scale=0.1, draws=4, warm_up=1, layers=("*last",)),
+    "nuts": partial(Nuts, prior_scale=0.1, draws=4, warm_up=1, layers="last"),
 }
 INTERRUPTIBLE = sorted(POSTERIORS.keys() - {"nuts"})
 """Posteriors that are trained epoch by epoch, with checkpoints."""

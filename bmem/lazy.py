@@ -1,0 +1,18 @@
+"""Names that a package exports without loading the modules they are in, so that reading settings loads no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+
+def exports(package: str, homes: dict[str, str]) -> Callable[[str], Any]:
+    """The ``__getattr__`` of a ``package``; ``homes`` are its names and the modules in it where they live."""
+
+    def find(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{homes[name]}"), name)
+
+    return find
