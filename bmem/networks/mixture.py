@@ -33,8 +33,8 @@ class DefensiveMixture(ConditionalDensity):
 
     The density of every point is that of the mixture, whichever component it came from, so an importance weight is at most
     1/fraction times that under ``broad`` alone. The first noise coordinate selects the component, the others go to both
-    (each takes as many as it needs). Which points are whose depends on the noise: ``from_noise`` works under vmap over weights,
-    not over noise.
+    (each takes as many as it needs). Which points are whose depends on the noise: under vmap over weights ``from_noise``
+    works, over noise it does not.
 
     Args:
         density: the learned density.

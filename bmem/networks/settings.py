@@ -12,7 +12,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from bmem.errors import ConfigError
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 class NetworkSettings:
     """Settings of a network; a subclass has a ``kind`` with a default, fields of its own, and ``make``."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
     folder: ClassVar[str]
     """Package of the architectures that bmem brings."""
     default: ClassVar[str]

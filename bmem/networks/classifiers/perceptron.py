@@ -18,7 +18,7 @@ class PerceptronSettings(ClassifierSettings):
     """Size of a perceptron, for vectors.
 
     Attributes:
-        kind: architecture; this is the perceptron.
+        kind: the architecture: perceptron, or one of your own, "package.module:Settings".
         hidden: units per hidden layer.
         layers: hidden layers.
     """

@@ -18,7 +18,7 @@ class CouplingSettings(DensitySettings):
     """Size of a coupling flow, for vectors.
 
     Attributes:
-        kind: architecture; this is the coupling flow.
+        kind: the architecture: coupling, or one of your own, "package.module:Settings".
         blocks: number of coupling blocks.
         hidden: units per hidden layer of a block's network.
         layers: hidden layers of a block's network.
