@@ -8,11 +8,12 @@ from typing import Any
 
 
 def exports(package: str, homes: dict[str, str]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a ``package``; ``homes`` are its names and the modules in it where they live."""
+    """The ``__getattr__`` of a ``package``; ``homes`` are its modules and the names, apart by spaces, that live in each."""
+    found = {name: f"{package}.{module}" for module, names in homes.items() for name in names.split()}
 
     def find(name: str) -> Any:
-        if name not in homes:
+        if name not in found:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(f"{package}.{homes[name]}"), name)
+        return getattr(import_module(found[name]), name)
 
     return find

@@ -91,13 +91,16 @@ class Acceptance(Role):
 
 
 @dataclass(frozen=True)
-class Transfer(Role):
-    """p(x_reco | x_hard), trained on the accepted pairs."""
-
+class _DensityRole(Role):
     network: DensitySettings
 
     def build(self) -> ResidualDensity:
         return ResidualDensity(self.coordinates, self.network)
+
+
+@dataclass(frozen=True)
+class Transfer(_DensityRole):
+    """p(x_reco | x_hard), trained on the accepted pairs."""
 
     def prepare(self, module: ResidualDensity, data: Pairs, made: Mapping[str, Replicas]) -> Rows:
         module.fit_scales(*data.accepted_pairs)
@@ -105,13 +108,8 @@ class Transfer(Role):
 
 
 @dataclass(frozen=True)
-class LearnedBackground(Role):
+class LearnedBackground(_DensityRole):
     """p(x_reco) of a background, trained on its events."""
-
-    network: DensitySettings
-
-    def build(self) -> ResidualDensity:
-        return ResidualDensity(self.coordinates, self.network)
 
     def prepare(self, module: ResidualDensity, data: Tensor, made: Mapping[str, Replicas]) -> Rows:
         module.fit_scales(data, nothing(data))
@@ -119,7 +117,7 @@ class LearnedBackground(Role):
 
 
 @dataclass(frozen=True)
-class Proposal(Role):
+class Proposal(_DensityRole):
     """q(x_hard | x_reco), trained on pairs from the learned transfer; no result depends on it.
 
     Attributes:
@@ -131,7 +129,6 @@ class Proposal(Role):
     has_posterior: ClassVar[bool] = False
     follows: ClassVar[tuple[str, ...]] = ("transfer",)
 
-    network: DensitySettings
     defensive: float
     pairs: int
     process: Process

@@ -30,17 +30,11 @@ __all__ = [
 __getattr__ = exports(
     __name__,
     {
-        "MLPClassifier": "classifier",
-        "Reliability": "classifier",
-        "reliability": "classifier",
-        "PerceptronSettings": "classifiers.perceptron",
-        "Classifier": "contract",
-        "ConditionalDensity": "contract",
-        "cross_entropy": "contract",
-        "negative_log_likelihood": "contract",
-        "CouplingFlow": "coupling",
-        "CouplingSettings": "densities.coupling",
-        "DefensiveMixture": "mixture",
-        "Uniform": "mixture",
+        "classifier": "MLPClassifier Reliability reliability",
+        "classifiers.perceptron": "PerceptronSettings",
+        "contract": "Classifier ConditionalDensity cross_entropy negative_log_likelihood",
+        "coupling": "CouplingFlow",
+        "densities.coupling": "CouplingSettings",
+        "mixture": "DefensiveMixture Uniform",
     },
 )

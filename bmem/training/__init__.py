@@ -24,13 +24,9 @@ __all__ = [
 __getattr__ = exports(
     __name__,
     {
-        "Objective": "loop",
-        "evaluate": "loop",
-        "fit": "loop",
-        "Network": "network",
-        "Rows": "rows",
-        "Supply": "rows",
-        "History": "settings",
-        "TrainingSettings": "settings",
+        "loop": "Objective evaluate fit",
+        "network": "Network",
+        "rows": "Rows Supply",
+        "settings": "History TrainingSettings",
     },
 )
