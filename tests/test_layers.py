@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bmem"
 LEVELS = [
-    {"rng", "errors", "units", "quantity", "pareto"},
+    {"rng", "errors", "units", "quantity", "pareto", "lazy"},
     {"kinematics", "artifacts", "workers"},
     {"training"},
     {"transforms", "events", "replicas"},

@@ -35,7 +35,7 @@ from bmem.errors import ConfigError
 from bmem.inference.parameters import LARGEST_FRACTION, SMALLEST_FRACTION, STRENGTH
 from bmem.integration.settings import IntegrationSettings
 from bmem.quantity import Parameter
-from bmem.replicas import PosteriorSettings
+from bmem.replicas.settings import PosteriorSettings
 
 
 class Config(Section):

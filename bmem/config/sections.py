@@ -5,16 +5,21 @@ Defaults of settings classes of other packages are written there, and only there
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, model_validator
 
 from bmem.inference.parameters import STRENGTH
-from bmem.networks.coupling import CouplingSettings
-from bmem.training.loop import TrainingSettings
+from bmem.networks.classifiers.perceptron import PerceptronSettings
+from bmem.networks.densities.coupling import CouplingSettings
+from bmem.networks.settings import ClassifierSettings, DensitySettings
+from bmem.training.settings import TrainingSettings
 
 Positive = Annotated[int, Field(gt=0)]
+DensityNetwork = Annotated[DensitySettings, PlainValidator(DensitySettings.chosen), PlainSerializer(asdict)]
+ClassifierNetwork = Annotated[ClassifierSettings, PlainValidator(ClassifierSettings.chosen), PlainSerializer(asdict)]
 TRAINING, VALIDATION, BANK = "training", "validation", "bank"
 """Events that a run simulates beside its samples; no sample may have such a name."""
 INTERNAL = {"strength": STRENGTH.name}
@@ -78,22 +83,30 @@ class SampleSection(Section):
 class DensitySection(Section):
     """A learned density: its network and its training."""
 
-    network: CouplingSettings = CouplingSettings()
+    network: DensityNetwork = CouplingSettings()
     training: TrainingSettings = TrainingSettings()
 
 
 class AcceptanceSection(Section):
     """The learned acceptance."""
 
-    hidden: Positive = Field(64, description="units per hidden layer")
-    layers: Positive = Field(3, description="hidden layers")
+    network: ClassifierNetwork = PerceptronSettings()
     training: TrainingSettings = TrainingSettings()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sizes_are_of_the_network(cls, content: Any) -> Any:
+        moved = {key: content[key] for key in ("hidden", "layers") if key in content} if isinstance(content, dict) else {}
+        if moved:
+            inner = ", ".join(f"{key} = {value}" for key, value in moved.items())
+            raise ValueError(f"{' and '.join(moved)} now belong to the network: write network = {{ {inner} }}")
+        return content
 
 
 class ProposalSection(DensitySection):
     """The proposal from which integration points are drawn."""
 
-    network: CouplingSettings = CouplingSettings(blocks=8, hidden=128, layers=4, bins=4)
+    network: DensityNetwork = CouplingSettings(blocks=8, hidden=128, layers=4, bins=4)
     training: TrainingSettings = TrainingSettings(epochs=8, batch_size=1024, learning_rate=8e-3)
     defensive: float = Field(
         0.02, gt=0, lt=1, description="fraction of points from the broad component that bounds the weights"

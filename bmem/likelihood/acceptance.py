@@ -16,6 +16,10 @@ class AcceptanceNetwork(Classifier):
         self.residuals = residuals
         self.classifier = classifier
 
+    def fit_features(self, inputs: Tensor) -> None:
+        """Take the scales of the features from points x_hard [N, D]."""
+        self.classifier.fit_features(self.residuals.features(inputs))
+
     def logit(self, features: Tensor) -> Tensor:
         """Log-odds [...] of acceptance at points x_hard [..., D] (float64)."""
         dtype = next(self.classifier.parameters()).dtype

@@ -1,4 +1,4 @@
-"""A learned density of physical points: a flow on the unit cube behind residual coordinates.
+"""A learned density of physical points: a network on the unit cube behind residual coordinates.
 
 Transfer and proposal are two of these:
 
@@ -14,10 +14,12 @@ import torch
 from torch import Tensor
 
 from bmem.errors import InputError
+from bmem.events.observation import Layout
 from bmem.likelihood.coordinates import Residuals
 from bmem.networks.contract import ConditionalDensity
-from bmem.networks.coupling import CouplingFlow, CouplingSettings
+from bmem.networks.densities.coupling import CouplingSettings
 from bmem.networks.mixture import DefensiveMixture, Uniform
+from bmem.networks.settings import DensitySettings
 from bmem.transforms.contract import Transform
 from bmem.transforms.elementwise import Affine, Columns, Compose, HeavyTail, Moebius, PeriodicToUnit
 
@@ -28,33 +30,33 @@ _FIT_ROWS = 200_000
 class ResidualDensity(ConditionalDensity):
     """p(x | c) = p_cube(u | features(c)) |du/dx|, with u the residuals of x given c brought to the unit cube.
 
-    Points and conditions are float64; only the flow works in the precision of its weights. Scales of the residuals and of
+    Points and conditions are float64; only the network works in the precision of its weights. Scales of the residuals and of
     the features are buffers, taken from data by ``fit_scales``, and so is the range of the features seen there.
 
     Args:
         residuals: coordinates of the target given the reference.
-        settings: size of the flow.
+        settings: of the network; default: a coupling flow.
         defensive: fraction of a broad component (the heavy-tailed distribution of the residual scales); 0 for none.
     """
 
     low: Tensor
     high: Tensor
 
-    def __init__(self, residuals: Residuals, settings: CouplingSettings | None = None, defensive: float = 0.0) -> None:
+    def __init__(self, residuals: Residuals, settings: DensitySettings | None = None, defensive: float = 0.0) -> None:
         super().__init__()
-        dim, features = len(residuals.circular), residuals.n_features
+        dim, condition = len(residuals.circular), condition_layout(residuals)
         self.residuals = residuals
-        flow = CouplingFlow(dim, features, residuals.circular, settings=settings)
-        self.density = DefensiveMixture(flow, Uniform(dim), defensive) if defensive else flow
+        learned = (settings or CouplingSettings()).make(Layout(dim), residuals.circular, condition)
+        self.density = DefensiveMixture(learned, Uniform(dim), defensive) if defensive else learned
         self.noise_dim = self.density.noise_dim
         self.to_cube = _to_cube(residuals.circular)
-        self.register_buffer("low", torch.full((features,), -torch.inf, dtype=torch.float64))
-        self.register_buffer("high", torch.full((features,), torch.inf, dtype=torch.float64))
+        self.register_buffer("low", torch.full((condition.width,), -torch.inf, dtype=torch.float64))
+        self.register_buffer("high", torch.full((condition.width,), torch.inf, dtype=torch.float64))
 
     @property
-    def flow(self) -> CouplingFlow:
+    def learned(self) -> ConditionalDensity:
         """The learned part, without the defensive one."""
-        return cast(CouplingFlow, self.density.density if isinstance(self.density, DefensiveMixture) else self.density)
+        return self.density.density if isinstance(self.density, DefensiveMixture) else self.density
 
     def fit_scales(self, x: Tensor, condition: Tensor) -> None:
         """Take all scales from pairs x [N, D], condition [N, C].
@@ -68,8 +70,12 @@ class ResidualDensity(ConditionalDensity):
             raise InputError(f"the residuals of pair {bad} are not finite; check the events that go into the training")
         for transform, columns in zip(self.to_cube.transforms, self.to_cube.columns, strict=True):
             cast(Compose, transform).transforms[0].fit(residual[:, columns])  # type: ignore[operator]
-        features = self.residuals.features(condition)
-        self.flow.features.fit(features)
+        self.fit_features(condition)
+
+    def fit_features(self, inputs: Tensor) -> None:
+        """Take the scales of the features, and the range seen of them, from conditions [N, C]."""
+        features = self.residuals.features(inputs)
+        self.density.fit_features(features)
         self.low.copy_(features.amin(0))
         self.high.copy_(features.amax(0))
 
@@ -94,9 +100,14 @@ class ResidualDensity(ConditionalDensity):
         return x, log_density - log_cube - log_residual
 
     def _single(self, u: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """A point of the cube, off its faces, and the features, in the precision of the flow."""
-        dtype = self.flow.features.mean.dtype
+        """A point of the cube, off its faces, and the features, in the precision of the network."""
+        dtype = next(self.density.parameters()).dtype
         return u.to(dtype).clamp(_EDGE, 1 - _EDGE), self.residuals.features(condition).to(dtype)
+
+
+def condition_layout(residuals: Residuals) -> Layout:
+    """How the features of the reference are laid out: as the coordinates tell in ``layout``, otherwise as plain numbers."""
+    return getattr(residuals, "layout", None) or Layout(residuals.n_features)
 
 
 def _to_cube(circular: tuple[bool, ...]) -> Columns:

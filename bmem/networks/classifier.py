@@ -39,6 +39,10 @@ class MLPClassifier(Classifier):
         """What a file of weights must agree with, JSON-able."""
         return {"periodic": list(self.periodic), "hidden": self.hidden, "layers": self.layers}
 
+    def fit_features(self, inputs: Tensor) -> None:
+        """Standardise the features as in ``inputs`` [N, F]."""
+        self.features.fit(inputs)
+
     def logit(self, features: Tensor) -> Tensor:
         """Log-odds: [..., F] → [...]."""
         return self.network(self.features(features)).squeeze(-1)

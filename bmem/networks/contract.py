@@ -5,12 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bmem.training.network import Network
 
-class ConditionalDensity(nn.Module):
+
+class ConditionalDensity(Network):
     """A normalised density p(x | c) of x [..., D] given c [..., C], which can be evaluated and sampled.
 
-    A subclass writes ``log_prob`` and ``from_noise``; every random number of a sample comes from uniform noise, so that
-    points may be pseudo-random, quasi-random or shaped by an adaptive grid.
+    A subclass writes ``log_prob`` and ``from_noise``, and ``fit_features`` if it has scales of c. Target and condition are
+    rows of numbers; one that reads sets of objects takes them apart by their ``bmem.events.observation.Layout``. Every
+    random number of a sample comes from uniform noise, so that points may be pseudo-random, quasi-random or shaped by an
+    adaptive grid.
     """
 
     noise_dim: int
@@ -30,8 +34,8 @@ class ConditionalDensity(nn.Module):
         return self.from_noise(noise, condition)
 
 
-class Classifier(nn.Module):
-    """A probability as a function of features."""
+class Classifier(Network):
+    """A probability as a function of features, which are rows of numbers as the condition of a density."""
 
     def logit(self, features: Tensor) -> Tensor:
         """Log-odds: [..., F] → [...]."""

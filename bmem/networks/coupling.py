@@ -7,7 +7,6 @@ gives either a density or a point with its density. Circular coordinates are cir
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
 from typing import Any, cast
 
 import torch
@@ -15,31 +14,10 @@ from torch import Tensor, nn
 
 from bmem.errors import InputError
 from bmem.networks.contract import ConditionalDensity
+from bmem.networks.densities.coupling import CouplingSettings
 from bmem.networks.layers import MLP, Features
 from bmem.transforms.contract import Transform
 from bmem.transforms.spline import parameter_count, rational_quadratic, rotate
-
-
-@dataclass(frozen=True)
-class CouplingSettings:
-    """Size of a coupling flow.
-
-    Attributes:
-        blocks: number of coupling blocks.
-        hidden: units per hidden layer of a block's network.
-        layers: hidden layers of a block's network.
-        bins: bins of the rational-quadratic splines.
-    """
-
-    blocks: int = 6
-    hidden: int = 64
-    layers: int = 3
-    bins: int = 4
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value < 1:
-                raise InputError(f"CouplingSettings.{name} must be at least 1, not {value}")
 
 
 def coupling_masks(dim: int, blocks: int) -> list[list[bool]]:
@@ -163,8 +141,12 @@ class CouplingFlow(ConditionalDensity):
             "dim": self.noise_dim,
             "circular": list(self.circular),
             "periodic_condition": list(self.periodic_condition),
-            **asdict(self.settings),
+            **{name: getattr(self.settings, name) for name in ("blocks", "hidden", "layers", "bins")},
         }
+
+    def fit_features(self, inputs: Tensor) -> None:
+        """Standardise the conditions as in ``inputs`` [N, C]."""
+        self.features.fit(inputs)
 
     def log_prob(self, x: Tensor, condition: Tensor) -> Tensor:
         """log p(x | c): [..., D], [..., C] → [...]; -inf outside the unit cube, circles are taken modulo 1."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from bmem.errors import InputError
 from bmem.rng import generator
+from bmem.training.network import Network
 
 
 class Features(nn.Module):
@@ -61,10 +62,10 @@ class Features(nn.Module):
         return torch.cat(parts, dim=-1)
 
 
-class MLP(nn.Module):
+class MLP(Network):
     """A perceptron whose hidden layers after the first are residual; its output is zero at first.
 
-    A new network always has the same weights; ``initialise`` draws others.
+    A new network always has the same weights; ``reset`` draws others.
 
     Args:
         inputs: number of inputs.
@@ -80,16 +81,20 @@ class MLP(nn.Module):
         self.first = nn.Linear(inputs, hidden)
         self.middle = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(layers - 1))
         self.last = nn.Linear(hidden, outputs)
-        self.initialise(generator(0, "MLP", inputs, outputs, hidden, layers))
+        self.reset(generator(0, "MLP", inputs, outputs, hidden, layers))
 
-    def initialise(self, rng: torch.Generator) -> None:
+    def reset(self, rng: torch.Generator) -> None:
         """Draw first weights: uniform with deviation 1 / √(3 inputs of the layer), and 0 in the last layer."""
         for layer in (self.first, *self.middle):
             bound = layer.weight.shape[1] ** -0.5 if layer.weight.shape[1] else 0.0
-            nn.init.uniform_(layer.weight, -bound, bound, generator=rng)
-            nn.init.uniform_(layer.bias, -bound, bound, generator=rng)
+            for value in (layer.weight, layer.bias):
+                value.data.copy_(torch.empty(value.shape, dtype=value.dtype).uniform_(-bound, bound, generator=rng))
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
+
+    @property
+    def last_layer(self) -> tuple[str, ...]:
+        return ("last",)
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., inputs] → [..., outputs]."""
@@ -99,10 +104,3 @@ class MLP(nn.Module):
         for layer in self.middle:
             x = nn.functional.silu(layer(x), inplace=in_place).add_(x)
         return self.last(x)
-
-
-def initialise(module: nn.Module, rng: torch.Generator) -> None:
-    """Draw first weights for every MLP in ``module``, so that networks of one architecture start differently."""
-    for part in module.modules():
-        if isinstance(part, MLP):
-            part.initialise(rng)

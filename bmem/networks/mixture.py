@@ -33,7 +33,8 @@ class DefensiveMixture(ConditionalDensity):
 
     The density of every point is that of the mixture, whichever component it came from, so an importance weight is at most
     1/fraction times that under ``broad`` alone. The first noise coordinate selects the component, the others go to both
-    (each takes as many as it needs). Which points are whose depends on the noise: ``from_noise`` does not work under vmap.
+    (each takes as many as it needs). Which points are whose depends on the noise: under vmap over weights ``from_noise``
+    works, over noise it does not.
 
     Args:
         density: the learned density.
@@ -51,6 +52,11 @@ class DefensiveMixture(ConditionalDensity):
     def architecture(self) -> dict[str, Any]:
         """What a file of weights must agree with, JSON-able."""
         return {"fraction": self.fraction}
+
+    def fit_features(self, inputs: Tensor) -> None:
+        """Take the scales of the conditions [N, C] into both densities."""
+        self.density.fit_features(inputs)
+        self.broad.fit_features(inputs)
 
     def log_prob(self, x: Tensor, condition: Tensor) -> Tensor:
         """log p(x | c) of the mixture: [..., D], [..., C] → [...]."""

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.utils import _pytree as pytree
 
 from bmem.errors import InputError
 from bmem.replicas.storage import load_weights, save_weights
@@ -89,7 +88,7 @@ class Replicas:
         if len(self) > 1 and at_once >= _FEWEST_AT_ONCE:
             return vmap(single, chunk_size=at_once)(weights)
         results = [single({name: value[r] for name, value in weights.items()}) for r in range(len(self))]
-        return pytree.tree_map(lambda *values: torch.stack(values), *results)
+        return _stack(results)
 
     def save(self, path: Path, settings: Mapping[str, Any] | None = None, parents: Mapping[str, Path] | None = None) -> None:
         """Write the weights as an artifact (safetensors and header) with its provenance.
@@ -107,6 +106,13 @@ class Replicas:
             ArtifactError: missing, damaged or foreign, or of another architecture (the message names what differs).
         """
         return cls(module, load_weights(path, module))
+
+
+def _stack(results: list[Any]) -> Any:
+    """Stack what a method has returned of each network: a tensor, or a tuple of them."""
+    if isinstance(results[0], Tensor):
+        return torch.stack(results)
+    return tuple(_stack(list(parts)) for parts in zip(*results, strict=True))
 
 
 def _own_names(module: nn.Module) -> list[str]:

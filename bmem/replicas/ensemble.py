@@ -7,7 +7,6 @@ resample of the training rows, which costs a few epochs each.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
 from bmem.rng import derive_seed, generator
 from bmem.training.loop import Objective, Progress, fit
+from bmem.training.network import reset
 from bmem.training.settings import History, TrainingSettings
 
 
@@ -29,16 +29,16 @@ class Ensemble:
 
     Attributes:
         members: number of networks.
-        initialise: draws first weights for a module from a generator (``bmem.networks.layers.initialise``); None: members
-            start from the weights the module has, those of a point estimate, and run all their epochs, because early
-            stopping would take them back to where they came from.
+        anew: each member starts from first weights of its own (``Network.reset``); otherwise all start from the weights the
+            module has, those of a point estimate, and run all their epochs, because early stopping would take them back to
+            where they came from.
         bootstrap: each member sees its own resample of its training rows; the rows held out of it are not resampled.
         modules: the trained members.
         histories: of their trainings.
     """
 
     members: int
-    initialise: Callable[[nn.Module, torch.Generator], None] | None
+    anew: bool = True
     bootstrap: bool = True
     modules: list[nn.Module] = field(default_factory=list, init=False)
     histories: list[History] = field(default_factory=list, init=False)
@@ -46,8 +46,8 @@ class Ensemble:
     def __post_init__(self) -> None:
         if self.members < 2:
             raise InputError(f"an ensemble needs at least 2 members, not {self.members}; for one use PointEstimate")
-        if not (self.initialise or self.bootstrap):
-            raise InputError("members that start from one network on the same rows are equal: set initialise or bootstrap")
+        if not (self.anew or self.bootstrap):
+            raise InputError("members that start from one network on the same rows are equal: set anew or bootstrap")
 
     def fit(
         self,
@@ -69,8 +69,8 @@ class Ensemble:
         modules, histories = [], []
         for member, path in enumerate(paths):
             network = copy.deepcopy(module)
-            if self.initialise:
-                self.initialise(network, generator(seed, "ensemble", member))
+            if self.anew:
+                reset(network, generator(seed, "ensemble", member))
             history = fit(
                 network,
                 objective,
@@ -80,7 +80,7 @@ class Ensemble:
                 checkpoint=path,
                 progress=progress,
                 bootstrap=self.bootstrap,
-                early_stopping=self.initialise is not None,
+                early_stopping=self.anew,
             )
             modules.append(network)
             histories.append(history)

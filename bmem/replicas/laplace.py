@@ -19,7 +19,17 @@ from torch.func import grad, hessian, vmap
 from bmem.errors import InputError, TrustWarning
 from bmem.replicas.contract import Replicas
 from bmem.replicas.trust import warn_if_far
-from bmem.replicas.weights import LogPosterior, Loss, PenalisedLoss, call, flatten, random_weights, replicas, unflatten
+from bmem.replicas.weights import (
+    Layers,
+    LogPosterior,
+    Loss,
+    PenalisedLoss,
+    call,
+    flatten,
+    random_weights,
+    replicas,
+    unflatten,
+)
 from bmem.rng import generator
 from bmem.training.loop import Objective, Progress, fit
 from bmem.training.rows import split
@@ -63,13 +73,13 @@ class Laplace:
 
     Attributes:
         prior_scale: standard deviation of the Gaussian prior of every random weight.
-        layers: names of the parts or parameters that are random, or patterns (``"*last"``); the others keep the values of
-            the point estimate. Default: all that require gradients.
+        layers: names of the parts or parameters that are random, ``"last"`` for the ``last_layer`` of the network; the
+            others are as in the point estimate. Default: all that require gradients.
         structure: of the precision.
     """
 
     prior_scale: float = 1.0
-    layers: tuple[str, ...] | None = None
+    layers: Layers | None = None
     structure: Literal["diagonal", "full"] = "diagonal"
     posterior: _Gaussian | None = field(default=None, init=False, repr=False)
 

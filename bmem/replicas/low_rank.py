@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
 from bmem.replicas.trust import warn_if_far, warn_if_not_flat, warn_if_wide
-from bmem.replicas.weights import LogPosterior, Loss, call, flatten, random_weights, replicas, unflatten
+from bmem.replicas.weights import Layers, LogPosterior, Loss, call, flatten, random_weights, replicas, unflatten
 from bmem.rng import derive_seed, generator
 from bmem.training.loop import Objective, Progress, fit
 from bmem.training.rows import split
@@ -109,14 +109,14 @@ class LowRank:
         rank: of the correlated part.
         prior_scale: standard deviation of the Gaussian prior of every weight.
         initial_scale: width of every weight at the beginning.
-        layers: names of the parts or parameters that are random, or patterns (``"*last"``); the others stay as they are.
-            Default: all that require gradients.
+        layers: names of the parts or parameters that are random, ``"last"`` for the ``last_layer`` of the network; the
+            others are left as they are. Default: all that require gradients.
     """
 
     rank: int = 8
     prior_scale: float = 1.0
     initial_scale: float = 0.01
-    layers: tuple[str, ...] | None = None
+    layers: Layers | None = None
     network: LowRankLoss | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:

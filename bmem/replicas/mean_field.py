@@ -22,7 +22,7 @@ from torch.distributions import kl_divergence
 from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
 from bmem.replicas.trust import warn_if_far, warn_if_not_flat, warn_if_wide
-from bmem.replicas.weights import LogPosterior, Loss, call, flatten, random_weights, replicas
+from bmem.replicas.weights import Layers, LogPosterior, Loss, call, flatten, random_weights, replicas
 from bmem.rng import generator
 from bmem.training.loop import Objective, Progress, fit
 from bmem.training.rows import split
@@ -184,14 +184,14 @@ class MeanField:
             ELBO largest (empirical Bayes).
         initial_scale: width of every weight at the beginning.
         temperature: weight of the divergence from the prior; 1 is Bayes' theorem.
-        layers: names of the parts or parameters that are random, or patterns (``"*last"``); the others are trained as they
-            are, without a prior. Default: all that require gradients.
+        layers: names of the parts or parameters that are random, ``"last"`` for the ``last_layer`` of the network; the
+            others are trained as they are, without a prior. Default: all that require gradients.
     """
 
     prior_scale: float | None = 1.0
     initial_scale: float = 0.01
     temperature: float = 1.0
-    layers: tuple[str, ...] | None = None
+    layers: Layers | None = None
     network: MeanFieldLoss | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:

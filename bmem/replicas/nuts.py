@@ -18,7 +18,7 @@ from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
 from bmem.replicas.low_rank import isolated
 from bmem.replicas.trust import warn_if_not_mixed
-from bmem.replicas.weights import LogPosterior, Loss, flatten, random_weights, replicas, unflatten
+from bmem.replicas.weights import Layers, LogPosterior, Loss, flatten, random_weights, replicas, unflatten
 from bmem.rng import derive_seed
 from bmem.training.loop import Objective, Progress, evaluate
 from bmem.training.rows import split
@@ -37,8 +37,8 @@ class Nuts:
         draws: kept from each chain.
         warm_up: steps of each chain in which its step size and its metric are found.
         chains: run one after the other; R-hat compares them.
-        layers: names of the parts or parameters that are random, or patterns (``"*last"``); the others stay as they are.
-            Default: all that require gradients.
+        layers: names of the parts or parameters that are random, ``"last"`` for the ``last_layer`` of the network; the
+            others are left as they are. Default: all that require gradients.
         samples: weights [chains, draws, W].
     """
 
@@ -46,7 +46,7 @@ class Nuts:
     draws: int = 500
     warm_up: int = 500
     chains: int = 2
-    layers: tuple[str, ...] | None = None
+    layers: Layers | None = None
     samples: Tensor | None = field(default=None, init=False, repr=False)
     module: nn.Module | None = field(default=None, init=False, repr=False)
 

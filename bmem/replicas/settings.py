@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING, Literal
 
 from bmem.errors import InputError
-from bmem.replicas.contract import WeightPosterior
-from bmem.replicas.ensemble import Ensemble
-from bmem.replicas.laplace import Laplace
-from bmem.replicas.low_rank import LowRank
-from bmem.replicas.mean_field import MeanField
-from bmem.replicas.point import PointEstimate
-from bmem.replicas.swag import Swag
 from bmem.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from bmem.replicas.contract import WeightPosterior
 
 
 @dataclass(frozen=True)
@@ -53,25 +46,32 @@ class PosteriorSettings:
             )
 
     @property
+    def is_point(self) -> bool:
+        """Whether there is no posterior, only a point estimate."""
+        return self.method == "point"
+
+    @property
     def drawn(self) -> int:
         """Replicas that there will be: a point estimate is one network."""
-        return 1 if self.method == "point" else self.replicas
+        return 1 if self.is_point else self.replicas
 
     @property
     def warm(self) -> bool:
         """Whether the posterior is found from a point estimate on."""
-        return self.method not in ("point", "ensemble")
+        return not self.is_point and self.method != "ensemble"
 
-    def make(self, initialise: Callable[[nn.Module, torch.Generator], None]) -> WeightPosterior:
-        """The posterior, not fitted yet; ``initialise`` draws the first weights of an ensemble's members."""
+    def make(self) -> WeightPosterior:
+        """The posterior, not fitted yet."""
+        from bmem import replicas
+
         makers: dict[str, Callable[[], WeightPosterior]] = {
-            "point": PointEstimate,
-            "bootstrap": lambda: Ensemble(self.replicas, None),
-            "mean_field": lambda: MeanField(prior_scale=self.prior_scale, temperature=self.temperature),
-            "low_rank": lambda: LowRank(prior_scale=self.prior_scale),
-            "laplace": lambda: Laplace(prior_scale=self.prior_scale, layers=("*last",)),
-            "swag": lambda: Swag(prior_scale=self.prior_scale),
-            "ensemble": lambda: Ensemble(self.replicas, initialise),
+            "point": replicas.PointEstimate,
+            "bootstrap": lambda: replicas.Ensemble(self.replicas, anew=False),
+            "mean_field": lambda: replicas.MeanField(prior_scale=self.prior_scale, temperature=self.temperature),
+            "low_rank": lambda: replicas.LowRank(prior_scale=self.prior_scale),
+            "laplace": lambda: replicas.Laplace(prior_scale=self.prior_scale, layers="last"),
+            "swag": lambda: replicas.Swag(prior_scale=self.prior_scale),
+            "ensemble": lambda: replicas.Ensemble(self.replicas),
         }
         return makers[self.method]()
 

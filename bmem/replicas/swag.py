@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
-from bmem.replicas.weights import Loss, PenalisedLoss, call, flatten, random_weights, replicas, unflatten
+from bmem.replicas.weights import Layers, Loss, PenalisedLoss, call, flatten, random_weights, replicas, unflatten
 from bmem.training.loop import Objective, Progress, fit
 from bmem.training.settings import History, TrainingSettings
 
@@ -94,14 +94,14 @@ class Swag:
         scale: by which every deviation is multiplied; 1 is that of the paper.
         rank: number of weights along the walk that carry the correlations.
         prior_scale: standard deviation of the Gaussian prior of every weight.
-        layers: names of the parts or parameters that are random, or patterns (``"*last"``); the others are trained without
-            uncertainty. Default: all that require gradients.
+        layers: names of the parts or parameters that are random, ``"last"`` for the ``last_layer`` of the network; the
+            others are trained without uncertainty. Default: all that require gradients.
     """
 
     scale: float = 1.0
     rank: int = 20
     prior_scale: float = 1.0
-    layers: tuple[str, ...] | None = None
+    layers: Layers | None = None
     walk: Walk | None = field(default=None, init=False, repr=False)
     module: nn.Module | None = field(default=None, init=False, repr=False)
 

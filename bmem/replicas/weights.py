@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -14,28 +14,32 @@ from torch.func import functional_call
 from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
 from bmem.training.loop import Objective
+from bmem.training.network import last_layer
+
+Layers = tuple[str, ...] | Literal["last"]
+"""Names of parts or parameters of a network, or its last layer."""
 
 
-def random_weights(module: nn.Module, layers: tuple[str, ...] | None = None) -> dict[str, nn.Parameter]:
+def random_weights(module: nn.Module, layers: Layers | None = None) -> dict[str, nn.Parameter]:
     """The trainable parameters of the parts (or parameters) called ``layers``, by name; by default all there are.
 
-    The names may be patterns as of files: "*last" stands for the last layers of all networks in a flow.
-
     Raises:
-        InputError: a name that no trainable parameter has, or nothing to train.
+        InputError: a name that no trainable parameter has, or a network that tells no last layer.
     """
     trainable = {name: value for name, value in module.named_parameters() if value.requires_grad}
-    found = {layer: {name for name in trainable if _belongs(name, layer)} for layer in layers or ("*",)}
-    unknown = [layer for layer, names in found.items() if not names]
-    chosen = {name: value for name, value in trainable.items() if any(name in names for names in found.values())}
+    if layers is None:
+        return trainable
+    kind, names = type(module).__name__, last_layer(module) if layers == "last" else layers
+    if not names:
+        raise InputError(f"a {kind} tells no last layer; name the layers, out of {[*trainable]}")
+    unknown = [layer for layer in names if not any(_belongs(name, layer) for name in trainable)]
     if unknown:
-        name = type(module).__name__
-        raise InputError(f"no trainable weights called {unknown} in a {name}; it has {[*trainable]}")
-    return chosen
+        raise InputError(f"no trainable weights called {unknown} in a {kind}; it has {[*trainable]}")
+    return {name: value for name, value in trainable.items() if any(_belongs(name, layer) for layer in names)}
 
 
 def _belongs(name: str, layer: str) -> bool:
-    return fnmatchcase(name, layer) or fnmatchcase(name, f"{layer}.*")
+    return name == layer or name.startswith(f"{layer}.")
 
 
 def flatten(weights: Mapping[str, Tensor]) -> Tensor:

@@ -6,10 +6,8 @@ configuration. A learned background reads its events from a file: what is mixed 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,13 +23,13 @@ from bmem.events import parquet
 from bmem.events.importing import read_events
 from bmem.events.record import RecoEvents
 from bmem.likelihood.coordinates import nothing
-from bmem.likelihood.density import ResidualDensity
+from bmem.likelihood.roles import LearnedBackground
 from bmem.replicas import Replicas
 from bmem.replicas.storage import KIND as NETWORK
 from bmem.rng import generator, numpy_generator
 from bmem.stages.run import Run, plain
 from bmem.stages.simulate import is_observed, load_sample
-from bmem.stages.train import Trainee, learn, trainings_of
+from bmem.stages.train import learn, trainings_of
 
 Array = NDArray[np.float64]
 HELD_OUT = 0.2
@@ -86,14 +84,7 @@ def train_backgrounds(run: Run) -> None:
         settings = {"background": section, "posterior": plain(run.config.posterior), "seed": run.config.seed}
         origin = {"events": _events(run, background.name)}
         if not run.done(run.network(name), NETWORK, settings, origin):
-            _train(run, background, settings, origin)
-
-
-def _train(run: Run, background: BackgroundSection, settings: Mapping[str, Any], origin: Mapping[str, Path]) -> None:
-    module, x = _density(run, background), _training_events(run, background.name)
-    rows = (x, nothing(x))
-    module.fit_scales(*rows)
-    learn(run, Trainee(network_name(background.name), module, background.training, rows), settings, origin)
+            learn(run, _role(run, background), _training_events(run, background.name), settings, origin)
 
 
 def background_parents(run: Run) -> dict[str, Path]:
@@ -108,7 +99,7 @@ def background_events(run: Run) -> dict[str, Path]:
 
 def background_trainings(run: Run) -> list[str]:
     """What was trained for the learned backgrounds, by the names of the histories."""
-    return [training for b in _learned(run) for training in trainings_of(run, network_name(b.name))]
+    return [training for b in _learned(run) for training in trainings_of(run, _role(run, b))]
 
 
 def drawn(run: Run, background: BackgroundSection, n: int) -> Tensor:
@@ -194,18 +185,18 @@ def _learned(run: Run) -> list[BackgroundSection]:
     return [background for background in run.config.background if background.file is not None]
 
 
-def _density(run: Run, background: BackgroundSection) -> ResidualDensity:
+def _role(run: Run, background: BackgroundSection) -> LearnedBackground:
     coordinates = run.channel.unconditional
     if coordinates is None:
         raise ConfigError(
             f"[[background]] {background.name}: the channel has no coordinates of observations alone (unconditional), so no "
             "density can be learned; give a 'density' that it states"
         )
-    return ResidualDensity(coordinates, background.network)
+    return LearnedBackground(network_name(background.name), coordinates, background.training, background.network)
 
 
 def _replicas(run: Run, background: BackgroundSection) -> Replicas:
-    return Replicas.load(run.network(network_name(background.name)), _density(run, background))
+    return Replicas.load(run.network(network_name(background.name)), _role(run, background).build())
 
 
 def _events(run: Run, background: str) -> Path:

@@ -15,6 +15,7 @@ from bmem.calibration.sbc import region_coverage
 from bmem.inference.contours import ContourSet
 from bmem.inference.influence import Influence
 from bmem.likelihood.coefficients import load_diagnostics
+from bmem.likelihood.roles import Pairs
 from bmem.plotting.acceptance import Predictions, draw_acceptance, draw_reliability
 from bmem.plotting.belt import draw_belt
 from bmem.plotting.calibration import draw_coverage, draw_estimates, draw_pulls
@@ -40,7 +41,7 @@ from bmem.stages.period import RECOMMENDED, load_period
 from bmem.stages.prospects import load_posterior_calibration, load_predictive, load_prospects
 from bmem.stages.run import Run
 from bmem.stages.simulate import load_sample
-from bmem.stages.train import Networks, Pairs, load_history, trainings
+from bmem.stages.train import Networks, load_history, trainings
 
 _SHOWN = {
     "pt_H": Quantity(r"p_{T}^{\gamma\gamma}", "GeV"),

@@ -17,6 +17,7 @@ from bmem.inference.influence import Influence
 from bmem.integration.diagnostics import Flag
 from bmem.likelihood.coefficients import Array, load_diagnostics
 from bmem.likelihood.cross_section import FiducialCrossSection
+from bmem.likelihood.roles import Pairs
 from bmem.networks.classifier import reliability
 from bmem.plotting.integration import worst_events
 from bmem.plotting.report import Headline, Report, Section, Table, write_report
@@ -29,7 +30,7 @@ from bmem.stages.parameter_report import fraction_lines, parameter_tables
 from bmem.stages.period_report import belt_intervals, period_section, period_warnings
 from bmem.stages.prospects_report import prospect_sections, prospect_warnings
 from bmem.stages.run import Run
-from bmem.stages.train import NAMES, Networks, Pairs, load_history, posterior_of, trainings
+from bmem.stages.train import NAMES, Networks, load_history, load_pairs, posterior_of, trainings
 
 _CALIBRATION = (
     "Disjoint subsamples of known α, fitted like data. The likelihood has minima near α and -α; estimates are folded "
@@ -47,7 +48,7 @@ _SCRUTINY = (
 def report(run: Run) -> None:
     """Draw everything and write ``report.html``; always anew, it is quick."""
     figures, names = Figures(run), [sample.name for sample in run.config.sample]
-    networks, data = Networks.load(run), Pairs.load(run, "validation")
+    networks, data = Networks.load(run), load_pairs(run, "validation")
     calibrated = [name for name in names if artifacts.exists(run.calibration(name))]
     shown = [figures.likelihood(name) for name in names] + figures.belts()
     shown += [figure for name in names for figure in figures.second_fits(name)]

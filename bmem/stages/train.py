@@ -5,52 +5,30 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
-
-from torch import Tensor
 
 from bmem.artifacts import write_json
 from bmem.config import TRAINING
 from bmem.errors import ArtifactError, TrustWarning
 from bmem.events import parquet
-from bmem.likelihood.acceptance import AcceptanceNetwork
 from bmem.likelihood.density import ResidualDensity
-from bmem.likelihood.proposal import LearnedPairs
-from bmem.networks.classifier import MLPClassifier
-from bmem.networks.contract import cross_entropy, negative_log_likelihood
-from bmem.networks.layers import initialise
+from bmem.likelihood.roles import Acceptance, Pairs, Proposal, Role, Transfer
 from bmem.replicas import PointEstimate, Replicas, WeightPosterior
 from bmem.replicas.storage import KIND
 from bmem.rng import generator
 from bmem.stages.run import Run, plain
-from bmem.training import Rows, Supply, together
+from bmem.training import together
 from bmem.training.settings import History, TrainingSettings
 
 NAMES = ("transfer", "acceptance", "proposal")
-BAYESIAN = ("transfer", "acceptance")
-"""Networks with a posterior over their weights; of the proposal no result depends."""
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """x_hard [N, 7] of all simulated events, which were ``accepted`` [N], and the observables [A, 11] of those."""
-
-    x_hard: Tensor
-    accepted: Tensor
-    x_reco: Tensor
-
-    @classmethod
-    def load(cls, run: Run, name: str) -> Pairs:
-        """The simulated pairs of a run: ``training`` or ``validation``."""
-        pairs = parquet.read_pairs(run.events(name))
-        return cls(pairs.hard.x, pairs.accepted, run.channel.observe(pairs.reco))
-
-    @property
-    def accepted_pairs(self) -> tuple[Tensor, Tensor]:
-        """(x_reco, x_hard) of the accepted events."""
-        return self.x_reco, self.x_hard[self.accepted]
+def load_pairs(run: Run, name: str) -> Pairs:
+    """The simulated pairs of a run: ``training`` or ``validation``."""
+    pairs = parquet.read_pairs(run.events(name))
+    return Pairs(pairs.hard.x, pairs.accepted, run.channel.observe(pairs.reco))
 
 
 @dataclass(frozen=True)
@@ -74,16 +52,21 @@ class Networks:
         return cls(transfer, acceptance, module.eval())
 
 
+def roles(run: Run) -> tuple[Role, ...]:
+    """The networks of a run's measurement, in the order in which they are trained."""
+    channel, config = run.channel, run.config
+    transfer, acceptance, proposal = config.transfer, config.acceptance, config.proposal
+    learned = (proposal.network, proposal.defensive, proposal.pairs)
+    return (
+        Transfer("transfer", channel.transfer, transfer.training, transfer.network),
+        Acceptance("acceptance", channel.transfer, acceptance.training, acceptance.network),
+        Proposal("proposal", channel.proposal, proposal.training, *learned, channel.process),
+    )
+
+
 def build(run: Run, name: str) -> Any:
     """A network without its weights."""
-    config = run.config
-    channel = run.channel
-    if name == "transfer":
-        return ResidualDensity(channel.transfer, config.transfer.network)
-    if name == "proposal":
-        return ResidualDensity(channel.proposal, config.proposal.network, config.proposal.defensive)
-    section = config.acceptance
-    return AcceptanceNetwork(channel.transfer, MLPClassifier(channel.transfer.n_features, section.hidden, section.layers))
+    return next(role for role in roles(run) if role.name == name).build()
 
 
 def load_history(run: Run, name: str) -> History:
@@ -106,87 +89,76 @@ def posterior_of(name: str) -> str:
 
 def trainings(run: Run) -> list[str]:
     """What was trained, in this order: the networks, and the posteriors over their weights."""
-    return [training for name in NAMES for training in trainings_of(run, name)]
+    return [training for role in roles(run) for training in trainings_of(run, role)]
 
 
-def trainings_of(run: Run, name: str) -> list[str]:
+def trainings_of(run: Run, role: Role) -> list[str]:
     """Those of one network: its point estimate, unless the posterior starts from nothing, and its posterior."""
-    bayesian = _is_bayesian(run, name)
-    return [name] * (run.config.posterior.warm or not bayesian) + [posterior_of(name)] * bayesian
+    bayesian = _is_bayesian(run, role)
+    return [role.name] * (run.config.posterior.warm or not bayesian) + [posterior_of(role.name)] * bayesian
 
 
-def _is_bayesian(run: Run, name: str) -> bool:
-    return name != "proposal" and run.config.posterior.method != "point"
+def _is_bayesian(run: Run, role: Role) -> bool:
+    return role.has_posterior and not run.config.posterior.is_point
 
 
 def train_all(run: Run) -> None:
     """Train the networks that are not there yet."""
     data: Pairs | None = None
-    for name in NAMES:
-        settings = {name: plain(getattr(run.config, name)), "seed": run.config.seed}
-        if name in BAYESIAN:
+    for role in roles(run):
+        settings = {role.name: plain(getattr(run.config, role.name)), "seed": run.config.seed}
+        if role.has_posterior:
             settings["posterior"] = plain(run.config.posterior)
-        if run.done(run.network(name), KIND, settings, _parents(run, name)):
+        parents = {"training": run.events(TRAINING)} | {name: run.network(name) for name in role.follows}
+        if run.done(run.network(role.name), KIND, settings, parents):
             continue
-        data = data or Pairs.load(run, TRAINING)
-        _train(run, name, data, settings)
-
-
-def _parents(run: Run, name: str) -> dict[str, Path]:
-    """What a network follows from: the simulated pairs, and the proposal from the transfer."""
-    return {"training": run.events(TRAINING)} | ({"transfer": run.network("transfer")} if name == "proposal" else {})
+        data = data or load_pairs(run, TRAINING)
+        learn(run, role, data, settings, parents)
 
 
 @dataclass(frozen=True)
-class Trainee:
-    """A network, how it is trained, and what on: ``Rows``, or a ``Supply`` if it has no posterior."""
+class _Trainee:
+    """A network in its role, and what it is trained on."""
 
-    name: str
+    role: Role
     module: Any
-    training: TrainingSettings
     rows: Any
 
 
-def _train(run: Run, name: str, data: Pairs, settings: dict[str, Any]) -> None:
-    module = build(run, name)
-    trainee = Trainee(name, module, getattr(run.config, name).training, _prepare(run, module, name, data))
-    learn(run, trainee, settings, _parents(run, name))
-
-
-def learn(run: Run, trainee: Trainee, settings: Mapping[str, Any], parents: Mapping[str, Path]) -> None:
-    """Train a network, and its posterior if it has one; draw its replicas and keep them."""
-    section, bayesian = run.config.posterior, _is_bayesian(run, trainee.name)
+def learn(run: Run, role: Role, data: Any, settings: Mapping[str, Any], parents: Mapping[str, Path]) -> None:
+    """Train a network on ``data``, and its posterior if it has one; draw its replicas and keep them."""
+    section, bayesian, module = run.config.posterior, _is_bayesian(run, role), role.build()
+    made = {name: Replicas.load(run.network(name), build(run, name)) for name in role.follows}
+    trainee = _Trainee(role, module, role.prepare(module, data, made))
     posterior: WeightPosterior = PointEstimate()
     suspicions: list[str] = []
     if section.warm or not bayesian:
-        _fit(run, trainee, posterior, trainee.name)
+        _fit(run, trainee, posterior, role.training, role.name)
     if bayesian:
-        posterior = section.make(initialise)
-        posterior_trainee = replace(trainee, training=section.training(trainee.training))
-        suspicions = _fit(run, posterior_trainee, posterior, posterior_of(trainee.name))
-    rng = generator(run.config.seed, "replicas", trainee.name)
+        posterior = section.make()
+        suspicions = _fit(run, trainee, posterior, section.training(role.training), posterior_of(role.name))
+    rng = generator(run.config.seed, "replicas", role.name)
     replicas = posterior.sample(section.drawn if bayesian else 1, rng)
     if together.leads():
-        replicas.save(run.network(trainee.name), {**settings, "suspicions": suspicions}, parents)
-        run.forget("train", trainee.name)
+        replicas.save(run.network(role.name), {**settings, "suspicions": suspicions}, parents)
+        run.forget("train", role.name)
     together.wait_for_all()
 
 
-def _fit(run: Run, trainee: Trainee, posterior: WeightPosterior, title: str) -> list[str]:
+def _fit(run: Run, trainee: _Trainee, posterior: WeightPosterior, training: TrainingSettings, title: str) -> list[str]:
     """Fit with a progress bar, checkpoints and a history; return what makes the result doubtful, which is also said."""
-    training = trainee.training
     with run.progress(f"train {title}") as progress, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", TrustWarning)
         history = posterior.fit(
             trainee.module,
-            cross_entropy if trainee.name == "acceptance" else negative_log_likelihood,
+            trainee.role.objective,
             trainee.rows,
             training,
             run.seed("train", title),
-            checkpoint=run.cache("train", trainee.name, f"{title}.safetensors"),
+            checkpoint=run.cache("train", trainee.role.name, f"{title}.safetensors"),
             progress=lambda h: progress(len(h.train_loss), training.epochs),
         )
-    if title == trainee.name:
+    if title == trainee.role.name:
         epochs = len(history.train_loss)
         run.say(f"  {title}: best held-out loss {history.best_loss:.4f} in epoch {history.best_epoch + 1} of {epochs}")
     write_json(run.history(title), asdict(history))
@@ -194,17 +166,3 @@ def _fit(run: Run, trainee: Trainee, posterior: WeightPosterior, title: str) -> 
     for suspicion in suspicions:
         run.say(f"  [yellow]{title}: {suspicion}[/]")
     return suspicions
-
-
-def _prepare(run: Run, module: Any, name: str, data: Pairs) -> Rows | Supply:
-    """Fit the scales of the inputs; return what to train on."""
-    x_reco, x_hard = data.accepted_pairs
-    if name == "acceptance":
-        module.classifier.features.fit(module.residuals.features(data.x_hard))
-        return data.x_hard, data.accepted.double()
-    rows = (x_reco, x_hard) if name == "transfer" else (x_hard, x_reco)
-    module.fit_scales(*rows)
-    if name == "transfer":
-        return rows
-    transfer = Replicas.load(run.network("transfer"), build(run, "transfer"))
-    return Supply(LearnedPairs.balanced(run.process, transfer, x_hard).draw, run.config.proposal.pairs)

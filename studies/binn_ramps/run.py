@@ -25,7 +25,6 @@ from bmem.errors import TrustWarning
 from bmem.networks import negative_log_likelihood
 from bmem.networks.band import DensityBand, band_on_grid
 from bmem.networks.coupling import CouplingFlow, CouplingSettings
-from bmem.networks.layers import initialise
 from bmem.plotting import style
 from bmem.plotting.density import draw_density, percent_axis
 from bmem.replicas import Ensemble, Laplace, LowRank, MeanField, PointEstimate, Replicas, Swag, WeightPosterior
@@ -58,10 +57,10 @@ METHODS = {
     "mean field": Method(MeanField, _passes(15, 3e-3)),
     "mean field, temperature 0.1": Method(lambda: MeanField(temperature=0.1), _passes(15, 3e-3)),
     "low rank": Method(LowRank, _passes(15, 1e-2)),
-    "Laplace of last layers": Method(lambda: Laplace(layers=("*last",)), _passes(4, 1e-3)),
+    "Laplace of last layers": Method(lambda: Laplace(layers="last"), _passes(4, 1e-3)),
     "SWAG": Method(Swag, _passes(6)),
-    "bootstrap": Method(lambda: Ensemble(REPLICAS, None), _passes(2)),
-    "ensemble": Method(lambda: Ensemble(6, initialise), POINT),
+    "bootstrap": Method(lambda: Ensemble(REPLICAS, anew=False), _passes(2)),
+    "ensemble": Method(lambda: Ensemble(6), POINT),
 }
 SCANNED = ("mean field", "mean field, temperature 0.1", "bootstrap")
 
@@ -86,7 +85,7 @@ def learn(name: str, rows: int, methods: tuple[str, ...]) -> dict[str, Trained]:
     ramp = RAMPS[name]
     x = ramp.draw(rows, generator(SEED, "rows", name, rows)).float()
     data, module = (x, x.new_zeros(len(x), 0)), CouplingFlow(2, 0, settings=NETWORK)
-    initialise(module, generator(SEED, "network", name))
+    module.reset(generator(SEED, "network", name))
     PointEstimate().fit(module, negative_log_likelihood, data, POINT, seed=SEED)
     found = {}
     for label in methods:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from bmem.networks.coupling import CouplingFlow, CouplingSettings
-from bmem.networks.layers import initialise
 from bmem.replicas import Ensemble, Laplace, LowRank, MeanField, Swag, WeightPosterior
 from bmem.training import TrainingSettings
 
@@ -49,11 +48,11 @@ METHODS = {
     "mean field, prior 0.1": Method(lambda: MeanField(0.1), _passes(12, 3e-3)),
     "mean field, empirical Bayes": Method(lambda: MeanField(None), _passes(12, 3e-3)),
     "low rank": Method(LowRank, _passes(12, 1e-2)),
-    "Laplace of last layers": Method(lambda: Laplace(layers=("*last",)), _passes(4, 1e-3)),
+    "Laplace of last layers": Method(lambda: Laplace(layers="last"), _passes(4, 1e-3)),
     "SWAG": Method(Swag, _passes(10, 3e-3)),
-    "bootstrap, 1 epoch": Method(lambda: Ensemble(8, None), _passes(1, 5e-3), 8),
-    "bootstrap, 4 epochs": Method(lambda: Ensemble(8, None), _passes(4, 5e-3), 8),
-    "ensemble": Method(lambda: Ensemble(6, initialise), POINT, 6),
-    "ensemble, same rows": Method(lambda: Ensemble(6, initialise, bootstrap=False), POINT, 6),
+    "bootstrap, 1 epoch": Method(lambda: Ensemble(8, anew=False), _passes(1, 5e-3), 8),
+    "bootstrap, 4 epochs": Method(lambda: Ensemble(8, anew=False), _passes(4, 5e-3), 8),
+    "ensemble": Method(lambda: Ensemble(6), POINT, 6),
+    "ensemble, same rows": Method(lambda: Ensemble(6, bootstrap=False), POINT, 6),
 }
 """The last two are trained from the beginning, the others go on from the trained network."""

@@ -24,7 +24,6 @@ from torch import Tensor, nn
 
 from bmem.errors import TrustWarning
 from bmem.networks import negative_log_likelihood
-from bmem.networks.layers import initialise
 from bmem.plotting import style
 from bmem.replicas import PointEstimate, Replicas
 from bmem.rng import generator
@@ -86,7 +85,7 @@ def exact(replicas: Replicas) -> Replicas:
 def train(data: tuple[Tensor, Tensor], training: int) -> tuple[nn.Module, Replicas, float]:
     """One network on its own training set: module, replicas and seconds."""
     module, begin = network(data[1]), time.process_time()
-    initialise(module, generator(SEED, "network", training))
+    module.reset(generator(SEED, "network", training))
     point = PointEstimate()
     point.fit(module, negative_log_likelihood, data, POINT, seed=training)
     return module, point.sample(1, generator(SEED)), time.process_time() - begin

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from bmem.networks.layers import initialise
 from bmem.replicas import PointEstimate, PosteriorSettings, Replicas
 from bmem.rng import derive_seed, generator
 from bmem.training.loop import Objective
@@ -20,6 +19,6 @@ def trained(
     training, posterior_settings = settings
     if posterior_settings.warm:
         PointEstimate().fit(module, objective, rows, training, derive_seed(seed, "point"))
-    posterior = posterior_settings.make(initialise)
+    posterior = posterior_settings.make()
     posterior.fit(module, objective, rows, posterior_settings.training(training), derive_seed(seed, "posterior"))
     return posterior.sample(posterior_settings.drawn, generator(seed, "replicas"))

@@ -32,12 +32,12 @@ from bmem.likelihood.cross_section import (
     simulated_cross_section,
 )
 from bmem.likelihood.integrand import Integrand
+from bmem.likelihood.roles import Pairs
 from bmem.networks import cross_entropy, negative_log_likelihood
-from bmem.networks.layers import initialise
 from bmem.rng import derive_seed, generator
 from bmem.stages import Run
 from bmem.stages.simulate import load_sample
-from bmem.stages.train import Networks, Pairs, build
+from bmem.stages.train import Networks, build, load_pairs
 from bmem.training.settings import TrainingSettings
 
 Array = NDArray[np.float64]
@@ -107,12 +107,12 @@ class ThjBench:
 
     @cached_property
     def training(self) -> Pairs:
-        return Pairs.load(self.run, TRAINING)
+        return load_pairs(self.run, TRAINING)
 
     @cached_property
     def validation(self) -> tuple[Tensor, Tensor]:
         """(x_reco, x_hard) on which no network was trained."""
-        x_reco, x_hard = Pairs.load(self.run, VALIDATION).accepted_pairs
+        x_reco, x_hard = load_pairs(self.run, VALIDATION).accepted_pairs
         return x_reco[:4000], x_hard[:4000]
 
     @cached_property
@@ -175,7 +175,7 @@ class ThjBench:
         run, pairs = replace(self.run, config=self._config(recipe)), self._part(recipe)
         transfer, acceptance = (build(run, name) for name in ("transfer", "acceptance"))
         for module in (transfer, acceptance):
-            initialise(module, generator(seed, "first weights"))
+            module.reset(generator(seed, "first weights"))
         transfer.fit_scales(*pairs.accepted_pairs)
         acceptance.classifier.features.fit(acceptance.residuals.features(pairs.x_hard))
         rows, posterior = (pairs.x_hard, pairs.accepted.double()), run.config.posterior
@@ -202,7 +202,8 @@ class ThjBench:
         network = replace(config.transfer.network, hidden=recipe.hidden)
         posterior = replace(config.posterior, replicas=recipe.replicas, epochs=round(f * config.posterior.epochs))
         transfer = {"network": network, "training": _stretched(config.transfer.training, f, f)}
-        acceptance = {"hidden": round(recipe.hidden * 2 / 3), "training": _stretched(config.acceptance.training, f, 1)}
+        classifier = replace(config.acceptance.network, hidden=round(recipe.hidden * 2 / 3))
+        acceptance = {"network": classifier, "training": _stretched(config.acceptance.training, f, 1)}
         return config.model_copy(
             update={
                 "transfer": config.transfer.model_copy(update=transfer),

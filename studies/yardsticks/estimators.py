@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from bmem.channels.thj.coordinates import ThjHard
 from bmem.likelihood.cross_section import mixture_coefficients
-from bmem.networks.layers import MLP, Features, initialise
+from bmem.networks.layers import MLP, Features
 from bmem.process import THJ
 from bmem.replicas import PosteriorSettings, Replicas
 from bmem.rng import generator
@@ -126,7 +126,7 @@ class Simulation:
     def _trained(self, objective: Objective, rows: tuple[Tensor, ...], training: TrainingSettings, seed: int) -> Replicas:
         module = RatioNetwork(self.sigma)
         module.features.fit(module.residuals.features(self.x_reco))
-        posterior = MEMBERS.make(initialise)
+        posterior = MEMBERS.make()
         posterior.fit(module, objective, rows, training, seed)
         return posterior.sample(MEMBERS.drawn, generator(seed, "members"))
 

@@ -1,43 +1,43 @@
 """Every ConditionalDensity: normalised, sampled as it is evaluated, and a function of noise and condition alone."""
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
+from architectures import DENSITIES, perturb
 from scipy import stats
-from torch import Tensor, nn
+from torch import Tensor
 
+from bmem.events.observation import Layout
 from bmem.networks.contract import ConditionalDensity
-from bmem.networks.coupling import CouplingFlow, CouplingSettings
 from bmem.networks.mixture import DefensiveMixture, Uniform
 
 FALSE_ALARM = 2e-5
-SMALL = CouplingSettings(blocks=4, hidden=12, layers=2, bins=5)
 
 
-def perturbed(module: nn.Module) -> ConditionalDensity:
-    rng = torch.Generator().manual_seed(3)
-    module = module.double()
-    for parameter in module.parameters():
-        parameter.data += torch.randn(parameter.shape, generator=rng, dtype=torch.float64) / parameter.shape[-1] ** 0.5
-    return module
+def learned(architecture: str, *circular: bool) -> ConditionalDensity:
+    density = DENSITIES[architecture].make(Layout(len(circular)), circular, Layout(2)).double()
+    perturb(density)
+    return density
 
 
-def flow(*circular: bool) -> ConditionalDensity:
-    return perturbed(CouplingFlow(len(circular), 2, circular, (False, True), SMALL))
+def guarded() -> ConditionalDensity:
+    density = DefensiveMixture(DENSITIES["coupling"].make(Layout(2), (True, False), Layout(2)), Uniform(2), 0.2).double()
+    perturb(density)
+    return density
 
 
+SHAPES = {"square": (False, False), "cylinder": (True, False), "torus": (True, True)}
+OTHER_SHAPES = {"line": (False,), "five dimensions": (True, False, False, True, False)}
 CASES: dict[str, Callable[[], ConditionalDensity]] = {
     "uniform": lambda: Uniform(2),
-    "flow": lambda: flow(False, False),
-    "flow on a cylinder": lambda: flow(True, False),
-    "flow on a torus": lambda: flow(True, True),
-    "mixture": lambda: DefensiveMixture(flow(True, False), Uniform(2), 0.2),
+    "mixture": guarded,
+    **{f"{kind}, {name}": partial(learned, kind, *shape) for kind in DENSITIES for name, shape in SHAPES.items()},
 }
 ANY_DIMENSION: dict[str, Callable[[], ConditionalDensity]] = {
     **CASES,
-    "flow in one dimension": lambda: flow(False),
-    "flow in five dimensions": lambda: flow(True, False, False, True, False),
+    **{f"{kind}, {name}": partial(learned, kind, *shape) for kind in DENSITIES for name, shape in OTHER_SHAPES.items()},
 }
 
 
@@ -115,6 +115,6 @@ def test_is_zero_outside_the_cube(name: str) -> None:
     density = CASES[name]()
     outside = torch.tensor([[0.5, -0.01], [0.5, 1.01]], dtype=torch.float64)
     inside = torch.tensor([[0.5, 0.0], [0.5, 1.0]], dtype=torch.float64)
-    if name != "flow on a torus":
+    if not name.endswith("torus"):
         assert torch.equal(density.log_prob(outside, conditions(2)), torch.full((2,), -torch.inf, dtype=torch.float64))
     assert torch.isfinite(density.log_prob(inside, conditions(2))).all()

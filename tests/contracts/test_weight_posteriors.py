@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from architectures import DENSITIES
 from torch import Tensor, nn
 
 from bmem.errors import InputError, TrainingError
-from bmem.networks.coupling import CouplingFlow, CouplingSettings
-from bmem.networks.layers import MLP, initialise
+from bmem.events.observation import Layout
+from bmem.networks.layers import MLP
 from bmem.replicas import Ensemble, Laplace, LowRank, MeanField, Nuts, PointEstimate, Replicas, Swag, WeightPosterior
 from bmem.training import History, Objective, TrainingSettings
 
@@ -21,14 +22,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::bmem.errors.TrustWarning")
 SETTINGS = TrainingSettings(epochs=4, batch_size=50, learning_rate=1e-2, validation_fraction=0.2)
 POSTERIORS: dict[str, Callable[[], WeightPosterior]] = {
     "point": PointEstimate,
-    "ensemble": partial(Ensemble, 3, initialise),
+    "ensemble": partial(Ensemble, 3),
     "mean field": MeanField,
     "low rank": partial(LowRank, 2),
     "laplace": partial(Laplace, prior_scale=0.1),
-    "last layer": partial(Laplace, prior_scale=0.1, layers=("*last",), structure="full"),
-    "warm ensemble": partial(Ensemble, 3, None),
+    "last layer": partial(Laplace, prior_scale=0.1, layers="last", structure="full"),
+    "warm ensemble": partial(Ensemble, 3, anew=False),
     "swag": partial(Swag, rank=4),
-    "nuts": partial(Nuts, prior_scale=0.1, draws=4, warm_up=1, layers=("*last",)),
+    "nuts": partial(Nuts, prior_scale=0.1, draws=4, warm_up=1, layers="last"),
 }
 INTERRUPTIBLE = sorted(POSTERIORS.keys() - {"nuts"})
 """Posteriors that are trained epoch by epoch, with checkpoints."""
@@ -44,10 +45,6 @@ class Curve(MLP):
         return -50 * (self(x) - y).square().sum(dim=-1)
 
 
-def flow() -> nn.Module:
-    return CouplingFlow(2, 1, settings=CouplingSettings(blocks=2, hidden=6, layers=1, bins=3))
-
-
 @dataclass(frozen=True)
 class Problem:
     module: Callable[[], nn.Module]
@@ -58,7 +55,12 @@ def problems() -> dict[str, Problem]:
     rng = torch.Generator().manual_seed(5)
     x = torch.rand(200, 1, generator=rng)
     y = (3 * x).sin() + 0.1 * torch.randn(200, 1, generator=rng)
-    return {"regression": Problem(Curve, (y, x)), "density": Problem(flow, (torch.rand(200, 2, generator=rng) ** 2, x))}
+    pairs = torch.rand(200, 2, generator=rng) ** 2, x
+    densities = {
+        kind: Problem(partial(settings.make, Layout(2), (False, False), Layout(1)), pairs)
+        for kind, settings in DENSITIES.items()
+    }
+    return {"regression": Problem(Curve, (y, x)), **densities}
 
 
 PROBLEMS = problems()

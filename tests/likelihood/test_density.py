@@ -61,7 +61,7 @@ def plane_pairs(dim: int, circle: bool = False) -> tuple[Tensor, Tensor]:
 
 def on_plane(residuals: Residuals, defensive: float, dtype: torch.dtype = torch.float64) -> ResidualDensity:
     density = ResidualDensity(residuals, SMALL, defensive)
-    density.flow.to(dtype)
+    density.learned.to(dtype)
     density.fit_scales(*plane_pairs(len(residuals.circular), residuals.circular[0]))
     return perturbed(density)
 
@@ -86,7 +86,7 @@ def nodes(n: int, circular: bool, centre: float) -> tuple[Tensor, Tensor]:
 def test_integrates_to_one_over_x(name: str, defensive: float) -> None:
     """Midpoint rule in x; the kinks of the splines leave some 1e-4."""
     density = on_plane(PLANES[name](), defensive)
-    condition = torch.tensor([0.7, -0.4], dtype=torch.float64)[: density.flow.noise_dim]
+    condition = torch.tensor([0.7, -0.4], dtype=torch.float64)[: density.learned.noise_dim]
     n = 20_000 if name == "line" else 500
     axes = [nodes(n, c, float(condition[i]) + 0.5) for i, c in enumerate(density.residuals.circular)]
     grid = torch.stack(torch.meshgrid(*(x for x, _ in axes), indexing="ij"), -1)
@@ -101,7 +101,7 @@ def thj_density(residuals: Residuals, defensive: float = 0.0, dtype: torch.dtype
     hard = hard_points(4000, rng)
     pair = (reco_points(hard, rng), hard)
     density = ResidualDensity(residuals, SMALL, defensive)
-    density.flow.to(dtype)
+    density.learned.to(dtype)
     density.fit_scales(*(pair if isinstance(residuals, ThjReco) else pair[::-1]))
     return perturbed(density, 0.3)
 
@@ -231,7 +231,7 @@ def test_seen_is_the_box_of_the_training_features() -> None:
 
 def test_scales_and_range_travel_with_the_weights() -> None:
     first, second = on_plane(Difference(2), 0.1), ResidualDensity(Difference(2), SMALL, 0.1)
-    second.flow.to(torch.float64)
+    second.learned.to(torch.float64)
     second.load_state_dict(first.state_dict())
     x, condition = plane_pairs(2)
     with torch.no_grad():

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from bmem.errors import InputError
-from bmem.networks.layers import MLP, Features, initialise
+from bmem.networks.layers import MLP, Features
 
 
 def test_plain_columns_are_standardised_and_angles_become_points_of_the_circle() -> None:
@@ -54,8 +54,8 @@ def test_first_weights_come_from_the_generator_alone() -> None:
     torch.manual_seed(2)
     second = MLP(3, 2, 8, 2)
     assert torch.equal(first.first.weight, second.first.weight)
-    initialise(second, torch.Generator().manual_seed(3))
+    second.reset(torch.Generator().manual_seed(3))
     assert not torch.equal(first.first.weight, second.first.weight)
-    initialise(first, torch.Generator().manual_seed(3))
+    first.reset(torch.Generator().manual_seed(3))
     assert torch.equal(first.first.weight, second.first.weight)
     assert torch.equal(first(torch.ones(4, 3)), torch.zeros(4, 2))

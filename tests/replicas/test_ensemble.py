@@ -8,7 +8,7 @@ from scipy import stats
 from torch import Tensor, nn
 
 from bmem.errors import InputError
-from bmem.networks.layers import MLP, initialise
+from bmem.networks.layers import MLP
 from bmem.replicas import Ensemble
 from bmem.training import TrainingSettings
 
@@ -25,10 +25,6 @@ def data(n: int) -> tuple[Tensor, Tensor]:
     return torch.randn(n, 2, generator=rng), torch.randn(n, 1, generator=rng)
 
 
-def unchanged(module: nn.Module, rng: torch.Generator) -> None:
-    """No first weights of its own."""
-
-
 def test_the_means_of_the_rows_seen_spread_as_a_bootstrap_does() -> None:
     """Var = s² (1/n + 1/n - 1/N): n of N rows without replacement, then a bootstrap of those. χ² of 40 members at 2e-5."""
     members, (_, y) = 40, data(200)
@@ -39,7 +35,7 @@ def test_the_means_of_the_rows_seen_spread_as_a_bootstrap_does() -> None:
             means.append(batch[1].double().mean().item())
         return squared(module, batch)
 
-    ensemble, settings = Ensemble(members, unchanged), TrainingSettings(epochs=1, batch_size=1000)
+    ensemble, settings = Ensemble(members), TrainingSettings(epochs=1, batch_size=1000)
     ensemble.fit(MLP(2, 1, 2, 1), spy, data(200), settings, seed=3)
     variance = y.double().var().item() * (2 / settings.training_rows(200) - 1 / 200)
     ratio = members * torch.tensor(means).var(correction=0).item() / variance
@@ -47,7 +43,7 @@ def test_the_means_of_the_rows_seen_spread_as_a_bootstrap_does() -> None:
 
 
 @pytest.mark.parametrize("bootstrap", [True, False])
-def test_only_the_bootstrap_makes_members_of_equal_first_weights_differ_in_their_data(bootstrap: bool) -> None:
+def test_only_the_bootstrap_makes_members_differ_in_their_data(bootstrap: bool) -> None:
     seen: list[Tensor] = []
 
     def spy(module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
@@ -56,7 +52,7 @@ def test_only_the_bootstrap_makes_members_of_equal_first_weights_differ_in_their
         return squared(module, batch)
 
     settings = TrainingSettings(epochs=1, batch_size=1000)
-    Ensemble(2, unchanged, bootstrap).fit(MLP(2, 1, 4, 1), spy, data(100), settings, seed=1)
+    Ensemble(2, bootstrap=bootstrap).fit(MLP(2, 1, 4, 1), spy, data(100), settings, seed=1)
     for rows in seen:
         assert rows.shape == (90, 2)
         assert (len(rows.unique(dim=0)) < 90) is bootstrap
@@ -72,7 +68,7 @@ def test_held_out_rows_are_never_trained_on() -> None:
         return squared(module, batch)
 
     settings = TrainingSettings(epochs=1, batch_size=1000)
-    Ensemble(2, unchanged).fit(MLP(2, 1, 4, 1), spy, data(100), settings, seed=1)
+    Ensemble(2).fit(MLP(2, 1, 4, 1), spy, data(100), settings, seed=1)
     for training, validation in zip(trained_on, held_out, strict=True):
         assert not torch.isin(validation, training).any()
 
@@ -80,7 +76,7 @@ def test_held_out_rows_are_never_trained_on() -> None:
 def test_members_start_differently_and_the_module_stays_as_it_is() -> None:
     module = MLP(2, 1, 4, 1)
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    ensemble = Ensemble(3, initialise, bootstrap=False)
+    ensemble = Ensemble(3, bootstrap=False)
     worst = ensemble.fit(module, squared, data(200), TrainingSettings(epochs=1, learning_rate=1e-9), seed=1)
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
     first = ensemble.sample(3, torch.Generator()).weights["first.weight"]
@@ -91,7 +87,7 @@ def test_members_start_differently_and_the_module_stays_as_it_is() -> None:
 def test_without_first_weights_members_go_on_from_the_network_and_run_all_epochs() -> None:
     module = MLP(2, 1, 4, 1)
     start = module.first.weight.data.clone()
-    ensemble, settings = Ensemble(3, None), TrainingSettings(epochs=4, learning_rate=1e-5, patience=1)
+    ensemble, settings = Ensemble(3, anew=False), TrainingSettings(epochs=4, learning_rate=1e-5, patience=1)
     ensemble.fit(module, squared, data(200), settings, seed=1)
     first = ensemble.sample(3, torch.Generator()).weights["first.weight"]
     assert torch.equal(module.first.weight.data, start)
@@ -107,7 +103,7 @@ def test_members_that_go_on_spread_as_estimates_of_a_mean_do() -> None:
     nn.init.zeros_(module.bias)
     module.weight.requires_grad_(False).zero_()
     settings = TrainingSettings(epochs=50, batch_size=1000, learning_rate=0.05)
-    ensemble = Ensemble(members, None)
+    ensemble = Ensemble(members, anew=False)
     ensemble.fit(module, squared, (y.double(), y.double()), settings, seed=3)
     variance = y.double().var().item() * (2 / settings.training_rows(200) - 1 / 200)
     biases = ensemble.sample(members, torch.Generator()).weights["bias"]
@@ -116,7 +112,7 @@ def test_members_that_go_on_spread_as_estimates_of_a_mean_do() -> None:
 
 
 def test_a_subset_is_drawn_without_replacement() -> None:
-    ensemble = Ensemble(4, initialise)
+    ensemble = Ensemble(4)
     ensemble.fit(MLP(2, 1, 4, 1), squared, data(200), SETTINGS, seed=1)
     every = ensemble.sample(4, torch.Generator()).weights["first.weight"]
     three = ensemble.sample(3, torch.Generator().manual_seed(1)).weights["first.weight"]
@@ -126,15 +122,15 @@ def test_a_subset_is_drawn_without_replacement() -> None:
 
 
 def test_every_member_has_its_checkpoint(tmp_path: Path) -> None:
-    ensemble = Ensemble(2, initialise)
+    ensemble = Ensemble(2)
     ensemble.fit(MLP(2, 1, 4, 1), squared, data(200), SETTINGS, seed=1, checkpoint=tmp_path / "net.safetensors")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.0.safetensors", "net.1.safetensors"]
 
 
 def test_wrong_numbers_are_refused() -> None:
     with pytest.raises(InputError, match="at least 2 members"):
-        Ensemble(1, initialise)
-    ensemble = Ensemble(2, initialise)
+        Ensemble(1)
+    ensemble = Ensemble(2)
     ensemble.fit(MLP(2, 1, 4, 1), squared, data(200), SETTINGS, seed=1)
     with pytest.raises(InputError, match="cannot give 3"):
         ensemble.sample(3, torch.Generator())

@@ -100,7 +100,7 @@ def test_pyro_leaves_nothing_behind() -> None:
 def test_a_named_subset_is_random_and_the_rest_stays() -> None:
     module = MLP(2, 1, 4, 2).double()
     before = {name: value.clone() for name, value in module.state_dict().items()}
-    posterior = LowRank(2, layers=("*last",), initial_scale=0.1)
+    posterior = LowRank(2, layers="last", initial_scale=0.1)
     with pytest.warns(TrustWarning, match="too few"):
         posterior.fit(module, gaussian, regression(), replace(SETTINGS, epochs=2), seed=1)
     weights = posterior.sample(5, torch.Generator()).weights

@@ -13,7 +13,6 @@ from bmem.errors import ArtifactError, InputError
 from bmem.networks.classifier import MLPClassifier
 from bmem.networks.coupling import CouplingFlow, CouplingSettings
 from bmem.networks.mixture import DefensiveMixture, Uniform
-from bmem.networks.storage import load_weights, save_weights
 from bmem.replicas import PointEstimate, Replicas
 from bmem.training import TrainingSettings
 
@@ -148,16 +147,6 @@ def test_a_file_gives_back_every_bit(tmp_path: Path, count: int) -> None:
     assert read_header(path).settings["seed"] == 4
 
 
-def test_one_network_in_a_file(tmp_path: Path, points: tuple[torch.Tensor, torch.Tensor]) -> None:
-    saved, loaded = (DefensiveMixture(flow(seed), Uniform(3), 0.1) for seed in (1, 2))
-    save_weights(tmp_path / "proposal", saved)
-    load_weights(tmp_path / "proposal", loaded)
-    assert torch.equal(loaded.log_prob(*points), saved.log_prob(*points))
-    Replicas.of(saved, loaded).save(tmp_path / "two")
-    with pytest.raises(ArtifactError, match="holds 2 replicas"):
-        load_weights(tmp_path / "two", loaded)
-
-
 @pytest.mark.parametrize(
     ("other", "message"),
     [
@@ -175,15 +164,15 @@ def test_another_architecture_is_refused_by_its_settings(tmp_path: Path, other: 
 
 
 def test_the_architecture_includes_the_parts(tmp_path: Path) -> None:
-    save_weights(tmp_path / "n", DefensiveMixture(flow(1), Uniform(3), 0.1))
+    Replicas.of(DefensiveMixture(flow(1), Uniform(3), 0.1)).save(tmp_path / "n")
     with pytest.raises(ArtifactError, match=r"density\.bins: 4 there, 6 here, fraction: 0\.1 there, 0\.2 here"):
-        load_weights(tmp_path / "n", DefensiveMixture(flow(1, CouplingSettings(3, 8, 2, 6)), Uniform(3), 0.2))
+        Replicas.load(tmp_path / "n", DefensiveMixture(flow(1, CouplingSettings(3, 8, 2, 6)), Uniform(3), 0.2))
 
 
 def test_modules_that_tell_no_settings_are_compared_by_their_tensors(tmp_path: Path) -> None:
-    save_weights(tmp_path / "n", nn.Linear(2, 3))
+    Replicas.of(nn.Linear(2, 3)).save(tmp_path / "n")
     with pytest.raises(ArtifactError, match=r"\['weight'\] do not fit a Linear"):
-        load_weights(tmp_path / "n", nn.Linear(4, 3))
+        Replicas.load(tmp_path / "n", nn.Linear(4, 3))
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "foreign"])

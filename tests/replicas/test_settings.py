@@ -1,11 +1,8 @@
 """Settings of a posterior: every method is made as it says, and the bootstrap goes on as the network was trained."""
 
 import pytest
-import torch
-from torch import nn
 
 from bmem.errors import InputError
-from bmem.networks.layers import initialise
 from bmem.replicas import Ensemble, Laplace, LowRank, MeanField, PointEstimate, PosteriorSettings, Swag
 from bmem.training import TrainingSettings
 
@@ -23,7 +20,7 @@ KINDS: dict[str, type] = {
 @pytest.mark.parametrize("method", KINDS)
 def test_every_method_is_made(method: str) -> None:
     settings = PosteriorSettings(method, replicas=5, prior_scale=0.3, temperature=0.2)  # type: ignore[arg-type]
-    posterior = settings.make(initialise)
+    posterior = settings.make()
     assert type(posterior) is KINDS[method]
     assert getattr(posterior, "prior_scale", 0.3) == 0.3
     assert getattr(posterior, "temperature", 0.2) == 0.2
@@ -35,7 +32,7 @@ def test_a_bootstrap_goes_on_as_the_network_was_trained_and_the_others_do_not() 
     network = TrainingSettings(epochs=12, learning_rate=2e-3, weight_decay=0.1)
     bootstrap = PosteriorSettings("bootstrap", epochs=2, learning_rate=1e-5)
     assert bootstrap.warm
-    assert bootstrap.make(initialise).initialise is None  # type: ignore[attr-defined]
+    assert not bootstrap.make().anew  # type: ignore[attr-defined]
     assert bootstrap.training(network) == TrainingSettings(epochs=2, learning_rate=2e-3, weight_decay=0.1)
     assert PosteriorSettings("mean_field", epochs=2, learning_rate=1e-5).training(network) == TrainingSettings(
         epochs=2, learning_rate=1e-5, weight_decay=0.0
@@ -43,7 +40,7 @@ def test_a_bootstrap_goes_on_as_the_network_was_trained_and_the_others_do_not() 
     ensemble = PosteriorSettings("ensemble")
     assert not ensemble.warm
     assert ensemble.training(network) == network
-    assert ensemble.make(initialise).initialise is initialise  # type: ignore[attr-defined]
+    assert ensemble.make().anew  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", ["replicas", "epochs", "learning_rate", "prior_scale", "temperature"])
@@ -59,9 +56,6 @@ def test_one_member_is_no_ensemble(method: str) -> None:
 
 
 def test_members_that_start_from_one_network_need_a_bootstrap() -> None:
-    def unchanged(module: nn.Module, rng: torch.Generator) -> None:
-        """No first weights."""
-
-    Ensemble(2, unchanged, bootstrap=False)
+    Ensemble(2, bootstrap=False)
     with pytest.raises(InputError, match="on the same rows are equal"):
-        Ensemble(2, None, bootstrap=False)
+        Ensemble(2, anew=False, bootstrap=False)

@@ -1,0 +1,141 @@
+"""The networks of a measurement: how each is built, what it trains on, what its training minimises."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from bmem.likelihood.acceptance import AcceptanceNetwork
+from bmem.likelihood.coordinates import Residuals, nothing
+from bmem.likelihood.density import ResidualDensity, condition_layout
+from bmem.likelihood.proposal import LearnedPairs
+from bmem.networks.contract import cross_entropy, negative_log_likelihood
+from bmem.networks.settings import ClassifierSettings, DensitySettings
+from bmem.process.contract import Process
+from bmem.replicas.contract import Replicas
+from bmem.training import Network, Rows, Supply, TrainingSettings
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """x_hard [N, D] of all simulated events, which were ``accepted`` [N], and the observables [A, D_reco] of those."""
+
+    x_hard: Tensor
+    accepted: Tensor
+    x_reco: Tensor
+
+    @property
+    def accepted_pairs(self) -> tuple[Tensor, Tensor]:
+        """(x_reco, x_hard) of the accepted events."""
+        return self.x_reco, self.x_hard[self.accepted]
+
+
+@dataclass(frozen=True)
+class Role(ABC):
+    """A network of the measurement.
+
+    Attributes:
+        name: in files and on the screen.
+        coordinates: in which it sees its target and condition.
+        training: how it is trained.
+    """
+
+    has_posterior: ClassVar[bool] = True
+    """Whether results depend on it, so that the uncertainty of its weights matters."""
+    follows: ClassVar[tuple[str, ...]] = ()
+    """Names of the roles whose networks it is trained with."""
+
+    name: str
+    coordinates: Residuals
+    training: TrainingSettings
+
+    @abstractmethod
+    def build(self) -> Network:
+        """The network without its weights."""
+
+    def objective(self, module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        """Mean loss over a batch of what ``prepare`` returns."""
+        return negative_log_likelihood(module, batch)
+
+    @abstractmethod
+    def prepare(self, module: Any, data: Any, made: Mapping[str, Replicas]) -> Rows | Supply:
+        """Fit the scales of the inputs of a ``module`` as ``build`` makes it; return what to train on.
+
+        Args:
+            module: as ``build`` makes it.
+            data: ``Pairs``, or for a background its observations [N, D].
+            made: networks of the roles that this one ``follows``, by name.
+        """
+
+
+@dataclass(frozen=True)
+class Acceptance(Role):
+    """ε(x_hard), trained on all simulated events."""
+
+    network: ClassifierSettings
+
+    def build(self) -> AcceptanceNetwork:
+        return AcceptanceNetwork(self.coordinates, self.network.make(condition_layout(self.coordinates)))
+
+    def objective(self, module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
+        return cross_entropy(module, batch)
+
+    def prepare(self, module: AcceptanceNetwork, data: Pairs, made: Mapping[str, Replicas]) -> Rows:
+        module.fit_features(data.x_hard)
+        return data.x_hard, data.accepted.double()
+
+
+@dataclass(frozen=True)
+class _DensityRole(Role):
+    network: DensitySettings
+
+    def build(self) -> ResidualDensity:
+        return ResidualDensity(self.coordinates, self.network)
+
+
+@dataclass(frozen=True)
+class Transfer(_DensityRole):
+    """p(x_reco | x_hard), trained on the accepted pairs."""
+
+    def prepare(self, module: ResidualDensity, data: Pairs, made: Mapping[str, Replicas]) -> Rows:
+        module.fit_scales(*data.accepted_pairs)
+        return data.accepted_pairs
+
+
+@dataclass(frozen=True)
+class LearnedBackground(_DensityRole):
+    """p(x_reco) of a background, trained on its events."""
+
+    def prepare(self, module: ResidualDensity, data: Tensor, made: Mapping[str, Replicas]) -> Rows:
+        module.fit_scales(data, nothing(data))
+        return data, nothing(data)
+
+
+@dataclass(frozen=True)
+class Proposal(_DensityRole):
+    """q(x_hard | x_reco), trained on pairs from the learned transfer; no result depends on it.
+
+    Attributes:
+        defensive: fraction of points from the broad component.
+        pairs: drawn for every epoch.
+        process: whose parameters the proposal serves.
+    """
+
+    has_posterior: ClassVar[bool] = False
+    follows: ClassVar[tuple[str, ...]] = ("transfer",)
+
+    defensive: float
+    pairs: int
+    process: Process
+
+    def build(self) -> ResidualDensity:
+        return ResidualDensity(self.coordinates, self.network, self.defensive)
+
+    def prepare(self, module: ResidualDensity, data: Pairs, made: Mapping[str, Replicas]) -> Supply:
+        x_reco, x_hard = data.accepted_pairs
+        module.fit_scales(x_hard, x_reco)
+        return Supply(LearnedPairs.balanced(self.process, made["transfer"], x_hard).draw, self.pairs)

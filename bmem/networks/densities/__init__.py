@@ -1,0 +1,1 @@
+"""Architectures of conditional densities: ``kind = "name"`` is ``NameSettings`` in the module ``name`` of this folder."""
