@@ -21,8 +21,6 @@ from functools import lru_cache
 from multiprocessing import connection
 from typing import Any, TypeVar
 
-import torch
-
 from bmem.errors import BmemError, ChunkError, InputError, MissingExtraError
 
 Chunk = TypeVar("Chunk")
@@ -109,6 +107,8 @@ def _short(chunk: object) -> str:
 
 def _compute(function: bytes, chunk: bytes) -> bytes:
     """What a worker does; bytes in, bytes out."""
+    import torch  # here, so that a command that has no chunks starts without it
+
     torch.set_num_threads(1)
     return pickle.dumps(_loaded(function)(pickle.loads(chunk)))
 
