@@ -37,8 +37,9 @@ class Form(Generic[Piece]):
 class Blocks(Generic[Piece]):
     """The pieces of one long work in a ``folder``: those that are there and were made alike are read, the others are made.
 
-    A piece was made alike if its header tells the same ``settings`` and the same chunk (as ``str`` names it); all that
-    decides the numbers belongs into the settings. Any other piece is made anew and replaced: no artifact is lost by it.
+    A piece was made alike if its header tells the same ``settings`` and the same chunk (as ``str`` names it), whatever else it
+    tells; all that decides the numbers belongs into the settings. Any other piece is made anew and replaced: no artifact is
+    lost by that.
     """
 
     folder: Path
@@ -74,7 +75,10 @@ class Blocks(Generic[Piece]):
     def there(self, chunk: Any) -> bool:
         """Whether the piece of a chunk is there and was made alike."""
         path = self.path(chunk)
-        return files.exists(path) and files.read_header(path).settings == self._told(chunk)
+        if not files.exists(path):
+            return False
+        header, told = files.read_header(path).settings, self._told(chunk)
+        return {key: header.get(key) for key in told} == told
 
     def _told(self, chunk: Any) -> dict[str, Any]:
         """The settings in the header of a piece, as they come back from it."""

@@ -57,6 +57,13 @@ def test_pieces_of_other_settings_are_made_anew(tmp_path: Path) -> None:
     assert artifacts.read_header(tmp_path / "square_2.json").settings == {"seed": 2, "chunk": "2"}
 
 
+def test_a_header_may_tell_more(tmp_path: Path) -> None:
+    form = Form(".json", lambda path, piece, settings: write(path, piece, {**settings, "lost": 3}), FORM.read)
+    blocks = Blocks(tmp_path, {"seed": 1}, form, lambda number: f"square_{number}")
+    list(blocks.map(square, [2]))
+    assert list(blocks.map(Never(), [2])) == [(0, 4)]
+
+
 def test_what_was_finished_is_kept_when_another_fails(tmp_path: Path) -> None:
     with pytest.raises(ChunkError, match=r"chunk 1 \(-1\)"):
         list(squares(tmp_path).map(square, [2, -1, 3]))

@@ -59,7 +59,7 @@ def test_only_what_is_missing_is_made(kitchen: Kitchen) -> None:
 def test_what_was_made_differently_is_refused_and_stays(kitchen: Kitchen) -> None:
     kitchen.engine.ensure(kitchen.product("cake", {"sugar": {"grams": 100}}))
     before = kitchen.path("cake").read_bytes()
-    with pytest.raises(ArtifactError, match=r"cake\.json: was made with other settings \(sugar\.grams: 100 there, 90 here\)"):
+    with pytest.raises(ArtifactError, match=r"cake\.json: .* other settings \(sugar\.grams: 100 there, 90 here\)"):
         kitchen.engine.ensure(kitchen.product("cake", {"sugar": {"grams": 90}}))
     assert kitchen.path("cake").read_bytes() == before
 
