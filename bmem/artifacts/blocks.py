@@ -37,9 +37,8 @@ class Form(Generic[Piece]):
 class Blocks(Generic[Piece]):
     """The pieces of one long work in a ``folder``: those that are there and were made alike are read, the others are made.
 
-    A piece was made alike if its header tells the same ``settings`` and the same chunk (as ``str`` names it), whatever else it
-    tells; all that decides the numbers belongs into the settings. Any other piece is made anew and replaced: no artifact is
-    lost by that.
+    A piece was made alike if its header tells the same ``settings``, which are all that decides the numbers, and the same
+    chunk, as ``str`` names it; it may tell more. Any other piece is made anew and replaced: no artifact is lost by that.
     """
 
     folder: Path

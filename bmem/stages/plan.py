@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import math
 import sys
 import tempfile
 from collections.abc import Callable
@@ -17,15 +17,18 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from bmem import artifacts
-from bmem.config import Config, SampleSection
+from bmem.artifacts import Product, work
+from bmem.config import BANK, Config, SampleSection
 from bmem.errors import RangeError
 from bmem.events.importing import read_events
 from bmem.events.record import PairedEvents, RecoEvents
 from bmem.integration.importance import IntegrationSettings
 from bmem.likelihood.coefficients import Coefficients
+from bmem.stages import belt, calibrate, fit
 from bmem.stages.belt import belt_of
 from bmem.stages.calibrate import calibrate_samples
 from bmem.stages.fit import fit_all
+from bmem.stages.integrate import wanted
 from bmem.stages.period import calibrate_period
 from bmem.stages.pilot import PERIOD_TOYS, SIMULATIONS, SUBSAMPLES, Pilot, timed, with_config
 from bmem.stages.prospects import foresee
@@ -139,14 +142,21 @@ class _Planner:
     def events(self) -> list[int]:
         """Events of each sample, and of the bank, that will be integrated."""
         share = float(self.pairs.accepted.double().mean())
-        wanted = max(self.config.fit.events, self.config.calibration.subsamples * self.config.calibration.size)
-        there = [round(n * share) if hard else n for n, hard in map(_responses, self.config.sample)]
-        return [min(wanted, max(n, 1)) for n in there] + [max(1, round(share * self.config.belt.bank_events))]
+        found = []
+        for sample in self.config.sample:
+            n, hard = _responses(sample)
+            found.append(min(wanted(self.pilot.full, sample.name), max(round(n * share) if hard else n, 1)))
+        return [*found, max(1, round(share * wanted(self.pilot.full, BANK)))]
 
     @property
     def times(self) -> float:
         """Samples of the run for each one of the pilot."""
-        return len(self.config.sample) / len(self.pilot.names)
+        return self.scale(fit.products, "fit")
+
+    def scale(self, products: Callable[[Run], list[Product[Any]]], unit: str) -> float:
+        """How much more of a ``unit`` of work the products of the run take than those of the pilot."""
+        full, small = (work(products(run)).get(unit, 0.0) for run in (self.pilot.full, self.pilot.run))
+        return full / small
 
     def simulate(self) -> Cost:
         pairs, hard, rest = self.simulated
@@ -207,9 +217,9 @@ class _Planner:
     def fit(self) -> Cost:
         size, bank = self.config.calibration.size, self.events[-1] if self.config.belt.bank_events else 0
         self.pilot.spread(self.pairs, max(self.config.fit.events, SUBSAMPLES * size), bank)
-        belt = self.belt * self.config.belt.toys / self.pilot.run.config.belt.toys
+        toys = self.scale(lambda run: [belt.product(run, self.config.fit.events)], "toy of a belt")
         seconds = timed(lambda: fit_all(self.pilot.run))
-        return Cost(seconds * self.times, belt, _peak(), _disk(self.pilot.run.out / "fit") * self.times)
+        return Cost(seconds * self.times, self.belt * toys, _peak(), _disk(self.pilot.run.out / "fit") * self.times)
 
     @cached_property
     def belt(self) -> float:
@@ -220,7 +230,7 @@ class _Planner:
 
     def calibrate(self) -> Cost:
         section, run = self.config.calibration, self.pilot.run
-        seconds = timed(lambda: calibrate_samples(run)) * section.subsamples / SUBSAMPLES * self.times
+        seconds = timed(lambda: calibrate_samples(run)) * self.scale(calibrate.products, "subsample")
         shared = 0.0
         if self.config.belt.bank_events:
             belts = 2 * self.belt * section.size / self.config.fit.events
@@ -262,7 +272,11 @@ def _or_refused(work: Callable[[], Any]) -> None:
 
 
 def _peak() -> float:
-    """Largest memory of this process so far, in bytes."""
+    """Largest memory of this process so far, in bytes; NaN on Windows, which has no ``resource``."""
+    if sys.platform == "win32":
+        return math.nan
+    import resource
+
     unit = 1 if sys.platform == "darwin" else 1024
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
@@ -288,4 +302,6 @@ def duration(seconds: float) -> str:
 
 def size(number: float) -> str:
     """Bytes as MB or GB."""
+    if math.isnan(number):
+        return "unknown"
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"
