@@ -1,8 +1,9 @@
 """Chunks of work: in this process, in other processes of this machine, or on a Dask cluster, with the same results.
 
 A chunk is a pure function of what it is given, its seed included: where it is computed, and whether for the first or the
-second time because a worker died, changes no number. Every worker computes with one thread; to the last bit the results are
-those of a single process that has one thread, too (``OMP_NUM_THREADS=1``), on processors of one kind.
+second time because a worker died, changes no number. Every worker computes with one thread. A single process has more, which
+cut vectors and sums elsewhere and round their ends differently: to the last bit its results are those of the workers only
+with one thread, too (``OMP_NUM_THREADS=1``), on processors of one kind.
 """
 
 from __future__ import annotations
