@@ -1,4 +1,4 @@
-"""What the guide says of the last digits: a process with several threads differs from workers, which have one, by rounding."""
+"""What the guide says of the last digits: a process with several threads differs from workers with one by rounding."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def integrals(run: Run, threads: int) -> EventIntegrals:
 
 @pytest.mark.usefixtures("_threads")
 def test_more_threads_change_only_the_last_digits(finished: Run) -> None:
-    """Vectors and sums are cut elsewhere where more threads share them, and the ends of the parts are rounded differently."""
+    """Vectors and sums are cut elsewhere where more threads share them, and the ends of the parts round differently."""
     one, four = integrals(finished, 1), integrals(finished, 4)
     largest = np.abs(one.values).max(-1, keepdims=True)
     np.testing.assert_array_equal(one.points, four.points)
