@@ -115,7 +115,8 @@ def _stages(run: Run, names: list[str]) -> None:
     for name in names:
         start = time.perf_counter()
         run.say(f"[bold]{name}[/]")
-        _compare(run, name)  # again: somebody may have replaced a parent since
+        if name != names[0]:
+            _compare(run, name)  # again: somebody may have replaced a parent since
         stages.STAGES[name](run)
         run.say(f"  [dim]{time.perf_counter() - start:.0f} s[/]")
 

@@ -80,8 +80,8 @@ class Product(Generic[Loaded]):
 class Engine:
     """Makes products in the folder ``out``.
 
-    One that is ``checking`` takes every product for done: it only compares what there is, by the headers, with the
-    configuration, and computes nothing.
+    One that is ``checking`` takes every product for done: it only compares what there is with the configuration, and computes
+    nothing.
     """
 
     out: Path
@@ -117,7 +117,7 @@ class Engine:
         """
         if not files.exists(path):
             return self.checking
-        header = files.read_header(path) if self.checking else files.verify(path, kind)
+        header = files.verify(path, kind)
         _refuse_other_settings(path, header, json.loads(json.dumps(dict(settings))))
         there = _checksums(parents or {})
         replaced = sorted(name for name, digest in there.items() if header.parents.get(name) != digest)

@@ -84,7 +84,7 @@ def test_unfinished_pieces_go_with_the_end(kitchen: Kitchen) -> None:
     assert not pieces.exists()
 
 
-def test_checking_compares_headers_and_makes_nothing(kitchen: Kitchen) -> None:
+def test_checking_compares_and_makes_nothing(kitchen: Kitchen) -> None:
     checking = replace(kitchen.engine, checking=True)
     checking.ensure(kitchen.product("cake"))
     assert kitchen.made == kitchen.said == []
