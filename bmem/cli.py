@@ -1,33 +1,32 @@
-"""The command ``bmem``."""
+"""The command ``bmem``: what takes long to import is imported by the commands that need it."""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
+import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 
-from bmem import __version__, artifacts
-from bmem.config import Config, load
+from bmem import __version__
 from bmem.errors import BmemError, InputError
-from bmem.keys import as_toml
-from bmem.stages import STAGES, Run
-from bmem.stages.imports import import_file
-from bmem.stages.plan import plan
-from bmem.training import together
-from bmem.workers import cluster
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, help="The matrix element method with uncertainties that cover."
-)
+if TYPE_CHECKING:
+    from bmem.config import Config
+    from bmem.stages import Run
+
+STAGES = ("simulate", "train", "integrate", "fit", "calibrate", "report")
+"""Those of ``bmem.stages``, whose import takes seconds."""
+app = typer.Typer(no_args_is_help=True, add_completion=False)
 ConfigFile = Annotated[Path, typer.Argument(help="configuration in TOML", show_default=False)]
 OutFolder = Annotated[Path, typer.Option("--out", help="folder of all artifacts; finished pieces in it are kept and used")]
 Resume = Annotated[bool, typer.Option(help="go on from what is in the folder; without, refuse a folder with artifacts")]
@@ -40,6 +39,8 @@ Scheduler = Annotated[
 
 
 def _start(names: list[str], config: Path, out: Path, resume: bool, where: int | str | None) -> None:
+    from bmem.training import together
+
     if together.launched() and names != ["train"]:
         raise InputError(f"torchrun is for 'bmem train', where processes share the batches, not for {names}; leave it out")
     with together.together():
@@ -47,20 +48,43 @@ def _start(names: list[str], config: Path, out: Path, resume: bool, where: int |
 
 
 def _work(names: list[str], config: Path, out: Path, resume: bool, where: int | str | None) -> None:
+    from bmem.config import load
+    from bmem.stages import Run, refuse_earlier
+    from bmem.training import together
+
     settings = load(config)
     run = Run(settings, out, Console(soft_wrap=True, quiet=not together.leads()))
-    if not resume:
-        for name in names:
-            run.refuse_earlier(name)
-    _compare(run, names[-1])
-    _remember(settings, out)
-    with _sharing(run, where) as shared:
-        _stages(shared, names)
+    with _alone(run):
+        if not resume:
+            refuse_earlier(run, names)
+        _compare(run, names[-1])
+        if together.leads():
+            _remember(settings, out)
+        with _sharing(run, where) as shared:
+            _stages(shared, names)
+
+
+@contextmanager
+def _alone(run: Run) -> Iterator[None]:
+    """No other command works in the folder of the run; the processes of one command share the lock of the first."""
+    from bmem.artifacts import locked
+    from bmem.training import together
+
+    with locked(run.out, _command(), run.say) if together.leads() else nullcontext():
+        together.wait_for_all()
+        yield
+
+
+def _command() -> str:
+    """What the user called."""
+    return " ".join(["bmem", *sys.argv[1:]])
 
 
 @contextmanager
 def _sharing(run: Run, where: int | str | None) -> Iterator[Run]:
     """The run with the workers of this machine or of a scheduler, if there are to be any."""
+    from bmem.workers import cluster
+
     if where is None:
         yield run
         return
@@ -69,23 +93,31 @@ def _sharing(run: Run, where: int | str | None) -> Iterator[Run]:
 
 
 def _compare(run: Run, last: str) -> None:
-    """Hold what the stages up to ``last`` have left against the configuration, before anything is computed or written."""
+    """Hold what the stages up to ``last`` have left against the configuration; nothing is computed or written."""
+    from bmem import stages
+
     checking = replace(run, checking=True)
     for name in takewhile(lambda name: name != "report", STAGES):
-        STAGES[name](checking)
+        stages.STAGES[name](checking)
         if name == last:
             break
 
 
 def _remember(config: Config, out: Path) -> None:
-    artifacts.write_json(out / "config.json", json.loads(config.model_dump_json()))
+    from bmem.artifacts import write_json
+
+    write_json(out / "config.json", json.loads(config.model_dump_json()))
 
 
 def _stages(run: Run, names: list[str]) -> None:
+    from bmem import stages
+
     for name in names:
         start = time.perf_counter()
         run.say(f"[bold]{name}[/]")
-        STAGES[name](run)
+        if name != names[0]:
+            _compare(run, name)  # again: somebody may have replaced a parent since
+        stages.STAGES[name](run)
         run.say(f"  [dim]{time.perf_counter() - start:.0f} s[/]")
 
 
@@ -126,6 +158,10 @@ def plan_run(
     workers: Annotated[int, typer.Option(min=1, help="processes with a core each, for which the time is told too")] = 1,
 ) -> None:
     """Measure a small piece of every stage; print time, memory and disk of the run, and the expected integration error."""
+    from bmem.config import load
+    from bmem.stages import Run
+    from bmem.stages.plan import plan
+
     console = Console(soft_wrap=True)
     console.print("measuring a run in small; this takes a minute or two", highlight=False)
     found = plan(Run(load(config), out, console))
@@ -140,12 +176,19 @@ def import_events(
     alpha: Annotated[float | None, typer.Option(help="α in degrees, where the file does not tell")] = None,
 ) -> None:
     """Read, check and keep the events of a file as Parquet."""
-    import_file(file, out, alpha, Console(soft_wrap=True))
+    from bmem.artifacts import locked
+    from bmem.stages.imports import import_file
+
+    console = Console(soft_wrap=True)
+    with locked(out, _command(), console.print):
+        import_file(file, out, alpha, console)
 
 
 @app.command()
 def keys() -> None:
     """Print every key of the configuration with its default and meaning."""
+    from bmem.keys import as_toml
+
     Console(soft_wrap=True).print(as_toml(), markup=False, highlight=False)
 
 
@@ -155,11 +198,37 @@ def version() -> None:
     print(__version__)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        version()
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """The matrix element method with uncertainties that cover."""
+
+
 def main() -> None:
     """Entry point: errors that bmem raises on purpose end with their message, not with a traceback."""
+    _silence_libraries()
     try:
         app()
     except BmemError as error:
         notes = "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
         print(f"bmem: {type(error).__name__}: {error}{notes}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def _silence_libraries() -> None:
+    """What will change in libraries (FutureWarning) is told to who writes programs, not to who runs this one.
+
+    Whoever chooses warnings with ``python -W`` gets these. Processes that are started have the choice of this one.
+    """
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore", FutureWarning)
+        os.environ["PYTHONWARNINGS"] = "ignore::FutureWarning"

@@ -31,6 +31,10 @@ class ArtifactError(BmemError):
     """An artifact on disk that is missing, damaged, foreign or of a newer format."""
 
 
+class FolderLockedError(ArtifactError):
+    """A folder in which another command works; the message says which, and what to do if it is gone."""
+
+
 class TrainingError(BmemError):
     """A training that cannot go on: non-finite loss, empty data, a checkpoint of another network."""
 

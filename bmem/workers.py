@@ -1,8 +1,9 @@
 """Chunks of work: in this process, in other processes of this machine, or on a Dask cluster, with the same results.
 
 A chunk is a pure function of what it is given, its seed included: where it is computed, and whether for the first or the
-second time because a worker died, changes no number. Every worker computes with one thread; to the last bit the results are
-those of a single process that has one thread, too (``OMP_NUM_THREADS=1``), on processors of one kind.
+second time because a worker died, changes no number. Every worker computes with one thread. A single process has more, which
+cut vectors and sums elsewhere and round their ends differently: to the last bit its results are those of the workers only
+with one thread, too (``OMP_NUM_THREADS=1``), on processors of one kind.
 """
 
 from __future__ import annotations
@@ -20,8 +21,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from multiprocessing import connection
 from typing import Any, TypeVar
-
-import torch
 
 from bmem.errors import BmemError, ChunkError, InputError, MissingExtraError
 
@@ -109,6 +108,8 @@ def _short(chunk: object) -> str:
 
 def _compute(function: bytes, chunk: bytes) -> bytes:
     """What a worker does; bytes in, bytes out."""
+    import torch  # here, so that a command that has no chunks starts without it
+
     torch.set_num_threads(1)
     return pickle.dumps(_loaded(function)(pickle.loads(chunk)))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import bmem
-from bmem import cli, keys
+from bmem import cli, keys, stages
 from bmem.events import parquet
 
 EVENTS = Path(__file__).parent / "data" / "thj_alpha0_200.lhe.gz"
@@ -56,6 +56,13 @@ def with_file(folder: Path, name: str) -> Path:
 
 def test_version(call: Call) -> None:
     assert call("version") == (0, f"{bmem.__version__}\n", "")
+
+
+def test_stages_have_their_commands(call: Call) -> None:
+    """The command line names them without importing them."""
+    assert tuple(stages.STAGES) == cli.STAGES
+    shown = call("--help")[1]
+    assert [name for name in (*stages.STAGES, "run", "plan", "import", "keys", "version") if f" {name} " not in shown] == []
 
 
 def test_keys_are_printed_as_they_are(call: Call) -> None:

@@ -8,7 +8,8 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "bmem"
 LEVELS = [
     {"rng", "errors", "units", "quantity", "pareto", "lazy"},
-    {"kinematics", "artifacts", "workers"},
+    {"kinematics", "workers"},
+    {"artifacts"},
     {"training"},
     {"transforms", "events", "replicas"},
     {"process", "networks", "integration"},

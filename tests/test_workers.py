@@ -18,8 +18,9 @@ import torch
 
 from bmem import workers as module
 from bmem.errors import ChunkError, InputError, MissingExtraError, RangeError
-from bmem.integration.importance import Checkpoint, EventIntegrals, integrate
+from bmem.integration.importance import EventIntegrals, Kept, integrate
 from bmem.integration.settings import IntegrationSettings
+from bmem.likelihood.integrals_file import integral_blocks
 from bmem.rng import generator
 from bmem.workers import Workers, cluster, map_chunks, processes
 
@@ -63,9 +64,9 @@ def threads() -> Workers:
     return Workers(ThreadPoolExecutor(2))
 
 
-def integrals(workers: Workers | None, victim: Path | None = None, checkpoint: Checkpoint | None = None) -> EventIntegrals:
+def integrals(workers: Workers | None, victim: Path | None = None, kept: Kept | None = None) -> EventIntegrals:
     reference = torch.tensor([1.0, 0.0], dtype=torch.float64)
-    return integrate(Weights(victim), EVENTS, reference, SETTINGS, 7, workers=workers, checkpoint=checkpoint)
+    return integrate(Weights(victim), EVENTS, reference, SETTINGS, 7, workers=workers, kept=kept)
 
 
 def assert_same(one: EventIntegrals, other: EventIntegrals) -> None:
@@ -141,10 +142,10 @@ def test_a_long_name_is_cut() -> None:
 def test_integrals_from_workers_are_those_of_one_process(tmp_path: Path) -> None:
     alone = integrals(None)
     assert_same(alone, integrals(threads()))
-    kept = Checkpoint(tmp_path)
-    assert_same(alone, integrals(threads(), checkpoint=kept))
+    kept = integral_blocks(tmp_path, {})
+    assert_same(alone, integrals(threads(), kept=kept))
     (tmp_path / "events-00000004.npz.json").unlink()
-    assert_same(alone, integrals(threads(), checkpoint=kept))
+    assert_same(alone, integrals(threads(), kept=kept))
 
 
 def test_finished_blocks_are_kept_when_another_fails(tmp_path: Path) -> None:
@@ -155,7 +156,7 @@ def test_finished_blocks_are_kept_when_another_fails(tmp_path: Path) -> None:
 
     reference = torch.tensor([1.0, 0.0], dtype=torch.float64)
     with pytest.raises(ChunkError, match=r"chunk 2 \(events 8 to 11\) failed: OSError: no more"):
-        integrate(breaks, EVENTS, reference, SETTINGS, 7, checkpoint=Checkpoint(tmp_path))
+        integrate(breaks, EVENTS, reference, SETTINGS, 7, kept=integral_blocks(tmp_path, {}))
     kept = sorted(path.name for path in tmp_path.glob("*.npz"))
     assert kept == ["events-00000000.npz", "events-00000004.npz"]
 

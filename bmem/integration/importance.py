@@ -8,17 +8,15 @@ to miss the large weights would stop early and keep their too small estimate, wh
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bmem import artifacts
 from bmem.errors import InputError, TrustWarning
 from bmem.integration import diagnostics
 from bmem.integration.bootstrap import bootstrap_means, mean_with_covariance
@@ -62,15 +60,14 @@ class EventIntegrals:
 _EVENT_AXIS = {"values": 1, "covariance": 1, "bootstrap": 2}
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """Where finished blocks of events are kept, and the ``identity`` of what is integrated (checksums of networks, events).
+class Kept(Protocol):
+    """Remembers blocks of events that are finished, as ``bmem.artifacts.Blocks`` does."""
 
-    Blocks of another identity, seed or setting are computed anew and replaced.
-    """
-
-    folder: Path
-    identity: Mapping[str, Any] = field(default_factory=dict)
+    def map(
+        self, function: Callable[[Block], EventIntegrals], chunks: Iterable[Block], workers: Workers | None
+    ) -> Iterator[tuple[int, EventIntegrals]]:
+        """As ``map_chunks``, but only what is not known yet is computed."""
+        ...
 
 
 def integrate(
@@ -81,7 +78,7 @@ def integrate(
     seed: int,
     *,
     pilot: WeightFunction | None = None,
-    checkpoint: Checkpoint | None = None,
+    kept: Kept | None = None,
     progress: Callable[[int, int], None] | None = None,
     workers: Workers | None = None,
 ) -> EventIntegrals:
@@ -94,12 +91,12 @@ def integrate(
     generators named (seed, "pilot" | "integrate" | "bootstrap", n): the result depends on nothing else.
 
     Raises:
-        ChunkError: a block cannot be computed; those that were finished are in the ``checkpoint``.
+        ChunkError: a block cannot be computed; those that were finished are ``kept``.
 
     Warns:
         TrustWarning: weights of some events are not finite; their integrals are not finite either, and flagged.
     """
-    blocks = stream(weights, n_events, reference, settings, seed, pilot=pilot, checkpoint=checkpoint, workers=workers)
+    blocks = stream(weights, n_events, reference, settings, seed, pilot=pilot, kept=kept, workers=workers)
     found, done = dict[Block, EventIntegrals](), 0
     for block, integrals in blocks:
         found[block] = integrals
@@ -119,25 +116,18 @@ def stream(
     seed: int,
     *,
     pilot: WeightFunction | None = None,
-    checkpoint: Checkpoint | None = None,
+    kept: Kept | None = None,
     workers: Workers | None = None,
 ) -> Iterator[tuple[Block, EventIntegrals]]:
     """What ``integrate`` does, block after block as they are finished: no more than these is held in memory.
 
-    First come the blocks that the ``checkpoint`` has already.
+    First come the blocks that are ``kept`` already.
     """
-    run, missing = _Run(weights, pilot or weights, reference, settings, seed), []
-    for start in range(0, n_events, settings.block):
-        block = Block(start, min(start + settings.block, n_events))
-        kept = checkpoint and _kept(checkpoint, run, block)
-        if kept:
-            yield block, kept
-        else:
-            missing.append(block)
-    for number, integrals in map_chunks(run.block, missing, workers):
-        if checkpoint:
-            _keep(checkpoint, run, missing[number], integrals)
-        yield missing[number], integrals
+    run = _Run(weights, pilot or weights, reference, settings, seed)
+    starts = range(0, n_events, settings.block)
+    blocks = [Block(start, min(start + settings.block, n_events)) for start in starts]
+    for number, integrals in (kept.map if kept else map_chunks)(run.block, blocks, workers):
+        yield blocks[number], integrals
 
 
 def warn_if_broken(flags: NDArray[np.int64]) -> None:
@@ -256,38 +246,6 @@ def _resamples(weights: Tensor, run: _Run, events: NDArray[np.int64]) -> Array |
     generators = [generator(run.seed, "bootstrap", int(event)) for event in events]
     means = [bootstrap_means(weights[:, i], n, rng) for i, rng in enumerate(generators)]
     return torch.stack(means, 2).cpu().numpy()
-
-
-def _path(checkpoint: Checkpoint, block: Block) -> Path:
-    return Path(checkpoint.folder) / f"events-{block.start:08d}.npz"
-
-
-def _identity(checkpoint: Checkpoint, run: _Run, block: Block) -> dict[str, Any]:
-    """All that the integrals of a block depend on."""
-    result_settings = {name: value for name, value in asdict(run.settings).items() if name != "points_per_chunk"}
-    return {
-        "integration": result_settings,
-        "seed": run.seed,
-        "reference": run.reference.tolist(),
-        "last_event": block.stop - 1,
-        "identity": dict(checkpoint.identity),
-    }
-
-
-def _kept(checkpoint: Checkpoint, run: _Run, block: Block) -> EventIntegrals | None:
-    """The integrals of a block from its file, if that is complete and of this run."""
-    path = _path(checkpoint, block)
-    if not artifacts.exists(path) or artifacts.read_header(path).settings != _identity(checkpoint, run, block):
-        return None
-    artifacts.verify(path, "integration-block")
-    with np.load(path, allow_pickle=False) as stored:
-        return EventIntegrals(**{f.name: stored.get(f.name) for f in fields(EventIntegrals)})
-
-
-def _keep(checkpoint: Checkpoint, run: _Run, block: Block, integrals: EventIntegrals) -> None:
-    arrays = {name: array for name, array in vars(integrals).items() if array is not None}
-    settings = _identity(checkpoint, run, block)
-    artifacts.write(_path(checkpoint, block), "integration-block", lambda p: np.savez(p, **arrays), settings)
 
 
 def _join(parts: list[EventIntegrals]) -> EventIntegrals:

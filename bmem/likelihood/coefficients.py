@@ -140,7 +140,7 @@ class Coefficients:
         self, path: Path, settings: Mapping[str, Any] | None = None, parents: Mapping[str, Path] | None = None
     ) -> artifacts.Header:
         """Write as NetCDF with a header."""
-        return save_blocks(path, self.n_events, [(0, self)], settings, parents)
+        return CoefficientBlocks(self.n_events, [(0, self)]).save(path, settings, parents)
 
     @classmethod
     def load(cls, path: Path, events: slice = slice(None)) -> Coefficients:
@@ -153,18 +153,24 @@ class Coefficients:
             return cls.from_dataset(dataset.isel(event=events).load())
 
 
-def save_blocks(
-    path: Path,
-    n_events: int,
-    blocks: Iterable[tuple[int, Coefficients]],
-    settings: Mapping[str, Any] | None = None,
-    parents: Mapping[str, Path] | None = None,
-) -> artifacts.Header:
-    """Write the coefficients of ``n_events`` events that come in blocks: (number of the first event, its coefficients).
+@dataclass(frozen=True)
+class CoefficientBlocks:
+    """The coefficients of ``n_events`` events that come in ``blocks``: (number of the first event, its coefficients).
 
-    The blocks, in any order, have everything but the events in common. ``Coefficients.load`` reads the file.
+    The blocks, in any order, have everything but the events in common. They are taken when the file is written, once.
+    ``remarks`` are kept in the header beside the settings.
     """
-    return artifacts.write(path, KIND, lambda temporary: write_blocks(temporary, n_events, blocks), settings, parents)
+
+    n_events: int
+    blocks: Iterable[tuple[int, Coefficients]]
+    remarks: Mapping[str, Any] = field(default_factory=dict)
+
+    def save(
+        self, path: Path, settings: Mapping[str, Any] | None = None, parents: Mapping[str, Path] | None = None
+    ) -> artifacts.Header:
+        """Write as NetCDF with a header; ``Coefficients.load`` reads the file."""
+        told = {**(settings or {}), **self.remarks}
+        return artifacts.write(path, KIND, lambda p: write_blocks(p, self.n_events, self.blocks), told, parents)
 
 
 def load_diagnostics(path: Path) -> dict[str, NDArray[Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from bmem import artifacts
-from bmem.errors import ArtifactError, InputError
+from bmem.artifacts import Blocks, Form
+from bmem.errors import InputError
 from bmem.events import parquet
 from bmem.events.record import HardEvents, PairedEvents, RecoEvents, concatenate_pairs
 from bmem.rng import generator
@@ -43,7 +44,7 @@ class Schedule:
 
     ``block`` events share one stream of random numbers; the ``workers`` share the blocks (None: this process does all);
     finished blocks are kept in the folder ``cache``, if there is one, and found there by a later run, which only does what
-    is missing.
+    is missing or belongs to another simulation.
     """
 
     block: int = 2_000
@@ -76,7 +77,7 @@ def simulate(
 
     Raises:
         InputError: no events, or coordinates that are not finite.
-        ArtifactError: a block in the cache is damaged or belongs to another simulation, or a block cannot be written.
+        ArtifactError: a block in the cache is damaged, or a block cannot be written.
         ChunkError: a block cannot be computed; those that were finished are in the cache.
 
     Warns:
@@ -125,19 +126,6 @@ class _Task:
         kept = self.selection.keep_objects(reco[accepted])
         return _Block(PairedEvents(self.hard, accepted, kept), int(failed.sum()))
 
-    def settings(self) -> dict[str, Any]:
-        """What tells this block from that of another simulation."""
-        digest = hashlib.sha256(self.hard.x.numpy().tobytes())
-        if self.hard.pdg is not None:
-            digest.update(self.hard.pdg.numpy().tobytes())
-        return {
-            "response": repr(self.response),
-            "selection": repr(self.selection),
-            "seed": self.seed,
-            "block": self.index,
-            "hard events": digest.hexdigest(),
-        }
-
 
 def _check(hard: HardEvents) -> None:
     if len(hard) == 0:
@@ -152,36 +140,30 @@ def _check(hard: HardEvents) -> None:
 
 def _all_blocks(tasks: Sequence[_Task], schedule: Schedule) -> Iterator[tuple[int, _Block]]:
     """Yield (index, block): first what the cache holds, then the others as they are finished."""
-    missing = []
+    if schedule.cache is None:
+        return map_chunks(_Task.run, tasks, schedule.workers)
+    kept = Blocks(schedule.cache, _settings(tasks), Form(".parquet", _write, _read), lambda task: f"block-{task.index:06d}")
+    return kept.map(_Task.run, tasks, schedule.workers)
+
+
+def _settings(tasks: Sequence[_Task]) -> dict[str, Any]:
+    """What tells these blocks from those of another simulation."""
+    digest, first = hashlib.sha256(), tasks[0]
     for task in tasks:
-        block = None if schedule.cache is None else _load(schedule.cache, task)
-        if block is None:
-            missing.append(task)
-        else:
-            yield task.index, block
-    for number, block in map_chunks(_Task.run, missing, schedule.workers):
-        if schedule.cache is not None:
-            _store(schedule.cache, missing[number], block)
-        yield missing[number].index, block
+        digest.update(task.hard.x.numpy().tobytes())
+        if task.hard.pdg is not None:
+            digest.update(task.hard.pdg.numpy().tobytes())
+    return {
+        "response": repr(first.response),
+        "selection": repr(first.selection),
+        "seed": first.seed,
+        "hard events": digest.hexdigest(),
+    }
 
 
-def _path(cache: Path, task: _Task) -> Path:
-    return cache / f"block-{task.index:06d}.parquet"
+def _write(path: Path, block: _Block, settings: Mapping[str, Any]) -> artifacts.Header:
+    return parquet.write_pairs(path, block.pairs, {**settings, "failed": block.failed})
 
 
-def _store(cache: Path, task: _Task, block: _Block) -> None:
-    parquet.write_pairs(_path(cache, task), block.pairs, {**task.settings(), "failed": block.failed})
-
-
-def _load(cache: Path, task: _Task) -> _Block | None:
-    path = _path(cache, task)
-    if not artifacts.exists(path):
-        return None
-    found, wanted = dict(artifacts.read_header(path).settings), task.settings()
-    failed = found.pop("failed", 0)
-    if found != wanted:
-        changed = ", ".join(name for name in wanted if found.get(name) != wanted[name])
-        raise ArtifactError(
-            f"{path}: belongs to another simulation (it differs in: {changed}); choose another folder or delete {cache}"
-        )
-    return _Block(parquet.read_pairs(path), failed)
+def _read(path: Path) -> _Block:
+    return _Block(parquet.read_pairs(path), artifacts.read_header(path).settings["failed"])

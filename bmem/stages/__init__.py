@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+from bmem.artifacts import product
 from bmem.stages.backgrounds import read_backgrounds, train_backgrounds
 from bmem.stages.calibrate import calibrate_all
 from bmem.stages.fit import fit_all
@@ -33,4 +34,18 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "report": report,
 }
 
-__all__ = ["STAGES", "Run"]
+FOLDERS = {"simulate": "events", "train": "networks", "integrate": "likelihood", "fit": "fit", "calibrate": "calibration"}
+"""Where each stage leaves its artifacts; the report is no artifact."""
+
+
+def refuse_earlier(run: Run, names: Iterable[str]) -> None:
+    """Make sure that nothing is there of an earlier run of some stages.
+
+    Raises:
+        ArtifactError: one left an artifact, or an unfinished piece in its cache.
+    """
+    for name in names:
+        product.refuse_earlier(run.out / FOLDERS.get(name, name), run.cache(name))
+
+
+__all__ = ["STAGES", "Run", "refuse_earlier"]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bmem import artifacts
+from bmem.artifacts import Product, Work
 from bmem.calibration import neyman
 from bmem.calibration.bank import Bank
 from bmem.calibration.neyman import Belt, BeltSettings, make_belt
@@ -54,6 +54,20 @@ def belt_settings(run: Run, levels: tuple[float, ...]) -> BeltSettings:
     return BeltSettings(section.points, section.toys, levels, treatment=treatment(run.config))
 
 
+def product(run: Run, events: int) -> Product[Belt]:
+    """The belt for ``events`` events."""
+    settings = {"belt": plain(run.config.belt), "events": events, "seed": run.config.seed}
+
+    def make() -> Belt:
+        with run.progress(f"belt for {events} events") as progress:
+            sought = belt_settings(run, LEVELS)
+            return make_belt(load_bank(run), events, run.seed("belt"), sought, progress, workers=run.workers)
+
+    cost = (Work("toy of a belt", run.config.belt.toys),)
+    path = run.belt(events)
+    return Product(f"belt for {events} events", path, neyman.KIND, settings, parents(run), make, Belt.load, cost)
+
+
 def belt_of(run: Run, events: int) -> Belt:
     """The belt for ``events`` events: that of the run, or made and kept now.
 
@@ -61,14 +75,9 @@ def belt_of(run: Run, events: int) -> Belt:
         RangeError: the bank is worth too few events for it.
         ArtifactError: there is one that was made differently.
     """
-    path = run.belt(events)
-    settings = {"belt": plain(run.config.belt), "events": events, "seed": run.config.seed}
-    if artifacts.exists(path) and run.done(path, neyman.KIND, settings, parents(run)):
-        return Belt.load(path)
-    with run.progress(f"belt for {events} events") as progress:
-        belt = make_belt(load_bank(run), events, run.seed("belt"), belt_settings(run, LEVELS), progress, workers=run.workers)
-    belt.save(path, settings, parents(run))
-    return belt
+    belt = product(run, events)
+    run.engine.ensure(belt)
+    return belt.load()
 
 
 def measured_with_belt(run: Run, likelihood: MarginalLikelihood, estimate: FitResult) -> dict[str, Any] | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bmem import artifacts
+from bmem.artifacts import JsonFile, Product, Work, read_json
 from bmem.calibration.score import ScoreSummary, information_kept, score_test
 from bmem.calibration.subsamples import SubsampleFits, disjoint_subsamples, fit_subsamples
 from bmem.inference.objective import MarginalLikelihood, Objective, unusable_events
@@ -54,8 +53,7 @@ class SampleCalibration:
     @classmethod
     def load(cls, path: Path) -> SampleCalibration:
         """Read a calibration artifact."""
-        artifacts.verify(path, KIND)
-        content = json.loads(path.read_text())
+        content = read_json(path, KIND)
         return cls(
             fits=SubsampleFits.from_dict(content["fits"]),
             score=ScoreSummary.from_dict(content["score"]),
@@ -73,32 +71,41 @@ def calibrate_all(run: Run) -> None:
 
 def calibrate_samples(run: Run) -> None:
     """Calibrate every sample whose truth is known and that has no calibration yet."""
-    for sample in run.config.sample:
-        name = sample.name
-        luminosity = run.config.fit.luminosity
-        own = {key: plain(run.config.calibration)[key] for key in ("subsamples", "size")}
-        settings: dict[str, Any] = {"calibration": own, "luminosity": luminosity, "seed": run.config.seed}
-        settings["background"] = [plain(background) for background in run.config.background]
-        parents = {"coefficients": run.coefficients(name)} | background_parents(run)
-        if not run.config.background:
-            parents["yardstick"] = run.hard_coefficients(name)
-        if run.done(run.calibration(name), KIND, settings, parents):
-            continue
-        events = len(load_diagnostics(run.coefficients(name))["points"])
-        truth = true_value(run, name)
-        if truth is None:
-            run.say(f"  {name}: the truth is not known, no calibration")
-            continue
-        size = run.config.calibration.size
-        if events < 3 * size:
-            run.say(
-                f"  [yellow]{name}: no calibration: {events} accepted events do not make 3 subsamples of {size}; give more "
-                "events, or lower calibration.size[/]"
-            )
-            continue
-        result = _calibrate(run, name, truth)
-        run.save_json(run.calibration(name), KIND, result.to_dict(), settings, parents)
-        run.say(f"  {name}: {summary(result, run.config.first.quantity)}")
+    run.engine.ensure(*products(run))
+
+
+def products(run: Run) -> list[Product[SampleCalibration]]:
+    """The calibration of every sample."""
+    return [_product(run, sample.name) for sample in run.config.sample]
+
+
+def _product(run: Run, name: str) -> Product[SampleCalibration]:
+    own = {key: plain(run.config.calibration)[key] for key in ("subsamples", "size")}
+    settings: dict[str, Any] = {"calibration": own, "luminosity": run.config.fit.luminosity, "seed": run.config.seed}
+    settings["background"] = [plain(background) for background in run.config.background]
+    parents = {"coefficients": run.coefficients(name)} | background_parents(run)
+    if not run.config.background:
+        parents["yardstick"] = run.hard_coefficients(name)
+    path, cost = run.calibration(name), (Work("subsample", own["subsamples"]),)
+    return Product(name, path, KIND, settings, parents, lambda: _calibration(run, name), SampleCalibration.load, cost)
+
+
+def _calibration(run: Run, name: str) -> JsonFile | None:
+    """The calibration of a sample; None, and the reason is said, where it cannot be."""
+    events, size = len(load_diagnostics(run.coefficients(name))["points"]), run.config.calibration.size
+    truth = true_value(run, name)
+    if truth is None:
+        run.say(f"  {name}: the truth is not known, no calibration")
+        return None
+    if events < 3 * size:
+        run.say(
+            f"  [yellow]{name}: no calibration: {events} accepted events do not make 3 subsamples of {size}; give more "
+            "events, or lower calibration.size[/]"
+        )
+        return None
+    result = _calibrate(run, name, truth)
+    run.say(f"  {name}: {summary(result, run.config.first.quantity)}")
+    return JsonFile(KIND, result.to_dict())
 
 
 def _calibrate(run: Run, name: str, truth: float) -> SampleCalibration:

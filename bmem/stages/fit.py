@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bmem import artifacts
+from bmem.artifacts import JsonFile, Product, Work, read_json
 from bmem.config import BANK, FitSection
 from bmem.inference.combine import resampled
 from bmem.inference.intervals import profile, profile_intervals
@@ -32,20 +34,29 @@ _PROFILED = {1: 120, 2: 24}
 
 def fit_all(run: Run) -> None:
     """Fit every sample that has no result yet."""
-    for sample in run.config.sample:
-        lists = {name: [plain(entry) for entry in getattr(run.config, name)] for name in ("constraint", "background")}
-        measured = measured_events(run, sample.name)
-        settings: dict[str, Any] = {"fit": _known_as(run.config.fit) | {"events": measured}} | lists
-        parents = {"coefficients": run.coefficients(sample.name)} | background_parents(run)
-        if run.config.belt.bank_events:
-            settings |= {"belt": plain(run.config.belt)}
-            parents |= {"bank": run.coefficients(BANK)}
-        path = run.fit(sample.name)
-        if run.done(path, KIND, settings, parents):
-            continue
-        result = _measure(run, sample.name, parents)
-        run.save_json(path, KIND, result, settings, parents)
-        run.say(f"  {sample.name}: {headline(result, run.config.first.quantity)}")
+    run.engine.ensure(*products(run))
+
+
+def products(run: Run) -> list[Product[dict[str, Any]]]:
+    """The measurement of every sample."""
+    return [_product(run, sample.name) for sample in run.config.sample]
+
+
+def _product(run: Run, name: str) -> Product[dict[str, Any]]:
+    lists = {key: [plain(entry) for entry in getattr(run.config, key)] for key in ("constraint", "background")}
+    settings: dict[str, Any] = {"fit": _known_as(run.config.fit) | {"events": measured_events(run, name)}} | lists
+    parents = {"coefficients": run.coefficients(name)} | background_parents(run)
+    if run.config.belt.bank_events:
+        settings |= {"belt": plain(run.config.belt)}
+        parents |= {"bank": run.coefficients(BANK)}
+
+    def make() -> JsonFile:
+        result = _measure(run, name, parents)
+        run.say(f"  {name}: {headline(result, run.config.first.quantity)}")
+        return JsonFile(KIND, result)
+
+    read, cost = partial(read_json, kind=KIND), (Work("fit", 1),)
+    return Product(name, run.fit(name), KIND, settings, parents, make, read, cost)
 
 
 def _known_as(section: FitSection) -> dict[str, Any]:

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pyarrow.parquet import read_schema
 from torch import Tensor
 
 from bmem import artifacts
+from bmem.artifacts import Product, Work
 from bmem.calibration.yardstick import yardstick
 from bmem.config import BANK, TRAINING
 from bmem.events import parquet
-from bmem.integration.importance import Block, Checkpoint, EventIntegrals, stream, warn_if_broken
+from bmem.integration.importance import EventIntegrals, stream, warn_if_broken
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood import coefficients, cross_section
-from bmem.likelihood.coefficients import Array, Coefficients
+from bmem.likelihood.coefficients import Array, CoefficientBlocks, Coefficients
 from bmem.likelihood.cross_section import (
     FiducialCrossSection,
     counted_cross_section,
     fiducial_cross_section,
     mixture_coefficients,
 )
+from bmem.likelihood.integrals_file import integral_blocks
 from bmem.likelihood.integrand import Integrand
 from bmem.rng import generator
 from bmem.stages.backgrounds import background_events, mixed, observed
-from bmem.stages.run import Run, plain
+from bmem.stages.run import Report, Run, plain
 from bmem.stages.simulate import measured_events
 from bmem.stages.train import NAMES, Networks
 
@@ -42,23 +45,127 @@ _ROWS = 1 << 16
 """Events whose acceptance is computed at once."""
 
 
-def integrate_all(run: Run) -> None:
-    """Integrate every sample that has no coefficients yet."""
-    fiducial_done = run.done(run.fiducial, cross_section.KIND, *_fiducial_origin(run))
-    names = [sample.name for sample in run.config.sample] + [BANK] * bool(run.config.belt.bank_events)
-    missing = [n for n in names if not run.done(run.coefficients(n), coefficients.KIND, *_origin(run, n))]
-    if fiducial_done and not missing:
-        return
-    networks = Networks.load(run)
-    if not fiducial_done:
-        _integrate_fiducial(run, networks)
-    fiducial = FiducialCrossSection.load(run.fiducial)
-    for name in missing:
-        _integrate_sample(run, networks, fiducial, name)
-
-
 Origin = tuple[dict[str, Any], dict[str, Path]]
 """Settings and parents of an artifact."""
+
+
+def integrate_all(run: Run) -> None:
+    """Integrate what has no coefficients yet."""
+    run.engine.ensure(*products(run))
+
+
+def products(run: Run) -> list[Product[Any]]:
+    """σ_fid, and of every sample and the bank the integrals and, where x_hard is known, the yardstick."""
+    integrals = _Integrals(run)
+    names = [sample.name for sample in run.config.sample] + [BANK] * bool(run.config.belt.bank_events)
+    samples = [integrals.products(name) for name in names]
+    return [integrals.fiducial_product, *(product for found in samples for product in found)]
+
+
+@dataclass(frozen=True)
+class _Integrals:
+    """Makes the products; networks and σ_fid are read once, and only if something has to be computed."""
+
+    run: Run
+
+    @cached_property
+    def networks(self) -> Networks:
+        return Networks.load(self.run)
+
+    @cached_property
+    def fiducial(self) -> FiducialCrossSection:
+        return FiducialCrossSection.load(self.run.fiducial)
+
+    @property
+    def fiducial_product(self) -> Product[FiducialCrossSection]:
+        origin, section = _fiducial_origin(self.run), self.run.config.likelihood
+        events = section.fiducial_events if section.fiducial == "learned" else 0
+        return Product(
+            "σ_fid",
+            self.run.fiducial,
+            cross_section.KIND,
+            *origin,
+            make=self._fiducial,
+            read=FiducialCrossSection.load,
+            cost=(Work("hard event", events),),
+        )
+
+    def products(self, name: str) -> list[Product[Coefficients]]:
+        """The yardstick, if there can be one, and the integrals of a sample."""
+        run, origin = self.run, _origin(self.run, name)
+        of_kind = partial(Product, kind=coefficients.KIND, settings=origin[0], parents=origin[1], read=Coefficients.load)
+        found = of_kind(
+            name,
+            run.coefficients(name),
+            make=lambda: self._coefficients(name),
+            cost=(Work("integral", wanted(run, name) or 0),),
+            unfinished=run.cache("integrate", name),
+        )
+        hard = of_kind(f"{name}, x_hard known", run.hard_coefficients(name), make=lambda: self._hard_coefficients(name))
+        return [hard, found] if truth_is_kept(run, name) else [found]
+
+    def _fiducial(self) -> FiducialCrossSection:
+        run, acceptance = self.run, self.networks.acceptance
+        section, resamples = run.config.likelihood, run.config.integration.resamples
+        if section.fiducial == "learned":
+            run.say(f"  σ_fid from {section.fiducial_events} events and the learned acceptance")
+            rng = generator(run.config.seed, "fiducial")
+            return fiducial_cross_section(run.process, acceptance, section.fiducial_events, rng, resamples)
+        pairs = parquet.read_pairs(run.events(TRAINING))
+        run.say(f"  σ_fid from {int(pairs.accepted.sum())} accepted of {len(pairs)} simulated events")
+        return counted_cross_section(run.process, pairs, len(acceptance), run.config.seed, resamples)
+
+    def _hard_coefficients(self, name: str) -> Coefficients:
+        x_hard = observed(self.run, name).x_hard
+        assert x_hard is not None  # truth_is_kept
+        x_hard = x_hard[: wanted(self.run, name)]
+        with torch.no_grad():
+            parts = [self.networks.acceptance("probability", part).mean(0) for part in x_hard.split(_ROWS)]
+        return yardstick(self.run.process, x_hard, torch.cat(parts), self.fiducial.values.mean(0))
+
+    def _coefficients(self, name: str) -> CoefficientBlocks:
+        """Integrate all blocks; the file is then written from those in the cache, one after the other."""
+        every = observed(self.run, name).x
+        x_reco = every[: wanted(self.run, name)]
+        outside = ~self.networks.proposal.seen(x_reco).numpy()
+        told: dict[str, NDArray[Any]] = {}
+        with self.run.progress(f"integrate {name}") as progress:
+            for done, integrals in self._blocks(x_reco, name, progress):
+                for key, values in integrals.diagnostics().items():
+                    told.setdefault(key, np.empty(len(x_reco), values.dtype))[done] = values
+        warn_if_broken(told["flags"])
+        self.run.say(_described(name, told, outside))
+        blocks = (
+            (events.start, _of_block(self.fiducial, integrals, outside[events]))
+            for events, integrals in self._blocks(x_reco, name)
+        )
+        return CoefficientBlocks(len(x_reco), blocks, {AVAILABLE: len(every)})
+
+    def _blocks(self, x_reco: Tensor, name: str, progress: Report | None = None) -> Iterator[tuple[slice, EventIntegrals]]:
+        """Events and integrals of all blocks, read from the cache or integrated and kept there."""
+        run, networks, done = self.run, self.networks, 0
+        integrand = Integrand(run.process, networks.transfer, networks.acceptance, networks.proposal, x_reco)
+        found = stream(
+            integrand,
+            len(x_reco),
+            mixture_coefficients(run.process),
+            _settings(run, name),
+            run.seed("integrate", name),
+            pilot=integrand.replica(0),
+            kept=integral_blocks(run.cache("integrate", name), _identity(run, name)),
+            workers=run.workers,
+        )
+        for block, integrals in found:
+            done += block.stop - block.start
+            if progress is not None:
+                progress(done, len(x_reco))
+            yield slice(block.start, block.stop), integrals
+
+
+def truth_is_kept(run: Run, name: str) -> bool:
+    """Whether x_hard of the events of a sample is known, and there is no background among them."""
+    path = run.events(name)
+    return artifacts.exists(path) and "hard" in read_schema(path).names and not mixed(run, name)
 
 
 def _fiducial_origin(run: Run) -> Origin:
@@ -72,12 +179,19 @@ def _fiducial_origin(run: Run) -> Origin:
 
 def _origin(run: Run, name: str) -> Origin:
     decisive = {k: v for k, v in plain(_settings(run, name)).items() if k not in ("points_per_chunk", "block")}
-    settings: dict[str, Any] = {"integration": decisive, "events": _wanted(run, name), "seed": run.config.seed}
+    settings: dict[str, Any] = {"integration": decisive, "events": wanted(run, name), "seed": run.config.seed}
     parents = {"events": run.events(name), "fiducial": run.fiducial} | {n: run.network(n) for n in NAMES}
     if mixed(run, name):
         settings["background"] = [b.model_dump(include={"name", "density", "fraction"}) for b in run.config.background]
         parents |= background_events(run)
     return settings, parents
+
+
+def _identity(run: Run, name: str) -> dict[str, Any]:
+    """All that the integrals of a block depend on: not on σ_fid, which may come later."""
+    settings, parents = _origin(run, name)
+    made_of = {key: artifacts.read_header(path).sha256 for key, path in parents.items() if key != "fiducial"}
+    return settings | {"block": run.config.integration.block, "of": made_of}
 
 
 def _settings(run: Run, name: str) -> IntegrationSettings:
@@ -86,7 +200,7 @@ def _settings(run: Run, name: str) -> IntegrationSettings:
     return settings if name != BANK else replace(settings, resamples=min(settings.resamples, BANK_RESAMPLES))
 
 
-def _wanted(run: Run, name: str) -> int | None:
+def wanted(run: Run, name: str) -> int | None:
     """Events that the fit or the calibration need; of the bank all of them. None: all that there are."""
     if name == BANK:
         return run.config.belt.bank_events
@@ -94,43 +208,7 @@ def _wanted(run: Run, name: str) -> int | None:
     return None if measured is None else max(measured, run.config.calibration.subsamples * run.config.calibration.size)
 
 
-def _integrate_fiducial(run: Run, networks: Networks) -> None:
-    section, resamples = run.config.likelihood, run.config.integration.resamples
-    if section.fiducial == "learned":
-        run.say(f"  σ_fid from {section.fiducial_events} events and the learned acceptance")
-        rng = generator(run.config.seed, "fiducial")
-        result = fiducial_cross_section(run.process, networks.acceptance, section.fiducial_events, rng, resamples)
-    else:
-        pairs = parquet.read_pairs(run.events(TRAINING))
-        run.say(f"  σ_fid from {int(pairs.accepted.sum())} accepted of {len(pairs)} simulated events")
-        result = counted_cross_section(run.process, pairs, len(networks.acceptance), run.config.seed, resamples)
-    result.save(run.fiducial, *_fiducial_origin(run))
-
-
-def _integrate_sample(run: Run, networks: Networks, fiducial: FiducialCrossSection, name: str) -> None:
-    wanted, origin = _wanted(run, name), _origin(run, name)
-    sample = observed(run, name)
-    x_reco = sample.x[:wanted]
-    _integrate(run, networks, x_reco, name)
-    if sample.x_hard is not None:
-        x_hard = sample.x_hard[:wanted]
-        with torch.no_grad():
-            parts = [networks.acceptance("probability", part).mean(0) for part in x_hard.split(_ROWS)]
-            efficiency = torch.cat(parts)
-        known = yardstick(run.process, x_hard, efficiency, fiducial.values.mean(0))
-        known.save(run.hard_coefficients(name), *origin)
-    outside = ~networks.proposal.seen(x_reco).numpy()
-    blocks = (
-        (block.start, _coefficients(fiducial, integrals, outside[block.start : block.stop]))
-        for block, integrals in _blocks(run, networks, x_reco, name)
-    )
-    settings, parents = origin
-    coefficients.save_blocks(run.coefficients(name), len(x_reco), blocks, settings | {AVAILABLE: len(sample.x)}, parents)
-    run.forget("integrate", name)
-    _describe(run, name)
-
-
-def _coefficients(fiducial: FiducialCrossSection, integrals: EventIntegrals, outside: NDArray[np.bool_]) -> Coefficients:
+def _of_block(fiducial: FiducialCrossSection, integrals: EventIntegrals, outside: NDArray[np.bool_]) -> Coefficients:
     return Coefficients(
         values=integrals.values,
         covariance=integrals.covariance,
@@ -149,42 +227,9 @@ def _first_resamples(fiducial: FiducialCrossSection, integrals: EventIntegrals) 
     return fiducial.bootstrap[:, : integrals.bootstrap.shape[1]]
 
 
-def _integrate(run: Run, networks: Networks, x_reco: Tensor, name: str) -> None:
-    """Integrate all blocks that are not in the cache."""
-    flags, done = np.zeros(len(x_reco), np.int64), 0
-    with run.progress(f"integrate {name}") as progress:
-        for block, integrals in _blocks(run, networks, x_reco, name):
-            flags[block.start : block.stop] = integrals.flags
-            done += block.stop - block.start
-            progress(done, len(x_reco))
-    warn_if_broken(flags)
-
-
-def _blocks(run: Run, networks: Networks, x_reco: Tensor, name: str) -> Iterator[tuple[Block, EventIntegrals]]:
-    """Blocks of events, read from the cache or integrated and kept there."""
-    process = run.process
-    integrand = Integrand(process, networks.transfer, networks.acceptance, networks.proposal, x_reco)
-    identity = {n: artifacts.read_header(run.network(n)).sha256 for n in NAMES}
-    identity["events"] = artifacts.read_header(run.events(name)).sha256
-    if mixed(run, name):
-        identity["backgrounds"] = json.dumps(_origin(run, name)[0]["background"])
-        identity |= {n: artifacts.read_header(path).sha256 for n, path in background_events(run).items()}
-    return stream(
-        integrand,
-        len(x_reco),
-        mixture_coefficients(process),
-        _settings(run, name),
-        run.seed("integrate", name),
-        pilot=integrand.replica(0),
-        checkpoint=Checkpoint(run.cache("integrate", name), identity),
-        workers=run.workers,
-    )
-
-
-def _describe(run: Run, name: str) -> None:
-    d = coefficients.load_diagnostics(run.coefficients(name))
-    fraction, error = np.median(d["effective_fraction"]), np.median(d["relative_error"])
-    run.say(
-        f"  {name}: {len(d['flags'])} events; medians: effective sample {100 * fraction:.0f} % of the points, error "
-        f"{100 * error:.1f} %; {int((d['flags'] > 0).sum())} flagged, {int(d['outside'].sum())} outside the training range"
+def _described(name: str, told: dict[str, NDArray[Any]], outside: NDArray[np.bool_]) -> str:
+    fraction, error = np.median(told["effective_fraction"]), np.median(told["relative_error"])
+    return (
+        f"  {name}: {len(outside)} events; medians: effective sample {100 * fraction:.0f} % of the points, error "
+        f"{100 * error:.1f} %; {int((told['flags'] > 0).sum())} flagged, {int(outside.sum())} outside the training range"
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from bmem import artifacts
+from bmem.artifacts import Blocks, Form
 from bmem.calibration.bank import Bank
 from bmem.calibration.neyman import Belt, make_belt
 from bmem.calibration.period import LEVELS, PeriodPoint, PeriodScan, PeriodSettings
@@ -13,7 +16,6 @@ from bmem.config import PERIOD
 from bmem.errors import RangeError
 from bmem.rng import numpy_generator
 from bmem.stages.belt import belt_settings, load_bank, parents, treatment
-from bmem.stages.pieces import Pieces
 from bmem.stages.run import Run, plain
 
 KIND = "period"
@@ -52,17 +54,24 @@ def _settings(run: Run) -> dict[str, Any]:
 
 
 def _calibrate(run: Run) -> PeriodCalibration:
-    section = run.config.calibration
+    section, folder = run.config.calibration, run.cache("calibrate", PERIOD)
+    identical = _settings(run) | {"of": identity(run)}
     halves = load_bank(run).halves(numpy_generator(run.config.seed, "halves"))
-    pieces = Pieces(run, run.cache("calibrate", PERIOD), KIND, _settings(run) | {"of": identity(run)})
-    belts = [_belt(pieces, half, h) for h, half in enumerate(halves)]
     settings = PeriodSettings(section.size, section.toys, treatment=treatment(run.config))
-    scan = PeriodScan(halves, belts, run.seed("period"), settings)
+    belts = Blocks(folder, identical, Form(".json", _write_belt, Belt.load), lambda half: f"belt_{half}")
+    made = dict(belts.map(lambda half: _belt(run, halves[half], half), range(len(halves))))
+    scan = PeriodScan(halves, [made[half] for half in sorted(made)], run.seed("period"), settings)
     first = run.config.first
-    truths = {f"{first.name}_{value:g}": float(first.quantity.stored(value)) for value in run.config.truths}
+    points: Blocks[PeriodPoint] = Blocks(
+        folder, identical, Form.json(KIND, PeriodPoint), lambda truth: f"{first.name}_{float(first.quantity.printed(truth)):g}"
+    )
+    truths = [float(first.quantity.stored(value)) for value in run.config.truths]
+    found: dict[int, PeriodPoint] = {}
     with run.progress("calibrate the period") as progress:
-        points = pieces.records(truths, PeriodPoint, scan.at, progress)
-    return PeriodCalibration(tuple(points))
+        for number, point in points.map(scan.at, truths, run.workers):
+            found[number] = point
+            progress(len(found), len(truths))
+    return PeriodCalibration(tuple(found[number] for number in sorted(found)))
 
 
 def identity(run: Run) -> dict[str, str]:
@@ -70,13 +79,12 @@ def identity(run: Run) -> dict[str, str]:
     return {name: artifacts.read_header(path).sha256 for name, path in parents(run).items()}
 
 
-def _belt(pieces: Pieces, half: Bank, number: int) -> Belt:
+def _belt(run: Run, half: Bank, number: int) -> Belt:
     """The belt of a half of the bank."""
-    run, path = pieces.run, pieces.folder / f"belt_{number}.json"
-    if pieces.there(path):
-        return Belt.load(path)
     seed, settings = run.seed("belt", "half", number), belt_settings(run, LEVELS)
     with run.progress(f"belt of half {number + 1}") as progress:
-        belt = make_belt(half, run.config.calibration.size, seed, settings, progress, workers=run.workers)
-    belt.save(path, pieces.settings)
-    return belt
+        return make_belt(half, run.config.calibration.size, seed, settings, progress, workers=run.workers)
+
+
+def _write_belt(path: Path, belt: Belt, settings: Mapping[str, Any]) -> object:
+    return belt.save(path, settings)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import math
 import sys
 import tempfile
 from collections.abc import Callable
@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 from rich.table import Table
 
 from bmem import artifacts
+from bmem.artifacts import Product, work
 from bmem.config import Config, SampleSection
 from bmem.errors import RangeError
 from bmem.events.importing import read_events
 from bmem.events.record import PairedEvents, RecoEvents
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.coefficients import Coefficients
+from bmem.stages import belt, calibrate, fit
 from bmem.stages.belt import belt_of
 from bmem.stages.calibrate import calibrate_samples
 from bmem.stages.fit import fit_all
@@ -139,16 +141,27 @@ class _Planner:
     def events(self) -> list[int]:
         """Events of each sample, and of the bank, that will be integrated."""
         share = float(self.pairs.accepted.double().mean())
-        wanted = max(self.config.fit.size, self.config.calibration.subsamples * self.config.calibration.size)
-        there = [(round(n * share) if hard else n, hard) for n, hard in map(_responses, self.config.sample)]
-        whole = self.config.fit.events is None
-        integrated = [max(n, 1) if whole and not hard else min(wanted, max(n, 1)) for n, hard in there]
-        return [*integrated, max(1, round(share * self.config.belt.bank_events))]
+        found = []
+        for sample in self.config.sample:
+            n, hard = _responses(sample)
+            there, asked = max(round(n * share) if hard else n, 1), self._wanted(sample.name, hard)
+            found.append(there if asked is None else min(asked, there))
+        return [*found, max(1, round(share * self.config.belt.bank_events))]
+
+    def _wanted(self, name: str, hard: bool) -> int | None:
+        """As ``bmem.stages.integrate.wanted``, of events that may not be there yet."""
+        fit, calibration = self.config.fit, self.config.calibration
+        return None if fit.events is None and not hard else max(fit.size, calibration.subsamples * calibration.size)
 
     @property
     def times(self) -> float:
         """Samples of the run for each one of the pilot."""
-        return len(self.config.sample) / len(self.pilot.names)
+        return self.scale(fit.products, "fit")
+
+    def scale(self, products: Callable[[Run], list[Product[Any]]], unit: str) -> float:
+        """How much more of a ``unit`` of work the products of the run take than those of the pilot."""
+        full, small = (work(products(run)).get(unit, 0.0) for run in (self.pilot.full, self.pilot.run))
+        return full / small
 
     def simulate(self) -> Cost:
         pairs, hard, rest = self.simulated
@@ -209,9 +222,9 @@ class _Planner:
     def fit(self) -> Cost:
         size, bank = self.config.calibration.size, self.events[-1] if self.config.belt.bank_events else 0
         self.pilot.spread(self.pairs, max(self.config.fit.size, SUBSAMPLES * size), bank)
-        belt = self.belt * self.config.belt.toys / self.pilot.run.config.belt.toys
+        toys = self.scale(lambda run: [belt.product(run, self.config.fit.size)], "toy of a belt")
         seconds = timed(lambda: fit_all(self.pilot.run))
-        return Cost(seconds * self.times, belt, _peak(), _disk(self.pilot.run.out / "fit") * self.times)
+        return Cost(seconds * self.times, self.belt * toys, _peak(), _disk(self.pilot.run.out / "fit") * self.times)
 
     @cached_property
     def belt(self) -> float:
@@ -222,7 +235,7 @@ class _Planner:
 
     def calibrate(self) -> Cost:
         section, run = self.config.calibration, self.pilot.run
-        seconds = timed(lambda: calibrate_samples(run)) * section.subsamples / SUBSAMPLES * self.times
+        seconds = timed(lambda: calibrate_samples(run)) * self.scale(calibrate.products, "subsample")
         shared = 0.0
         if self.config.belt.bank_events:
             belts = 2 * self.belt * section.size / self.config.fit.size
@@ -264,7 +277,11 @@ def _or_refused(work: Callable[[], Any]) -> None:
 
 
 def _peak() -> float:
-    """Largest memory of this process so far, in bytes."""
+    """Largest memory of this process so far, in bytes; NaN on Windows, which has no ``resource``."""
+    if sys.platform == "win32":
+        return math.nan
+    import resource
+
     unit = 1 if sys.platform == "darwin" else 1024
     return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
@@ -290,4 +307,6 @@ def duration(seconds: float) -> str:
 
 def size(number: float) -> str:
     """Bytes as MB or GB."""
+    if math.isnan(number):
+        return "unknown"
     return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from bmem.artifacts import Blocks, Form
 from bmem.calibration.bank import Bank
 from bmem.calibration.neyman import Belt
 from bmem.calibration.power import Expectation, Power, power
@@ -31,7 +32,6 @@ from bmem.rng import numpy_generator
 from bmem.stages.belt import belt_of, load_bank, parents, treatment
 from bmem.stages.fit import KIND as FIT
 from bmem.stages.period import identity
-from bmem.stages.pieces import Pieces
 from bmem.stages.run import Run, plain
 from bmem.stages.simulate import load_sample
 
@@ -208,17 +208,20 @@ def _posterior_calibration(run: Run, bank: _Bank) -> None:
     settings |= {"simulations": section.simulations}
     if run.done(run.posterior_calibration, SBC, settings, parents(run)):
         return
-    pieces = Pieces(run, run.cache("calibrate", "sbc"), SBC, settings | {"of": identity(run)})
+    form: Form[SimulationBasedCalibration] = Form.json(SBC, SimulationBasedCalibration)
+    folder, own = run.cache("calibrate", "sbc"), settings | {"of": identity(run)}
+    pieces = Blocks(folder, own, form, lambda chunk: f"part_{chunk[0]}")
     sizes = [len(part) for part in np.array_split(np.arange(section.simulations), -(-section.simulations // _PIECE))]
-    chunks = {f"part_{number}": (number, size) for number, size in enumerate(sizes)}
+    parts: dict[int, SimulationBasedCalibration] = {}
     try:
         with run.progress("calibrate the posterior") as progress:
-            make = partial(_sbc, bank.events, run.config)
-            parts = pieces.records(chunks, SimulationBasedCalibration, make, progress)
+            for number, part in pieces.map(partial(_sbc, bank.events, run.config), enumerate(sizes), run.workers):
+                parts[number] = part
+                progress(len(parts), len(sizes))
     except RangeError as error:
         run.say(f"  [yellow]no calibration of the posterior: {error}[/]")
         return
-    found = SimulationBasedCalibration.joined(parts)
+    found = SimulationBasedCalibration.joined([parts[number] for number in sorted(parts)])
     run.save_json(run.posterior_calibration, SBC, found.to_dict(), settings, parents(run))
     run.forget("calibrate", "sbc")
     run.say(f"  posterior of {found.events} events: p = {found.p_ranks:.3f} (ranks), {found.p_levels:.3f} (levels)")

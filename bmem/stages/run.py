@@ -15,18 +15,15 @@ from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from bmem import artifacts, rng
+from bmem import rng
+from bmem.artifacts import Engine, JsonFile, read_json
 from bmem.channels.contract import Channel
 from bmem.config import Config, SampleSection
-from bmem.errors import ArtifactError
 from bmem.process.contract import Process
 from bmem.workers import Workers
 
 Report = Callable[[int, int], None]
 """Progress: (done, total)."""
-
-FOLDERS = {"simulate": "events", "train": "networks", "integrate": "likelihood", "fit": "fit", "calibrate": "calibration"}
-"""Where each stage leaves its artifacts; the report is no artifact."""
 
 
 @dataclass(frozen=True)
@@ -119,38 +116,24 @@ class Run:
             task = bars.add_task(title, total=None)
             yield lambda done, total: bars.update(task, completed=done, total=total)
 
+    @property
+    def engine(self) -> Engine:
+        """Makes the products of this run."""
+        return Engine(self.out, self.say, self.checking)
+
+    def done(self, path: Path, kind: str, settings: Mapping[str, Any], parents: Mapping[str, Path] | None = None) -> bool:
+        """As ``Engine.done``."""
+        return self.engine.done(path, kind, settings, parents)
+
     def save_json(
         self, path: Path, kind: str, content: Mapping[str, Any], settings: Mapping[str, Any], parents: Mapping[str, Path]
     ) -> None:
         """Write plain values as an artifact."""
-        text = json.dumps(content, indent=1) + "\n"
-
-        def writer(temporary: Path) -> None:
-            temporary.write_text(text, encoding="utf-8")
-
-        artifacts.write(path, kind, writer, settings, parents)
+        JsonFile(kind, content).save(path, settings, parents)
 
     def load_json(self, path: Path, kind: str) -> dict[str, Any]:
-        """Read what ``save_json`` wrote.
-
-        Raises:
-            ArtifactError: it is missing, foreign, damaged or of a newer format.
-        """
-        artifacts.verify(path, kind)
-        return json.loads(path.read_text(encoding="utf-8"))
-
-    def refuse_earlier(self, stage: str) -> None:
-        """Make sure that nothing is there of an earlier run of a stage.
-
-        Raises:
-            ArtifactError: it left an artifact, or an unfinished piece in its cache.
-        """
-        folders = (self.out / FOLDERS[stage], self.cache(stage)) if stage in FOLDERS else ()
-        for path in (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()):
-            raise ArtifactError(
-                f"{path}: is there from an earlier run, which --no-resume forbids to use; choose another --out, or leave "
-                "out --no-resume to go on from it"
-            )
+        """As ``bmem.artifacts.read_json``."""
+        return read_json(path, kind)
 
     def forget(self, *names: str) -> None:
         """Delete the unfinished pieces of what is now finished."""
@@ -158,56 +141,6 @@ class Run:
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False)
-
-    def done(self, path: Path, kind: str, settings: Mapping[str, Any], parents: Mapping[str, Path] | None = None) -> bool:
-        """Whether the artifact at ``path`` is there and was made with these settings from these parents.
-
-        What its header tells beyond these settings (the architecture of a network, say) follows from them; parents that are
-        no longer there are not missed.
-
-        Raises:
-            ArtifactError: it is damaged, or was made differently: it is never overwritten silently.
-        """
-        if not artifacts.exists(path):
-            return self.checking
-        header = artifacts.verify(path, kind)
-        wanted = json.loads(json.dumps(dict(settings)))
-        changed = sorted(line for key in wanted for line in _differences(key, header.settings.get(key), wanted[key]))
-        if changed:
-            raise ArtifactError(
-                f"{path}: was made with other settings ({'; '.join(changed)}); choose another --out, or delete this "
-                "file and those that follow from it to compute them anew"
-            )
-        there = {name: parent for name, parent in (parents or {}).items() if artifacts.exists(parent)}
-        replaced = [name for name, p in there.items() if header.parents.get(name) != artifacts.read_header(p).sha256]
-        if replaced:
-            raise ArtifactError(
-                f"{path}: was made from other artifacts ({', '.join(sorted(replaced))}), which have been computed anew "
-                "since; delete this file and those that follow from it"
-            )
-        if not self.checking:
-            self.say(f"  {path.relative_to(self.out)} is there")
-        return True
-
-
-def _differences(key: str, there: Any, here: Any) -> Iterator[str]:
-    """One line for each value nested in ``here``, under the dotted ``key``, that is another one ``there``.
-
-    A key that came later than the artifact, and is not used, makes no difference.
-    """
-    if isinstance(there, dict) and isinstance(here, dict):
-        for name, value in here.items():
-            yield from _differences(f"{key}.{name}", there.get(name), value)
-    elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
-        for number, (one, other) in enumerate(zip(there, here, strict=True)):
-            yield from _differences(f"{key}.{number}", one, other)
-    elif there != here and (there is not None or here):
-        yield f"{key}: {_short(there)} there, {_short(here)} here"
-
-
-def _short(value: Any) -> str:
-    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 40 else text[:37] + "..."
 
 
 def plain(section: Any) -> Any:

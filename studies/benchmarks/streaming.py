@@ -26,10 +26,11 @@ from rich.table import Table
 from torch import Tensor
 from torch.distributions import Normal
 
-from bmem.integration.importance import Checkpoint, stream
+from bmem.integration.importance import stream
 from bmem.integration.settings import IntegrationSettings
-from bmem.likelihood.coefficients import Coefficients, save_blocks
+from bmem.likelihood.coefficients import CoefficientBlocks, Coefficients
 from bmem.likelihood.cross_section import mixture_coefficients
+from bmem.likelihood.integrals_file import integral_blocks
 from bmem.likelihood.integrand import Integrand
 from bmem.networks.contract import Classifier, ConditionalDensity
 from bmem.process.toy import LinearGaussian
@@ -82,15 +83,15 @@ def integrate_to_file(n: int, points: int, replicas: int, folder: Path) -> None:
     acceptance = Replicas.of(*(Everything() for _ in range(replicas)))
     integrand = Integrand(TOY, transfer, acceptance, Proposal(), x_reco)
     settings = IntegrationSettings(min_points=points, max_points=points)
-    kept = Checkpoint(folder / "blocks")
+    kept = integral_blocks(folder / "blocks", {})
     fiducial = np.tile(TOY.fiducial().numpy(), (replicas, 1))
 
     def blocks() -> Iterator[tuple[int, Coefficients]]:
-        for block, found in stream(integrand, n, mixture_coefficients(TOY), settings, 1, checkpoint=kept):
+        for block, found in stream(integrand, n, mixture_coefficients(TOY), settings, 1, kept=kept):
             error = np.zeros((*fiducial.shape, fiducial.shape[1]))
             yield block.start, Coefficients(found.values, found.covariance, fiducial, error, found.diagnostics())
 
-    save_blocks(folder / "coefficients.nc", n, blocks())
+    CoefficientBlocks(n, blocks()).save(folder / "coefficients.nc")
 
 
 def measure(n: int, points: int, replicas: int) -> dict[str, float]:

@@ -2,7 +2,8 @@
 
 import warnings
 import weakref
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -11,13 +12,13 @@ from scipy import stats
 from torch import Tensor
 from torch.distributions import Normal
 
-from bmem import artifacts
-from bmem.errors import ArtifactError, InputError, TrustWarning
+from bmem.errors import InputError, TrustWarning
 from bmem.integration.diagnostics import Flag
-from bmem.integration.importance import Checkpoint, integrate, stream
+from bmem.integration.importance import Block, EventIntegrals, integrate, stream
 from bmem.integration.settings import IntegrationSettings
 from bmem.process.toy import LinearGaussian
 from bmem.rng import generator
+from bmem.workers import Workers, map_chunks
 
 FALSE_ALARM = 2e-5
 REFERENCE = torch.tensor([1.0, 0.0], dtype=torch.float64)
@@ -42,6 +43,23 @@ class Gaussians:
         weight = torch.exp(target.log_prob(x) - Normal(0.0, self.width).log_prob(x))
         scale = 1.0 + torch.arange(self.replicas, dtype=torch.float64)[:, None, None, None]
         return scale * torch.stack([weight, weight * x], -1)
+
+
+@dataclass
+class Memory:
+    """Remembers finished blocks, without files."""
+
+    found: dict[Block, EventIntegrals] = field(default_factory=dict)
+
+    def map(
+        self, function: Callable[[Block], EventIntegrals], chunks: Iterable[Block], workers: Workers | None
+    ) -> Iterator[tuple[int, EventIntegrals]]:
+        numbers = {chunk: number for number, chunk in enumerate(chunks)}
+        missing = [chunk for chunk in numbers if chunk not in self.found]
+        yield from ((numbers[chunk], integrals) for chunk, integrals in list(self.found.items()))
+        for index, integrals in map_chunks(function, missing, workers):
+            self.found[missing[index]] = integrals
+            yield numbers[missing[index]], integrals
 
 
 def test_values_are_the_integrals():
@@ -116,20 +134,17 @@ def test_the_result_does_not_depend_on_chunks_or_blocks():
         np.testing.assert_allclose(getattr(a, name), getattr(b, name), rtol=1e-12, err_msg=name)
 
 
-def test_blocks_stream_and_only_the_last_ones_are_held(tmp_path):
-    """They are those of ``integrate``, computed or from their files, and what was used is gone."""
+def test_blocks_stream_and_only_the_last_one_is_held():
+    """They are those of ``integrate``, and what was used is gone."""
     whole = integrate(Gaussians(), N, REFERENCE, SETTINGS, seed=3)
-    for _ in range(2):
-        alive, seen = [], 0
-        blocks = stream(Gaussians(), N, REFERENCE, replace(SETTINGS, block=2), 3, checkpoint=Checkpoint(tmp_path))
-        for block, found in blocks:
-            alive = [reference for reference in alive if reference() is not None]
-            assert len(alive) <= 1
-            alive.append(weakref.ref(found))
-            np.testing.assert_allclose(found.values, whole.values[:, block.start : block.stop], rtol=1e-12)
-            seen += block.stop - block.start
-        assert seen == N
-    assert len(list(tmp_path.glob("*.npz"))) == N // 2
+    alive, seen = [], 0
+    for block, found in stream(Gaussians(), N, REFERENCE, replace(SETTINGS, block=2), 3):
+        alive = [reference for reference in alive if reference() is not None]
+        assert len(alive) <= 1
+        alive.append(weakref.ref(found))
+        np.testing.assert_allclose(found.values, whole.values[:, block.start : block.stop], rtol=1e-12)
+        seen += block.stop - block.start
+    assert seen == N
 
 
 def test_an_event_does_not_depend_on_the_others():
@@ -172,9 +187,8 @@ def test_a_poor_proposal_is_flagged():
     assert (narrow.flags & Flag.HIGH_PARETO_K).sum() > N / 2
 
 
-def test_checkpoints_resume_with_the_same_result(tmp_path):
-    checkpoint = Checkpoint(tmp_path, {"network": "abc"})
-    plain = integrate(Gaussians(), N, REFERENCE, SETTINGS, seed=5)
+def test_kept_blocks_are_not_computed_again():
+    kept, plain = Memory(), integrate(Gaussians(), N, REFERENCE, SETTINGS, seed=5)
 
     class Killed(Exception):
         pass
@@ -184,35 +198,15 @@ def test_checkpoints_resume_with_the_same_result(tmp_path):
             raise Killed
 
     with pytest.raises(Killed):
-        integrate(Gaussians(), N, REFERENCE, SETTINGS, seed=5, checkpoint=checkpoint, progress=interrupt)
+        integrate(Gaussians(), N, REFERENCE, SETTINGS, seed=5, kept=kept, progress=interrupt)
     function, steps = Gaussians(), []
     resumed = integrate(
-        function, N, REFERENCE, SETTINGS, 5, checkpoint=checkpoint, progress=lambda done, total: steps.append((done, total))
+        function, N, REFERENCE, SETTINGS, 5, kept=kept, progress=lambda done, total: steps.append((done, total))
     )
     assert steps == [(7, N), (14, N), (20, N)]
     assert 0 < function.largest <= 6 * 4096
     for name in vars(plain):
         np.testing.assert_array_equal(getattr(plain, name), getattr(resumed, name), err_msg=name)
-    again = Gaussians()
-    integrate(again, N, REFERENCE, replace(SETTINGS, points_per_chunk=512), 5, checkpoint=checkpoint)
-    assert again.calls == 0
-
-
-def test_checkpoints_of_something_else_are_computed_anew(tmp_path):
-    integrate(Gaussians(), N, REFERENCE, SETTINGS, 5, checkpoint=Checkpoint(tmp_path, {"network": "abc"}))
-    for seed, identity in ((6, "abc"), (6, "other")):
-        function = Gaussians()
-        integrate(function, N, REFERENCE, SETTINGS, seed, checkpoint=Checkpoint(tmp_path, {"network": identity}))
-        assert function.calls > 0
-
-
-def test_a_damaged_checkpoint_is_named(tmp_path):
-    integrate(Gaussians(), N, REFERENCE, SETTINGS, 5, checkpoint=Checkpoint(tmp_path))
-    block = tmp_path / "events-00000007.npz"
-    assert artifacts.exists(block)
-    block.write_bytes(block.read_bytes()[:-10])
-    with pytest.raises(ArtifactError, match="events-00000007"):
-        integrate(Gaussians(), N, REFERENCE, SETTINGS, 5, checkpoint=Checkpoint(tmp_path))
 
 
 def test_bad_input():

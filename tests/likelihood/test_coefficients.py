@@ -6,7 +6,7 @@ import xarray as xr
 
 from bmem import artifacts
 from bmem.errors import ArtifactError, InputError
-from bmem.likelihood.coefficients import KIND, Coefficients, save_blocks
+from bmem.likelihood.coefficients import KIND, CoefficientBlocks, Coefficients
 
 R, B, N, K = 2, 4, 6, 3
 
@@ -49,7 +49,7 @@ def test_round_trip_through_a_file(tmp_path, resamples):
 def test_blocks_in_any_order_make_the_same_file(tmp_path, resamples):
     coefficients, path = example(resamples), tmp_path / "coefficients.nc"
     blocks = [(start, coefficients.select(slice(start, start + 2))) for start in (4, 0, 2)]
-    save_blocks(path, N, blocks, settings={"seed": 3})
+    CoefficientBlocks(N, blocks).save(path, settings={"seed": 3})
     assert artifacts.read_header(path).settings == {"seed": 3}
     assert_equal(Coefficients.load(path), coefficients)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from bmem.config import BeltSection, load
 from bmem.errors import InputError
 from bmem.integration.settings import IntegrationSettings
 from bmem.stages import STAGES, Run, pilot
+from bmem.stages import plan as plan_module
 from bmem.stages.pilot import EPOCHS, Pilot, grown
 from bmem.stages.plan import FRACTIONS, Cost, Plan, _Planner, duration, plan, size, typical_points
 
@@ -93,7 +96,14 @@ def test_durations_as_people_say_them(seconds: float, said: str) -> None:
 
 
 def test_sizes() -> None:
-    assert (size(3e6), size(2.5e9)) == ("3 MB", "2.5 GB")
+    assert (size(3e6), size(2.5e9), size(math.nan)) == ("3 MB", "2.5 GB", "unknown")
+
+
+def test_memory_is_not_measured_where_the_system_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows has no module ``resource``: importing the stages used to fail there."""
+    monkeypatch.setattr("sys.platform", "win32")
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert math.isnan(plan_module._peak())
 
 
 def test_the_table_has_all_stages_and_the_total() -> None:
