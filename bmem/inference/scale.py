@@ -22,7 +22,7 @@ from bmem.process.contract import Parameter
 
 Array = NDArray[np.float64]
 
-STRENGTH = Parameter("mu", (0.01, 10.0))
+STRENGTH = Parameter("mu", (0.01, 10.0), symbol=r"\mu", text="signal strength")
 """Signal strength: the cross section in units of the process's own."""
 
 

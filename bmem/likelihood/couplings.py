@@ -17,9 +17,9 @@ from bmem.process.contract import Parameter
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-SCALAR = Parameter("kappa_s", (-3.0, 3.0))
+SCALAR = Parameter("kappa_s", (-3.0, 3.0), symbol=r"\kappa_S", text="κ_S")
 """κ_S, 1 in the Standard Model."""
-PSEUDOSCALAR = Parameter("kappa_p", (-3.0, 3.0))
+PSEUDOSCALAR = Parameter("kappa_p", (-3.0, 3.0), symbol=r"\kappa_P", text="κ_P")
 """κ_P, 0 in the Standard Model; the phase α has κ_S = cos α, κ_P = (2/3) sin α."""
 
 

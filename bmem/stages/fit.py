@@ -1,29 +1,23 @@
-"""Stage 4: α from the first events of each sample, with its intervals and uncertainty budget."""
+"""Stage 4: the parameter from the first events of each sample, with its intervals and uncertainty budget."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
+from bmem.calibration.goodness import Goodness, goodness_of_fit
 from bmem.config import BANK
-from bmem.inference.combine import resampled
-from bmem.inference.intervals import profile, profile_intervals
-from bmem.inference.objective import MarginalLikelihood, Objective, axes
+from bmem.errors import RangeError
+from bmem.inference import export
 from bmem.likelihood.basis import MorphingBasis
-from bmem.likelihood.coefficients import Coefficients
+from bmem.likelihood.coefficients import Coefficients, load_diagnostics
+from bmem.measurement import Measurement, measure
+from bmem.measurement.record import KIND
+from bmem.rng import numpy_generator
 from bmem.stages.backgrounds import background_parents, log_densities
-from bmem.stages.belt import LEVELS, measured_with_belt
-from bmem.stages.hypotheses import Hypothesis, described
+from bmem.stages.belt import load_bank, measured_with_belt
+from bmem.stages.hypotheses import hypothesis_of
 from bmem.stages.run import Run, plain
-from bmem.stages.scrutiny import save_inference_data, scrutiny
-
-KIND = "fit"
-_BAND_CURVES = 100
-_PROFILED = {1: 120, 2: 24}
-"""Points along each of the parameters over which a band's curve is minimised, by their number."""
 
 
 def fit_all(run: Run) -> None:
@@ -38,79 +32,47 @@ def fit_all(run: Run) -> None:
         path = run.fit(sample.name)
         if run.done(path, KIND, settings, parents):
             continue
-        result = _measure(run, sample.name, parents)
-        run.save_json(path, KIND, result, settings, parents)
-        run.say(f"  {sample.name}: {headline(result)}")
+        result = _measured(run, sample.name)
+        draws = result.to_arviz(numpy_generator(run.config.seed, "arviz", sample.name))
+        export.save(draws, run.inference_data(sample.name), {"seed": run.config.seed}, parents)
+        result.save(path, settings, parents)
+        run.say(f"  {sample.name}: {result.line}")
 
 
-def _measure(run: Run, name: str, parents: Mapping[str, Path]) -> dict[str, Any]:
-    """Estimate, intervals, budget and the curve of -2 log L, as plain values (radians); the posterior is kept for arviz."""
-    signal = Coefficients.load(run.coefficients(name), slice(0, run.config.fit.events))
+def _measured(run: Run, name: str) -> Measurement:
+    """The measurement of a sample, by the belt, too, and with the goodness of fit, if there is a bank."""
+    config, basis = run.config, MorphingBasis.of(run.process)
+    signal = Coefficients.load(run.coefficients(name), slice(0, config.fit.events))
     backgrounds = log_densities(run, name, signal.n_events)
-    hypothesis = Hypothesis.of(run.config, signal, MorphingBasis.of(run.process), backgrounds)
-    lost = hypothesis.excluded.tolist()
-    if lost:
+    further = {}
+    if config.fit.couplings:
+        further["couplings"] = hypothesis_of(config, signal, run.channel.bases["couplings"], backgrounds)
+    if config.fit.strength:
+        further["strength"] = hypothesis_of(config, signal, basis, backgrounds, strength=True)
+    available = len(load_diagnostics(run.coefficients(name))["points"])
+    result = measure(hypothesis_of(config, signal, basis, backgrounds), further, available)
+    if result.excluded:
+        lost = list(result.excluded)
         run.say(f"  [yellow]{len(lost)} events have no usable density and are left out: {lost}[/]")
-    likelihood, table = hypothesis.budget()
-    total = hypothesis.constrained(likelihood)
-    regions = profile_intervals(total, table.estimate, LEVELS)
-    grid = axes(total.parameters[:1])[0]
-    save_inference_data(run, name, hypothesis, parents)
-    return scrutiny(run, hypothesis, table.estimate, (signal, backgrounds)) | {
-        "events": signal.n_events,
-        "replicas": signal.n_replicas,
-        "excluded": lost,
-        "constraints": described(hypothesis.constraints),
-        "budget": table.to_dict(),
-        "intervals": [region.to_dict() for region in regions],
-        "printed_intervals": [str(region) for region in regions],
-        "belt": measured_with_belt(run, likelihood, table.estimate),
-        "theta": grid.tolist(),
-        "delta": (profile(total, 0)(grid) - table.estimate.best.value).tolist(),
-        "curves": _curves(hypothesis, likelihood, grid).tolist(),
-    }
+    return _held_against_bank(run, result, signal) if config.belt.bank_events else result
 
 
-def _curves(hypothesis: Hypothesis, likelihood: MarginalLikelihood, grid: np.ndarray) -> np.ndarray:
-    """-2Δ log L of bootstrap resamples (the replicas taking turns) on the grid, [B, G]; empty without resamples."""
-    coefficients = hypothesis.coefficients
-    if coefficients.bootstrap is None:
-        return np.empty((0, len(grid)))
-    points, curves = _points(likelihood, grid), []
-    for b in range(min(_BAND_CURVES, coefficients.bootstrap.shape[1])):
-        _, one = resampled(likelihood, coefficients, b)
-        values = hypothesis.constrained(one).value(points).min(axis=1)
-        curves.append(values - values.min())
-    return np.array(curves)
+def _held_against_bank(run: Run, result: Measurement, signal: Coefficients) -> Measurement:
+    """With the intervals by the belt and the goodness of fit, or the reasons why there are none."""
+    belt, goodness = measured_with_belt(run, result), _goodness(run, signal)
+    refused = {name: found for name, found in (("belt", belt), ("goodness", goodness)) if isinstance(found, str)}
+    return replace(
+        result,
+        belt=None if isinstance(belt, str) else belt,
+        goodness=None if isinstance(goodness, str) else goodness,
+        refused=refused,
+    )
 
 
-def _points(objective: Objective, grid: np.ndarray) -> np.ndarray:
-    """[G, M, P]: the first parameter on the ``grid`` [G], the others on one of their own, [G, 1, 1] if there is none."""
-    others = objective.parameters[1:]
-    if not others:
-        return grid[:, None, None]
-    own = [np.linspace(*p.bounds, _PROFILED[len(others)]) for p in others]
-    nodes = np.stack(np.meshgrid(*own, indexing="ij"), -1).reshape(-1, len(others))
-    shape = (len(grid), len(nodes))
-    first = np.broadcast_to(grid[:, None, None], (*shape, 1))
-    return np.concatenate([first, np.broadcast_to(nodes, (*shape, len(others)))], axis=-1)
-
-
-def headline(result: Mapping[str, Any]) -> str:
-    """One line: α̂ with its errors in degrees, the 68.3 % interval."""
-    table = result["budget"]
-    estimate = np.degrees(table["estimate"]["minima"][0]["theta"][0])
-    statistical = table["statistical"][0]
-    integration = (table["integration"] or {"std": table["integration_linear"]})["std"][0]
-    errors = f"± {np.degrees(integration):.1f}° (integration)"
-    if statistical is not None and np.isfinite(statistical):
-        errors = f"± {np.degrees(statistical):.1f}° (statistical) " + errors
-    if table["network"] is not None:
-        errors += f" ± {np.degrees(table['network']['std'][0]):.1f}° (network)"
-    line = f"α̂ = {estimate:.1f}° {errors}, 68.3 %: {result['printed_intervals'][0]} ({result['events']} events)"
-    belt = result.get("belt") or {}
-    if "intervals" in belt:
-        line += f", Feldman-Cousins: {belt['printed_intervals'][0]}"
-    for fraction in result["fractions"]:
-        line += f", fraction of {fraction['name']}: {fraction['estimate']:.3f}, 68.3 %: {fraction['printed_intervals'][0]}"
-    return line
+def _goodness(run: Run, signal: Coefficients) -> Goodness | str:
+    """The test against toys from the bank, or the reason why there is none."""
+    try:
+        return goodness_of_fit(signal, load_bank(run), run.seed("goodness"))
+    except RangeError as error:
+        run.say(f"  [yellow]no goodness of fit: {error}[/]")
+        return str(error)

@@ -1,4 +1,4 @@
-"""Part of stage 5: the calibration over the whole period of α, from toys of the bank, in pieces that are kept."""
+"""Part of stage 5: the calibration over the whole period, from toys of the bank, in pieces that are kept."""
 
 from __future__ import annotations
 

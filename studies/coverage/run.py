@@ -19,7 +19,7 @@ from bmem.likelihood.coefficients import Coefficients
 from bmem.rng import numpy_generator
 from bmem.stages import STAGES, Run
 from bmem.stages.belt import load_bank
-from bmem.stages.calibrate import true_alpha
+from bmem.stages.calibrate import true_value
 from bmem.stages.period import load_period
 
 Rows = list[tuple[str, ...]]
@@ -82,7 +82,7 @@ def direct(run: Run) -> Rows:
     bank = load_bank(run)
     rows: Rows = [("α", "direct events", "effective events of the bank", "largest deviation", "χ² / dof", "p")]
     for sample in run.config.sample:
-        alpha, events = true_alpha(run, sample.name), Coefficients.load(run.coefficients(sample.name))
+        alpha, events = true_value(run, sample.name), Coefficients.load(run.coefficients(sample.name))
         usable = np.setdiff1d(np.arange(events.n_events), unusable_events(events, bank.basis))
         if alpha is None:
             continue

@@ -18,7 +18,7 @@ from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.stages import STAGES, Run
 from bmem.stages.belt import LEVELS, belt_of
-from bmem.stages.calibrate import SampleCalibration
+from bmem.calibration.sample import SampleCalibration
 
 ANGLES = (0, 45, 90)
 

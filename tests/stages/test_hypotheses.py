@@ -11,21 +11,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from bmem.plotting.quantity import Quantity
 from tiny_runs import EARLY, HERE, quiet, said, settings
 
 from bmem import artifacts
+from bmem.calibration.sample import SampleCalibration
 from bmem.config import Config, parse
 from bmem.errors import ArtifactError, ConfigError, EventFileError
 from bmem.events import parquet
 from bmem.inference import export
-from bmem.plotting.quantity import Quantity
 from bmem.process import THJ
 from bmem.replicas import Replicas
 from bmem.rng import generator
 from bmem.simulation.parametric import ParametricResponse
 from bmem.stages import STAGES, Run
 from bmem.stages.backgrounds import _density, held_out_events, log_densities, observed, stated
-from bmem.stages.calibrate import SampleCalibration
 from bmem.stages.fit import KIND as FIT
 from bmem.stages.simulate import load_sample
 

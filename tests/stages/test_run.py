@@ -13,6 +13,7 @@ import torch
 from tiny_runs import EARLY, LHE, quiet, said, settings, write_observed
 
 from bmem import artifacts
+from bmem.calibration.sample import SampleCalibration
 from bmem.config import parse
 from bmem.errors import ArtifactError
 from bmem.events import parquet
@@ -23,7 +24,7 @@ from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.replicas import Replicas
 from bmem.stages import STAGES, Run
-from bmem.stages.calibrate import SampleCalibration, calibrate_all, true_alpha
+from bmem.stages.calibrate import calibrate_all, true_value
 from bmem.stages.fit import KIND as FIT
 from bmem.stages.train import build, load_history, trainings
 
@@ -91,7 +92,7 @@ def test_another_seed_is_refused(finished: Run) -> None:
 
 def test_alpha_is_that_of_the_lhe_header(finished: Run) -> None:
     assert finished.sample("lhe").alpha is None
-    assert true_alpha(finished, "lhe") == 0.0
+    assert true_value(finished, "lhe") == 0.0
     result = SampleCalibration.load(finished.calibration("lhe"))
     assert result.fits.truth == 0.0
     assert result.fits.events.shape == (3, 15)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from bmem.channels.contract import Background
+from bmem.channels.contract import Background, DisplayObject
+from bmem.channels.thj.display import displayed
 from bmem.events.reconstruction import Reconstruction
 from bmem.events.record import RecoEvents
 from bmem.events.selection import Selection, SelectionSettings
@@ -43,6 +44,7 @@ class ThjChannel:
     """The channel ``thj``, see ``bmem.channels.contract.Channel``."""
 
     Settings: ClassVar[type] = ThjSettings
+    shown = ("pt_H", "y_H", "pt_j", "eta_j", "m_t", "m_W", "y_t")
     title = "pp → tHj, H → γγ, t → bjj"
     observables = (
         Quantity("pt_H", r"p_{T}^{\gamma\gamma}", "GeV"),
@@ -90,6 +92,10 @@ class ThjChannel:
     def backgrounds(self) -> Mapping[str, Background]:
         cuts = self.settings.selection
         return {"diphoton": DiphotonBackground(jet_pt_min=cuts.jet_pt, eta_max=cuts.jet_eta)}
+
+    def display(self, reco: RecoEvents, row: int) -> Iterator[DisplayObject]:
+        """Photons and jets of an event."""
+        return displayed(reco, row)
 
     def observe(self, reco: RecoEvents) -> Tensor:
         """The observables [N, 11] of ``bmem.events.reconstruction``."""
