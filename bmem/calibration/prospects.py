@@ -10,7 +10,7 @@ import numpy as np
 from bmem.calibration.bank import Bank
 from bmem.calibration.neyman import Belt
 from bmem.calibration.power import Expectation, Power, power
-from bmem.calibration.record import Array, JsonRecord
+from bmem.calibration.record import Array, IntArray, JsonRecord
 from bmem.inference.intervals import IntervalSet
 from bmem.process.contract import Parameter
 
@@ -92,7 +92,7 @@ def _regions(expectation: Expectation, events: int, belt: Belt | None) -> list[t
     return [(label, expectation.interval(n, LEVEL, by)) for label, n, by in wanted if _does(expectation, n)]
 
 
-def _lengths(expectation: Expectation, numbers: Array) -> list[float]:
+def _lengths(expectation: Expectation, numbers: IntArray) -> list[float]:
     return [expectation.interval(int(n), LEVEL).length if _does(expectation, n) else np.nan for n in numbers]
 
 

@@ -85,8 +85,8 @@ class Estimate:
         return f"{number(self.value, 1)}{unit} (no error, see the intervals)"
 
     def region(self, region: IntervalSet) -> str:
-        """A region of this parameter, rounded like the estimate."""
-        return interval_text(region, self.quantity, self.places)
+        """A region of this parameter, with a digit more than the estimate."""
+        return interval_text(region, self.quantity, self.places + 1)
 
     def source(self, name: str) -> str:
         """An error by its source, rounded like the estimate or to one digit where it is smaller than that."""

@@ -182,7 +182,11 @@ class Measurement(JsonRecord):
     def save(self, path: Path, settings: Mapping[str, Any], parents: Mapping[str, Path] | None = None) -> None:
         """Write it as an artifact."""
         text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        artifacts.write(path, KIND, lambda temporary: temporary.write_text(text, encoding="utf-8"), settings, parents or {})
+
+        def writer(temporary: Path) -> None:
+            temporary.write_text(text, encoding="utf-8")
+
+        artifacts.write(path, KIND, writer, settings, parents or {})
 
     @classmethod
     def load(cls, path: Path) -> Measurement:

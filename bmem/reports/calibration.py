@@ -17,8 +17,8 @@ from bmem.reports.words import percent, value_with_error, with_unit
 
 TEXT = (
     "Disjoint subsamples of known truth, fitted like data. Where the likelihood has a second minimum at the mirror image of "
-    "the truth, estimates are folded onto the sign of the truth, and the gap tells how well the sign itself is resolved: the "
-    "mean of −2 Δ log L between the best minimum of the wrong sign and that of the right one."
+    "the truth, estimates are folded onto the sign of the truth, and the gap tells how well the sign itself is resolved: "
+    "the mean of −2 Δ log L between the best minimum of the wrong sign and that of the right one."
 )
 Calibrations = Mapping[str, SampleCalibration]
 

@@ -40,7 +40,7 @@ _NAMES = {
 }
 _FAULTS = {
     Flag.LOW_ESS: "few of the integration points count",
-    Flag.HIGH_PARETO_K: "a few integration points dominate, so that the integral and its error may be wrong (Pareto k above 0.7)",
+    Flag.HIGH_PARETO_K: "a few integration points dominate: the integral and its error may be wrong (Pareto k above 0.7)",
     Flag.UNKNOWN_PARETO_K: "too few integration points differ to judge the integral",
     Flag.NON_POSITIVE: "the density is not positive",
     Flag.INACCURATE: "the integral is less accurate than asked for, which is part of the integration error",
@@ -65,12 +65,14 @@ def goodness_table(found: Measurements) -> Table:
 def drivers_table(name: str, found: Measurement) -> Table:
     """The events that the estimate hangs on."""
     quantity, drivers = found.estimate.quantity, found.influence.drivers(_SHOWN) if found.influence else ()
+    shifts = -quantity.printed([driver.shift[0] for driver in drivers])
     rows = tuple(
-        (d.event, number(float(quantity.printed(d.shift[0])), 2), number(d.relative, 2), ", ".join(d.doubts))
-        for d in drivers
+        (driver.event, number(float(shift), 2), number(driver.relative, 2), ", ".join(driver.doubts))
+        for driver, shift in zip(drivers, shifts, strict=True)
     )
-    columns = ("event", with_unit(f"shift of {hat(quantity)} without it", quantity), "in σ", "doubts")
-    return Table(f"Most influential events of {name}", columns, rows)
+    columns = ("event", with_unit(f"shift of {hat(quantity)}", quantity), "in σ", "doubts")
+    note = "What an event does to the estimate: the estimate less that without the event, to first order."
+    return Table(f"Most influential events of {name}", columns, rows, note)
 
 
 def influence_figures(album: Album, name: str, found: Measurement) -> list[Picture]:

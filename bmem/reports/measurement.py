@@ -68,7 +68,7 @@ def budget_table(found: Measurements) -> Table:
 
 
 def _sources(name: str, main: Estimate, budget: Budget) -> list[tuple[str, ...]]:
-    rows = [(name, "statistical", main.source("statistical"), "curvature of −2 log L", "", "")]
+    rows: list[tuple[str, ...]] = [(name, "statistical", main.source("statistical"), "curvature of −2 log L", "", "")]
     for source, what in (("integration", "resamples"), ("network", "replicas")):
         spread = getattr(budget, source)
         if spread is not None:
@@ -87,7 +87,7 @@ def parameter_tables(found: Measurements) -> tuple[Table, ...]:
         tables.append(Table("Fits with more parameters", columns, tuple(rows), note))
     known = dict.fromkeys(row for one in found.values() for row in _constraints(one))
     if known:
-        note = "Gaussian factors of the likelihood in every fit that has the parameter; the calibration has none of the first one."
+        note = "Gaussian factors of the likelihood in every fit that has the parameter; the calibration takes none of the first."
         tables.append(Table("External constraints", ("parameter", "value", "error"), tuple(known), note))
     return tuple(tables)
 

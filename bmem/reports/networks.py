@@ -86,7 +86,7 @@ def transfer_figures(album: Album, simulated: Array, learned: Array, shown: Show
     """The learned transfer density [R, N, D] against simulated pairs [N, D], observable by observable."""
     what = f"Learned transfer density ({len(learned)} replicas) against {len(simulated)} validation events"
     return [
-        _density(album, (f"transfer_{place[1].name}", f"{what}: {place[1].shown}."), simulated, learned, place)
+        _density(album, (f"transfer_{place[1].name}", f"{what}: {place[1].shown}."), (simulated, learned), place)
         for place in shown
     ]
 
@@ -95,22 +95,20 @@ def background_figures(album: Album, name: str, events: Array, learned: Array, s
     """The learned density of a background [R, M, D] against events [N, D] that it was not trained on."""
     what = f"Learned density of {name} against {len(events)} held-out events"
     labels = ("held-out events", "learned density")
-    return [
-        _density(album, (f"background_{name}_{place[1].name}", f"{what}: {place[1].shown}."), events, learned, place, labels)
-        for place in shown
-    ]
+    titles = [(f"background_{name}_{quantity.name}", f"{what}: {quantity.shown}.") for _, quantity in shown]
+    places = zip(titles, shown, strict=True)
+    return [_density(album, title, (events, learned), place, labels) for title, place in places]
 
 
 def _density(
     album: Album,
     title: tuple[str, str],
-    known: Array,
-    learned: Array,
+    samples: tuple[Array, Array],
     place: tuple[int, Quantity],
     labels: tuple[str, str] = ("simulation", "learned transfer"),
 ) -> Picture:
-    """One observable; ``title`` is the name of the file and the caption."""
-    column, quantity = place
+    """One observable of the known and the learned ``samples``; ``title`` is the name of the file and the caption."""
+    (column, quantity), (known, learned) = place, samples
     low, high = np.quantile(known[:, column], [0.002, 0.98])
     edges = np.linspace(low, high, 31)
     return album.panels(

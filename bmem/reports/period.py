@@ -14,9 +14,10 @@ from bmem.reports.page import Picture, Table
 from bmem.reports.words import percent, printed, value_with_error, with_unit
 
 TEXT = (
-    "Toys drawn from the bank at every true value (of an angle half of them at its mirror image) and measured in all ways. The "
-    "belts are made from one half of the bank and tested with the other one. Estimates are folded onto the sign of the truth; "
-    "coverage is that of the parameter, signs included. σ known is the spread with the hard event known, on the same toys."
+    "Toys drawn from the bank at every true value (of an angle half of them at its mirror image) and measured in all ways. "
+    "The belts are made from one half of the bank and tested with the other one. Estimates are folded onto the sign of the "
+    "truth; coverage is that of the parameter, signs included. σ known is the spread with the hard event known, on "
+    "the same toys."
 )
 
 
@@ -143,7 +144,7 @@ def _verdicts(result: PeriodCalibration, quantity: Quantity) -> Table:
     columns = ("interval", "of", *(f"deviation at {100 * level:.1f} % [%]" for level in TARGETS), "targets")
     targets = " and ".join(f"{100 * tolerance:.0f} %" for tolerance in TARGETS.values())
     note = (
-        f"Targets: within {targets} of the levels everywhere. Too low and too high: at how many (value, level) significantly; a "
-        f"perfect interval is blamed at all with a chance of {100 * alarm:g} %."
+        f"Targets: within {targets} of the levels everywhere. Too low and too high: at how many (value, level) "
+        f"significantly; a perfect interval is blamed at all with a chance of {100 * alarm:g} %."
     )
     return Table("Verdict", (*columns, "too low", "too high"), tuple(rows), note)

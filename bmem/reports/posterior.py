@@ -81,7 +81,7 @@ def predictive_table(found: Mapping[str, Predictions], quantities: Mapping[str, 
 
 
 def predictive_warnings(name: str, found: Predictions) -> list[str]:
-    """A sentence on observables that are not as predicted: their p-value is too small for the number of them (Bonferroni)."""
+    """A sentence on observables whose p-value is too small for the number of them (Bonferroni)."""
     bad = [observable for observable, histogram in found.items() if histogram.p_value < _FALSE_ALARM / len(found)]
     return [f"{name}: {', '.join(bad)}: not distributed as the posterior predicts."] if bad else []
 

@@ -1,4 +1,4 @@
-"""Stage 5: bias, pulls and coverage over subsamples of known truth, beside the yardstick with x_hard known; then by the bank."""
+"""Stage 5: bias, pulls and coverage over subsamples of known truth, beside those with x_hard known; then by the bank."""
 
 from __future__ import annotations
 

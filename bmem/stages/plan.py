@@ -239,7 +239,8 @@ class _Planner:
         for file in (path, artifacts.sidecar(path)):
             file.unlink(missing_ok=True)
         calibration = run.config.calibration.model_copy(update={"simulations": number})
-        return timed(lambda: calibrate_with_bank(with_config(run, run.config.model_copy(update={"calibration": calibration}))))
+        changed = with_config(run, run.config.model_copy(update={"calibration": calibration}))
+        return timed(lambda: calibrate_with_bank(changed))
 
     def report(self) -> Cost:
         seconds = timed(lambda: report(self.pilot.run))
