@@ -18,7 +18,7 @@ def decimals(error: float) -> int:
     Of the first three digits of the error: two are kept below 355, one below 950, and beyond it is rounded up to 10 (two).
 
     >>> [decimals(error) for error in (0.827, 0.119, 0.0363, 9.6, 38.0)]
-    [1, 2, 2, 0, 0]
+    [1, 2, 2, 0, -1]
     """
     if not (math.isfinite(error) and error > 0):
         return _UNKNOWN

@@ -38,6 +38,13 @@ _NAMES = {
     "max_weight_fraction": "share of the largest weight",
     "outside": "outside of the training events",
 }
+_DOUBTS = {
+    "low ess": "few points count",
+    "high pareto k": "a few points dominate",
+    "unknown pareto k": "too few points differ",
+    "non positive": "not positive",
+    "non finite": "not finite",
+}
 _FAULTS = {
     Flag.LOW_ESS: "few of the integration points count",
     Flag.HIGH_PARETO_K: "a few integration points dominate: the integral and its error may be wrong (Pareto k above 0.7)",
@@ -67,7 +74,7 @@ def drivers_table(name: str, found: Measurement) -> Table:
     quantity, drivers = found.estimate.quantity, found.influence.drivers(_SHOWN) if found.influence else ()
     shifts = -quantity.printed([driver.shift[0] for driver in drivers])
     rows = tuple(
-        (driver.event, number(float(shift), 2), number(driver.relative, 2), ", ".join(driver.doubts))
+        (driver.event, number(float(shift), 2), number(driver.relative, 2), ", ".join(_DOUBTS.get(doubt, doubt) for doubt in driver.doubts))
         for driver, shift in zip(drivers, shifts, strict=True)
     )
     columns = ("event", with_unit(f"shift of {hat(quantity)}", quantity), "in σ", "doubts")

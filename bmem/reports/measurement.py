@@ -87,7 +87,7 @@ def parameter_tables(found: Measurements) -> tuple[Table, ...]:
         tables.append(Table("Fits with more parameters", columns, tuple(rows), note))
     known = dict.fromkeys(row for one in found.values() for row in _constraints(one))
     if known:
-        note = "Gaussian factors of the likelihood in every fit that has the parameter; the calibration takes none of the first."
+        note = "Gaussian factors of the likelihood in every fit that has it, but in no calibration if of the first one."
         tables.append(Table("External constraints", ("parameter", "value", "error"), tuple(known), note))
     return tuple(tables)
 
