@@ -74,12 +74,16 @@ def drivers_table(name: str, found: Measurement) -> Table:
     quantity, drivers = found.estimate.quantity, found.influence.drivers(_SHOWN) if found.influence else ()
     shifts = -quantity.printed([driver.shift[0] for driver in drivers])
     rows = tuple(
-        (driver.event, number(float(shift), 2), number(driver.relative, 2), ", ".join(_DOUBTS.get(doubt, doubt) for doubt in driver.doubts))
+        (driver.event, number(float(shift), 2), number(driver.relative, 2), _in_words(driver.doubts))
         for driver, shift in zip(drivers, shifts, strict=True)
     )
     columns = ("event", with_unit(f"shift of {hat(quantity)}", quantity), "in σ", "doubts")
     note = "What an event does to the estimate: the estimate less that without the event, to first order."
     return Table(f"Most influential events of {name}", columns, rows, note)
+
+
+def _in_words(doubts: Sequence[str]) -> str:
+    return ", ".join(_DOUBTS.get(doubt, doubt) for doubt in doubts)
 
 
 def influence_figures(album: Album, name: str, found: Measurement) -> list[Picture]:

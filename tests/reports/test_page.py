@@ -84,7 +84,7 @@ def test_everything_given_is_on_the_page(report, tmp_path):
         "of 600 000",
         "Some text.",
         "A line & its caption",
-        "figures/figure.pdf",
+        "Calibration passed.",
     )
     for expected in (*from_head, *from_body, 'name = "thj"', "17", "ab" * 32):
         assert expected in text
