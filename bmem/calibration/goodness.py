@@ -1,15 +1,15 @@
-"""Goodness of fit: is this sample compatible with any α at all?
+"""Goodness of fit: is this sample compatible with any θ at all?
 
-The absolute densities log p(x_n | α̂) of the events at the fitted α̂ are held against those of toys drawn from the bank at
-α̂ and fitted in the same way. Two statistics:
+The absolute densities log p(x_n | θ̂) of the events at the fitted θ̂ are held against those of toys drawn from the bank at
+θ̂ and fitted in the same way. Two statistics:
 
-- "mean": their mean less the mean expected at α̂, in units of its spread; events where the density is low make it negative;
+- "mean": their mean less the mean expected at θ̂, in units of its spread; events where the density is low make it negative;
 - "distance": the Anderson-Darling distance (Ann. Math. Stat. 23 (1952) 193) of their distribution from the expected one.
 
-What is expected is taken at the α̂ of each sample, toys included. At α̂ the score vanishes, so that to first order the mean
-moves with α̂ exactly as its expectation does: the statistics are insensitive to α and say nothing of its value, and
-their distributions hardly depend on the α at which the toys are drawn. A raw mean log p scatters more among toys
-of one α than about its expectation at α̂, and its p-values are too large where the density's entropy depends on α.
+What is expected is taken at the θ̂ of each sample, toys included. At θ̂ the score vanishes, so that to first order the mean
+moves with θ̂ exactly as its expectation does: the statistics are insensitive to θ and say nothing of its value, and
+their distributions hardly depend on the θ at which the toys are drawn. A raw mean log p scatters more among toys
+of one θ than about its expectation at θ̂, and its p-values are too large where the density's entropy depends on θ.
 
 A sample of another process whose events have the same densities under this one cannot be told.
 """
@@ -41,7 +41,7 @@ _BLOCK = 1 << 20
 @dataclass(frozen=True)
 class GoodnessSettings:
     """``toys`` that make a p-value; ``grid`` points of the scan that fits them; ``reserve`` times n events the bank must be
-    worth at α̂ (see ``bmem.calibration.neyman``).
+    worth at θ̂ (see ``bmem.calibration.neyman``).
     """
 
     toys: int = 2000
@@ -212,7 +212,7 @@ class _Scan:
 
 @dataclass(frozen=True)
 class _Column:
-    """What is expected at one α: log densities ``ordered`` [N] with the probability ``below`` [N] of lower ones, the
+    """What is expected at one θ: log densities ``ordered`` [N] with the probability ``below`` [N] of lower ones, the
     ``levels`` [N] of the bank's events in their own order, mean and spread of the log density.
     """
 

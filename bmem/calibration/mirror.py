@@ -1,8 +1,8 @@
-"""Folding α and -α onto one another.
+"""Folding θ and -θ onto one another.
 
-The shape of the tHj likelihood is nearly even in α, so that few events cannot always tell α from -α. A calibration then
-speaks of the magnitude |α|, with the sign profiled out: its likelihood is the larger one of L(α) and L(-α), its estimate is
-|α̂|, and its interval is exactly the image of the (disjoint) interval of α under α → |α|. To be compared with the
+A likelihood can be nearly even in an angle θ, so that few events cannot always tell θ from -θ. A calibration then
+speaks of the magnitude |θ|, with the sign profiled out: its likelihood is the larger one of L(θ) and L(-θ), its estimate is
+|θ̂|, and its interval is exactly the image of the (disjoint) interval of θ under θ → |θ|. To be compared with the
 truth, the magnitude is given the truth's sign.
 """
 

@@ -1,8 +1,8 @@
 """Neyman construction with the likelihood-ratio ordering of Feldman and Cousins (physics/9711021), for one parameter.
 
-At every one of the true values α, toys of n events are drawn from a bank, and t = -2 log L(α)/L(α̂) of each is computed; the
-critical value t_c(α) is the quantile of t at the confidence level. The interval of a measurement holds the α at which its
-own t is at most t_c(α): it covers by construction, where the χ² quantile of the profile interval is only asymptotic.
+At every one of the true values θ, toys of n events are drawn from a bank, and t = -2 log L(θ)/L(θ̂) of each is computed; the
+critical value t_c(θ) is the quantile of t at the confidence level. The interval of a measurement holds the θ at which its
+own t is at most t_c(θ): it covers by construction, where the χ² quantile of the profile interval is only asymptotic.
 
 The bank is finite: its own fluctuation moves all toys together by some sqrt(n / N_eff) of a standard deviation, which makes
 t_c too large by n / N_eff on average, relatively; ``BeltSettings.reserve`` bounds this.
@@ -126,7 +126,7 @@ class Belt(JsonRecord):
         return IntervalSet(self.parameter, float(level), regions(excess, grid, excess(grid), self.period))
 
     def folded_interval(self, objective: Objective, level: float, result: FitResult | None = None) -> IntervalSet:
-        """The region of |α|, where the sign is not resolved: the image of ``interval`` under α → |α|, which covers too.
+        """The region of |θ|, where the sign is not resolved: the image of ``interval`` under θ → |θ|, which covers too.
 
         Raises:
             InputError: as ``interval``, or the range is not symmetric about zero.
@@ -147,7 +147,7 @@ class Belt(JsonRecord):
         return IntervalSet(magnitude, float(level), regions(folded, grid, folded(grid), None))
 
     def _excess(self, objective: Objective, level: float, result: FitResult) -> Curve:
-        """t - t_c as a function of α."""
+        """t - t_c as a function of θ."""
 
         def excess(x: Array) -> Array:
             return objective.value(x[:, None]) - result.best.value - self.critical_value(x, level)

@@ -2,9 +2,9 @@
 
 The bank is cut into two halves without a common event. Toys of each half are measured with the belt of the other one, so
 that belt and toys share no fluctuation. Toys of one half share events: their common fluctuation does not average out over
-them, and is measured by the difference of the halves. Half of the toys of a truth α are made at -α; estimates are folded
-onto the sign of the truth, and intervals are asked both whether they hold the truth and whether their image on |α| holds
-|α|.
+them, and is measured by the difference of the halves. Half of the toys of a truth θ are made at -θ; estimates are folded
+onto the sign of the truth, and intervals are asked both whether they hold the truth and whether their image on |θ| holds
+|θ|.
 
 The yardstick is the fit of the same toys with x_hard known.
 """
@@ -54,7 +54,7 @@ class PeriodPoint(JsonRecord):
     pulls, and the share of toys ``unusable`` for them; the share with the ``right_sign`` (NaN where there is none); bias and
     spread with x_hard ``known``, and the spread of the ``difference`` of the two estimates of a toy. For the M intervals of
     ``toy_intervals.METHODS`` at the ``levels`` [L]: ``covered`` and ``covered_magnitude`` [H, M, L], the fractions that
-    hold the truth, and whose image on |α| holds its magnitude; ``length`` [H, M, L] their mean total lengths.
+    hold the truth, and whose image on |θ| holds its magnitude; ``length`` [H, M, L] their mean total lengths.
     """
 
     truth: float
@@ -186,7 +186,7 @@ class _Measured:
     length: Array
 
     def shift(self, minima: Minima) -> Array:
-        """α̂ - α away from zero [T], folded onto the sign of the truth unless that is its own mirror image."""
+        """θ̂ - θ away from zero [T], folded onto the sign of the truth unless that is its own mirror image."""
         place, period = minima.place, self.toys.period
         if own_mirror(self.truth, period):
             return short_way(place - self.truth, period)

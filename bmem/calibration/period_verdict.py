@@ -65,7 +65,7 @@ class PeriodCalibration:
         return int(np.abs(self.levels - nominal).argmin())
 
     def coverage(self, method: str, magnitude: bool = False) -> Array:
-        """Fraction of the intervals that hold the truth (or |α|, if ``magnitude``), [A, L]."""
+        """Fraction of the intervals that hold the truth (or |θ|, if ``magnitude``), [A, L]."""
         return self._halves(method, magnitude).mean(axis=1)
 
     def common_error(self, method: str, magnitude: bool = False) -> Array:
@@ -103,7 +103,7 @@ class PeriodCalibration:
         )
 
     def bias(self) -> tuple[Array, Array]:
-        """Mean of α̂ - α (away from zero) and its error, [A]."""
+        """Mean of θ̂ - θ (away from zero) and its error, [A]."""
         return self._mean("bias"), np.array([point.bias_error() for point in self.points])
 
     def excess_bias(self) -> tuple[Array, Array]:
@@ -112,7 +112,7 @@ class PeriodCalibration:
         return self._mean("bias") - self._mean("known_bias"), error
 
     def spread(self, known: bool = False) -> Array:
-        """Standard deviation of α̂ [A], or of that with x_hard known."""
+        """Standard deviation of θ̂ [A], or of that with x_hard known."""
         return self._mean("known_spread" if known else "spread")
 
     def length(self, method: str) -> Array:

@@ -1,12 +1,12 @@
-"""What n events will tell: expected precision and expected intervals at any true α, before they are taken.
+"""What n events will tell: expected precision and expected intervals at any true θ, before they are taken.
 
 ``power`` gives the Fisher information per event from the bank, in the reconstructed events and with x_hard known, at every
-true value: σ(α) for any number of events or luminosity, and how many are needed for a wanted σ. Where the information
-vanishes (α = 0 and 180°, for an even likelihood) σ is infinite, though an interval is not: ``Expectation`` is the Asimov
+true value: σ(θ) for any number of events or luminosity, and how many are needed for a wanted σ. Where the information
+vanishes (θ = 0 and 180°, for an even likelihood) σ is infinite, though an interval is not: ``Expectation`` is the Asimov
 likelihood (Cowan et al., 1007.1727), that of the average sample of n events, with profile or Feldman-Cousins thresholds.
 
-The information of the reconstructed events is that in their likelihood's score ŝ as an estimator of α,
-(∂E[ŝ]/∂α)² / Var(ŝ) = E[ŝ s]² / Var(ŝ), with s the exact score of x_hard. For an exact likelihood it is the Fisher
+The information of the reconstructed events is that in their likelihood's score ŝ as an estimator of θ,
+(∂E[ŝ]/∂θ)² / Var(ŝ) = E[ŝ s]² / Var(ŝ), with s the exact score of x_hard. For an exact likelihood it is the Fisher
 information E[ŝ²]; an error of networks or integrals makes it smaller, where E[ŝ²] would count noise as information. The
 share that the reconstruction keeps is then the squared correlation of ŝ and s.
 """
@@ -50,7 +50,7 @@ class Power(JsonRecord):
 
     ``reco`` [A] of the reconstructed events and ``hard`` [A] with x_hard known, ``kept`` [A] their ratio (NaN if both are
     zero), with Monte Carlo errors ``..._error`` [A] (at most: the balance of the weights makes them smaller); ``rate`` [A]
-    that of the number of events, (∂ log σ_fid/∂α)² for each of them; ``fiducial`` [A] σ_fid in pb; ``effective`` [A] what
+    that of the number of events, (∂ log σ_fid/∂θ)² for each of them; ``fiducial`` [A] σ_fid in pb; ``effective`` [A] what
     the bank was worth.
     """
 
@@ -70,7 +70,7 @@ class Power(JsonRecord):
         return (self.hard if hard else self.reco) + (self.rate if rate else 0.0)
 
     def sigma(self, events: float, hard: bool = False, rate: bool = False) -> Array:
-        """Expected standard deviation [A] of α̂ from ``events`` events; infinite where there is no information.
+        """Expected standard deviation [A] of θ̂ from ``events`` events; infinite where there is no information.
 
         Raises:
             InputError: not a positive number of events.
@@ -155,7 +155,7 @@ def _shape(own: Array, exact: Array, w: Array) -> tuple[float, ...]:
 
 @dataclass(frozen=True)
 class Expectation:
-    """The mean of -2 log p(x | α) over events made at ``truth``.
+    """The mean of -2 log p(x | θ) over events made at ``truth``.
 
     ``weights`` [N] make the ``bank`` a sample of ``truth``, worth ``effective`` unweighted events.
     """

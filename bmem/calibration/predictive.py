@@ -1,9 +1,9 @@
 """Posterior predictive checks: what the fitted posterior says of the distribution of any observable, against the data.
 
-Every draw from the posterior has its own α, to which the bank is reweighted exactly, and its own replica of the networks: in
-replica r the weight of an event is multiplied by p_r(x | α) over the mean density of all replicas. The spread of the
-histograms over the draws is the uncertainty of the prediction, that of α and of the networks; the spread over the replicas
-at the same α is that of the networks alone. The mean over the replicas is simulated events, no network's: a disagreement
+Every draw from the posterior has its own θ, to which the bank is reweighted exactly, and its own replica of the networks: in
+replica r the weight of an event is multiplied by p_r(x | θ) over the mean density of all replicas. The spread of the
+histograms over the draws is the uncertainty of the prediction, that of θ and of the networks; the spread over the replicas
+at the same θ is that of the networks alone. The mean over the replicas is simulated events, no network's: a disagreement
 beyond the bands means that data and simulation differ.
 """
 
@@ -28,7 +28,7 @@ class PredictiveHistogram(JsonRecord):
 
     ``expected`` [S, B] are mean counts, normalised to all observed events whether inside the edges or not; ``replicated``
     [S, B] whole samples of as many events drawn from them, which have the statistical fluctuation in addition;
-    ``by_replica`` [R, B] mean counts in each replica of the networks, over the same α in all.
+    ``by_replica`` [R, B] mean counts in each replica of the networks, over the same θ in all.
     """
 
     edges: Array
@@ -52,7 +52,7 @@ class PredictiveHistogram(JsonRecord):
     def p_value(self) -> float:
         """Share of replicated samples with a larger χ² about their own draw's expectation than the observed one.
 
-        (Gelman, Meng, Stern, Statistica Sinica 6 (1996) 733.) It crowds around 1/2 because α was fitted: a small one is
+        (Gelman, Meng, Stern, Statistica Sinica 6 (1996) 733.) It crowds around 1/2 because θ was fitted: a small one is
         stronger evidence than its number says. Bins in which a draw expects nothing count only if something is there.
         """
         larger = self._chi2(self.replicated) >= self._chi2(self.observed)

@@ -1,4 +1,4 @@
-"""Pulls (α̂ - α)/σ of repeated measurements: is the estimate unbiased, and is its error the right size?"""
+"""Pulls (θ̂ - θ)/σ of repeated measurements: is the estimate unbiased, and is its error the right size?"""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class PullSummary(JsonRecord):
     """Summary of S measurements of one true value.
 
     ``pulls`` [S] are NaN where a measurement had no usable error; there are ``unusable`` of those. ``mean`` and
-    ``width`` of the pulls should be 0 and 1. ``bias`` is the mean of α̂ - α and ``spread`` its standard deviation, in
-    the unit of α. All errors are standard errors. ``normality_p`` tests for a Gaussian shape of any mean and width
+    ``width`` of the pulls should be 0 and 1. ``bias`` is the mean of θ̂ - θ and ``spread`` its standard deviation, in
+    the unit of θ. All errors are standard errors. ``normality_p`` tests for a Gaussian shape of any mean and width
     (Shapiro-Wilk), ``standard_p`` for N(0, 1) itself (Cramér-von Mises).
     """
 

@@ -26,7 +26,7 @@ class SubsampleFits(JsonRecord):
     """The fits of S subsamples of n events each, all made at one ``truth`` of one parameter (radians for an angle).
 
     With ``folded``, everything is about the magnitude with the sign of the truth (see ``bmem.calibration.mirror``):
-    few events cannot always tell α from -α. A truth that is its own mirror image (0°, 180°) is never folded. With
+    few events cannot always tell θ from -θ. A truth that is its own mirror image (0°, 180°) is never folded. With
     ``resampled``,
     the subsamples were drawn with replacement and share events: no error that averages over them may be taken at its
     face value.

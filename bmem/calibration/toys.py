@@ -69,7 +69,7 @@ class Toys:
         return minima(self.curves, self.values, self.period is not None)
 
     def statistic(self) -> Array:
-        """t = -2 log L(point)/L(α̂) [T, E], at least zero."""
+        """t = -2 log L(point)/L(θ̂) [T, E], at least zero."""
         return np.maximum(self.at_points - self.minima().value[:, None], 0.0)
 
     def mass_above(self) -> Array:
