@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from bmem.quantity import Quantity
 
 _DEGREE_STEPS = (1, 1.5, 3, 4.5, 6, 9, 10)
-_SUBDIVIDED = 20.0
+_SUBDIVIDED = 100.0
 """A logarithmic axis over less than this factor has ticks at 2 and 5, too."""
 
 
