@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -80,3 +82,10 @@ class Parameter:
     def quantity(self) -> Quantity:
         """How it is written; without a ``symbol`` its name is the symbol."""
         return Quantity(self.name, self.symbol or rf"\mathrm{{{self.name}}}", self.unit, self.scale, self.text)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Parameter:
+        """The inverse of ``dataclasses.asdict``; an angle of the time before units were stored is printed in degrees."""
+        if "unit" not in content and np.isclose(content["period"] or 0.0, 2 * math.pi):
+            content = {**content, "unit": "deg", "scale": 180 / math.pi}
+        return cls(**{**content, "bounds": tuple(content["bounds"])})

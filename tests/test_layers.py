@@ -18,6 +18,8 @@ LEVELS = [
     {"calibration", "channels"},
     {"config"},
     {"plotting", "keys"},
+    {"measurement"},
+    {"reports"},
     {"stages"},
     {"cli"},
     {"__main__"},

@@ -1,6 +1,6 @@
 """Folding θ and -θ onto one another.
 
-A likelihood may be nearly even in θ, so that few events cannot always tell θ from -θ. A calibration then
+A likelihood can be nearly even in an angle θ, so that few events cannot always tell θ from -θ. A calibration then
 speaks of the magnitude |θ|, with the sign profiled out: its likelihood is the larger one of L(θ) and L(-θ), its estimate is
 |θ̂|, and its interval is exactly the image of the (disjoint) interval of θ under θ → |θ|. To be compared with the
 truth, the magnitude is given the truth's sign.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -79,6 +80,13 @@ class PosteriorDraws:
         values = np.asarray(theta, np.float64)
         return cls(values, np.broadcast_to(np.asarray(replica, np.int64), values.shape))
 
+    @classmethod
+    def of_inference_data(cls, data: Any, parameter: str, count: int) -> PosteriorDraws:
+        """``count`` draws of ``parameter`` from what ``bmem.inference.export`` made, evenly over its chains."""
+        theta, replica = data.posterior[parameter].to_numpy().ravel(), data.sample_stats["replica"].to_numpy().ravel()
+        chosen = np.linspace(0, len(theta) - 1, min(count, len(theta))).round().astype(np.int64)
+        return cls.of(theta[chosen], replica[chosen])
+
 
 @dataclass(frozen=True)
 class Observable:
@@ -90,6 +98,12 @@ class Observable:
     feature: Array
     observed: Array
     edges: Array
+
+    @classmethod
+    def binned(cls, feature: Array, observed: Array, bins: int = 12) -> Observable:
+        """With bins of equal width over all but the outermost of the bank's events, 1 % on either side."""
+        low, high = np.quantile(feature, [0.01, 0.99])
+        return cls(feature, observed, np.linspace(low, high, bins + 1))
 
     @property
     def cells(self) -> IntArray:

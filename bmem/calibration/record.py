@@ -1,11 +1,13 @@
-"""Results as JSON: frozen dataclasses of numbers, arrays and nested tuples that survive a round trip exactly."""
+"""Results as JSON: frozen dataclasses of numbers, arrays, tuples and other dataclasses; a round trip is exact."""
 
 from __future__ import annotations
 
 import math
+import types
 import typing
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
+from itertools import repeat
 from typing import Any, Self
 
 import numpy as np
@@ -23,13 +25,13 @@ _DTYPES: dict[Any, Any] = {Array: np.float64, IntArray: np.int64, BoolArray: np.
 class JsonRecord:
     """Gives a frozen dataclass ``to_dict`` and ``from_dict``.
 
-    Fields may be numbers, strings, ``Array``, ``IntArray``, ``BoolArray`` and nested tuples of numbers. JSON knows no
-    infinities and no NaN: they are written as the strings "inf", "-inf" and "nan".
+    Fields may be numbers, strings, ``Array``, ``IntArray``, ``BoolArray``, dataclasses, and tuples and mappings (with names
+    as keys) of these, or None. JSON knows no infinities and no NaN: they are written as the strings "inf", "-inf" and "nan".
     """
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as lists, numbers and strings, ready for ``json.dumps(..., allow_nan=False)``."""
-        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}  # type: ignore[arg-type]
+        """The fields as lists, numbers, strings and dictionaries, ready for ``json.dumps(..., allow_nan=False)``."""
+        return {field.name: plain(getattr(self, field.name)) for field in fields(self)}  # type: ignore[arg-type]
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
@@ -38,33 +40,52 @@ class JsonRecord:
         Raises:
             ArtifactError: keys are missing or unknown.
         """
-        hints = typing.get_type_hints(cls)
         names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
         if names != set(content):
             difference = ", ".join(sorted(names ^ set(content)))
             raise ArtifactError(f"not a stored {cls.__name__}: keys missing or unknown: {difference}; compute it again")
-        return cls(**{name: _typed(content[name], hints[name]) for name in names})
+        return cls(**_fields(content, cls))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """``value`` of a field as JSON knows it."""
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
+
+
+def _fields(content: Mapping[str, Any], of: Any) -> dict[str, Any]:
+    hints = typing.get_type_hints(of)
+    return {field.name: _typed(content[field.name], hints[field.name]) for field in fields(of)}
 
 
 def _typed(value: Any, hint: Any) -> Any:
     if hint in _DTYPES:
         return np.asarray(value, dtype=_DTYPES[hint])
     if hint is float:
-        return float(value)
-    return _nested_tuple(value)
+        return math.nan if value is None else float(value)
+    if hasattr(hint, "from_dict"):
+        return hint.from_dict(value)
+    if is_dataclass(hint):
+        return typing.cast(Any, hint)(**_fields(value, hint))
+    return _nested(value, typing.get_origin(hint), typing.get_args(hint))
 
 
-def _nested_tuple(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_nested_tuple(item) for item in value)
-    return float(value) if value in ("inf", "-inf", "nan") else value
+def _nested(value: Any, origin: Any, of: tuple[Any, ...]) -> Any:
+    """A value whose hint is ``origin[of]``; of None the hint is none of these and the value a plain one."""
+    if origin in (typing.Union, types.UnionType):
+        return None if value is None else _typed(value, next(hint for hint in of if hint is not type(None)))
+    if origin is tuple:
+        hints = repeat(of[0]) if of[-1] is Ellipsis else of
+        return tuple(_typed(item, hint) for item, hint in zip(value, hints, strict=False))
+    if origin is not None:
+        return {name: _typed(item, of[1]) for name, item in value.items()}
+    return value

@@ -7,11 +7,13 @@ configuration names, ``"package.module:object"``; nothing else in bmem changes f
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from bmem.errors import InputError
 from bmem.events.record import RecoEvents
 from bmem.likelihood.coordinates import Residuals
 from bmem.likelihood.polynomial import PolynomialBasis
@@ -53,6 +55,9 @@ class Channel(Protocol):
         bases: further bases b_k(θ) for the same components (free couplings, say), by name.
         provenance: settings by which artifacts know what made them, as plain values: ``process`` what the integrals depend
             on, ``selection`` the cuts, and any other (of the response, say).
+
+    It may also have ``shown``, the names of the observables that reports draw and predict (all if it has not), and
+    ``display(reco, row)``, the ``DisplayObject``s of an event.
     """
 
     Settings: ClassVar[type]
@@ -88,3 +93,37 @@ def lacking(channel: object) -> list[str]:
         methods = ("basis", "components", "cross_section", "sample")
         missing += [f"process.{name}" for name in ("parameters", *methods) if not hasattr(process, name)]
     return missing
+
+
+@dataclass(frozen=True)
+class DisplayObject:
+    """An object of an event as it is displayed: ``name`` and ``symbol`` (TeX), transverse momentum in GeV, η and φ.
+
+    A ``radius`` makes it a cone, without it is a line; objects that are ``marked`` have another colour.
+    """
+
+    name: str
+    symbol: str
+    pt: float
+    eta: float
+    phi: float
+    radius: float = 0.0
+    marked: bool = False
+
+
+def display(channel: Channel, reco: RecoEvents, row: int) -> tuple[DisplayObject, ...]:
+    """The objects of event ``row`` by the channel's own ``display``; none if it has not one.
+
+    Raises:
+        InputError: there is no such event.
+    """
+    if not 0 <= row < len(reco):
+        raise InputError(f"there is no event {row} among {len(reco)}; count from 0")
+    own = getattr(channel, "display", None)
+    return () if own is None else tuple(own(reco, row))
+
+
+def shown_observables(channel: Channel) -> list[tuple[int, Quantity]]:
+    """Column and name of the observables that are drawn and predicted: those that the channel calls ``shown``, or all."""
+    names = getattr(channel, "shown", tuple(quantity.name for quantity in channel.observables))
+    return [(column, quantity) for column, quantity in enumerate(channel.observables) if quantity.name in names]

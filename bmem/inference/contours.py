@@ -90,7 +90,7 @@ class ContourSet:
             InputError: it is the dictionary of something else.
         """
         try:
-            x, y = (Parameter(p["name"], tuple(p["bounds"]), p["period"]) for p in content["parameters"])
+            x, y = (Parameter.from_dict(p) for p in content["parameters"])
             contours = tuple(
                 Contour(c["level"], c["threshold"], tuple(_path(p) for p in c["paths"])) for c in content["contours"]
             )

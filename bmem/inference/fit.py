@@ -95,7 +95,7 @@ class FitResult:
         """The inverse of ``to_dict``, also after JSON made lists of the tuples."""
         try:
             return cls(
-                parameters=tuple(Parameter(p["name"], tuple(p["bounds"]), p["period"]) for p in content["parameters"]),
+                parameters=tuple(Parameter.from_dict(p) for p in content["parameters"]),
                 minima=tuple(_minimum_from_dict(m) for m in content["minima"]),
                 n_events=content["n_events"],
                 excluded=tuple(content["excluded"]),

@@ -82,7 +82,7 @@ class Influence:
         """The inverse of ``to_dict``."""
         try:
             return cls(
-                parameters=tuple(Parameter(p["name"], tuple(p["bounds"]), p["period"]) for p in content["parameters"]),
+                parameters=tuple(Parameter.from_dict(p) for p in content["parameters"]),
                 events=np.array(content["events"], np.int64),
                 doubts={name: np.array(mask, bool) for name, mask in content["doubts"].items()},
                 **{name: np.array(content[name], np.float64) for name in ("theta", "error", "shift")},

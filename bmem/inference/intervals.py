@@ -84,7 +84,7 @@ class IntervalSet:
         """The inverse of ``to_dict``."""
         try:
             p = content["parameter"]
-            parameter = Parameter(p["name"], tuple(p["bounds"]), p["period"])
+            parameter = Parameter.from_dict(p)
             return cls(parameter, content["level"], tuple((a, b) for a, b in content["intervals"]))
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"not the dictionary of an interval set: {error!r}") from error

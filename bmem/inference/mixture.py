@@ -49,7 +49,10 @@ def mixture_by_fractions(
     """
     densities = _densities(coefficients, log_densities)
     default = (SMALLEST_FRACTION, LARGEST_FRACTION / len(densities))
-    parameters = [Parameter(f"f_{name}", (bounds or {}).get(name, default)) for name in densities]
+    parameters = [
+        Parameter(f"f_{name}", (bounds or {}).get(name, default), symbol=f"f_{{{name}}}", text=f"fraction of {name}")
+        for name in densities
+    ]
     components = coefficients.fiducial.shape[-1]
     # each background takes a copy of the signal's components, so that its share is that of σ(θ) = Σ b_k σ_k
     copies = np.tile(np.eye(components), (1 + len(densities), 1))

@@ -174,7 +174,7 @@ class Posterior:
         try:
             p = content["parameter"]
             return cls(
-                parameter=Parameter(p["name"], tuple(p["bounds"]), p["period"]),
+                parameter=Parameter.from_dict(p),
                 prior=content["prior"],
                 points=np.array(content["points"]),
                 log_density=np.array([-np.inf if v is None else v for v in content["log_density"]]),

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from bmem.calibration.coverage import clopper_pearson
 from bmem.plotting.histogram import centres, draw_ratio
-from bmem.plotting.quantity import Quantity
 from bmem.plotting.style import LEARNED, QUIET, REFERENCE, Panels, legend_above
+from bmem.plotting.ticks import set_ticks
+from bmem.quantity import Quantity
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -67,7 +68,7 @@ def draw_acceptance(
     artists["ratio"] = draw_ratio(lower, edges, every[0], every[1:], half_range=0.2)
     main.set(ylabel="acceptance", ylim=(0, 1.1 * float((fraction + error[1]).max())))
     lower.set(xlabel=quantity.label, xlim=(edges[0], edges[-1]))
-    quantity.set_ticks(lower.xaxis)
+    set_ticks(lower.xaxis, quantity)
     legend_above(main, columns=2)
     return artists
 

@@ -10,12 +10,13 @@ from scipy import stats
 
 from bmem.calibration.neyman import Belt
 from bmem.plotting.likelihood import LikelihoodCurve
-from bmem.plotting.quantity import ALPHA, Quantity
 from bmem.plotting.style import LEARNED, REFERENCE, SECOND, THIRD, legend_above
+from bmem.plotting.ticks import set_ticks
+from bmem.quantity import Quantity
 
 
 def draw_belt(
-    axes: Axes, belt: Belt, measured: LikelihoodCurve | None = None, quantity: Quantity = ALPHA, top: float = 8.0
+    axes: Axes, belt: Belt, quantity: Quantity, measured: LikelihoodCurve | None = None, top: float = 8.0
 ) -> dict[str, Any]:
     """Draw the critical values of ``belt`` with their errors, the χ² quantiles, and the curve of a measurement.
 
@@ -36,7 +37,7 @@ def draw_belt(
         (artists["measured"],) = axes.plot(
             measured.theta * quantity.scale, measured.delta, color=REFERENCE, lw=1.1, label="measurement"
         )
-    quantity.set_ticks(axes.xaxis)
+    set_ticks(axes.xaxis, quantity)
     axes.set(xlim=(x[0] * quantity.scale, x[-1] * quantity.scale), ylim=(0, top))
     axes.set(xlabel=f"true {quantity.label}", ylabel=r"$t = -2\,\Delta\log L$")
     legend_above(axes, columns=2)

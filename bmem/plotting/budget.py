@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from bmem.inference.combine import Budget
-from bmem.plotting.quantity import ALPHA, Quantity
 from bmem.plotting.style import LEARNED, REFERENCE, SECOND, legend_above
+from bmem.plotting.ticks import set_log_ticks
+from bmem.quantity import Quantity
 
 Array = NDArray[np.float64]
 
@@ -44,7 +45,7 @@ class BudgetScan:
 _LOOKS = {"statistical": (REFERENCE, "o"), "integration": (LEARNED, "s"), "network": (SECOND, "^")}
 
 
-def draw_budget(axes: Axes, scan: BudgetScan, label: str, quantity: Quantity = ALPHA) -> dict[str, Any]:
+def draw_budget(axes: Axes, scan: BudgetScan, label: str, quantity: Quantity) -> dict[str, Any]:
     """Draw the standard deviations of ``scan`` against ``label`` on logarithmic axes; returns its lines by source."""
     artists = {}
     for name, sigma in scan.sources.items():
@@ -53,8 +54,12 @@ def draw_budget(axes: Axes, scan: BudgetScan, label: str, quantity: Quantity = A
         artists[name] = axes.errorbar(
             scan.x, y, scan.known[name] * y, fmt=f"{marker}-", ms=3.5, lw=0.9, color=colour, label=name
         )
-    axes.set(xscale="log", yscale="log", xlabel=label, ylabel=rf"$\sigma({Quantity(quantity.symbol).estimate_label[1:-1]})$")
-    if quantity.unit:
-        axes.set_ylabel(f"{axes.get_ylabel()} [{quantity.unit}]")
+    axes.set(xscale="log", yscale="log", xlabel=label, ylabel=_label(quantity))
+    set_log_ticks(axes)
     legend_above(axes)
     return artists
+
+
+def _label(quantity: Quantity) -> str:
+    unit = f" [{quantity.unit}]" if quantity.unit else ""
+    return rf"$\sigma(\hat{{{quantity.symbol}}})${unit}"

@@ -15,13 +15,14 @@ from bmem.calibration.coverage import Coverage
 from bmem.calibration.pulls import PullSummary
 from bmem.calibration.subsamples import SubsampleFits
 from bmem.plotting.histogram import draw_counts
-from bmem.plotting.quantity import ALPHA, Quantity
 from bmem.plotting.style import LEARNED, QUIET, REFERENCE, SECOND, THIRD, Panels, legend_above
+from bmem.plotting.ticks import set_ticks
+from bmem.quantity import Quantity
 
 Array = NDArray[np.float64]
 
 
-def draw_estimates(panels: Panels, fits: SubsampleFits, quantity: Quantity = ALPHA) -> dict[str, Any]:
+def draw_estimates(panels: Panels, fits: SubsampleFits, quantity: Quantity) -> dict[str, Any]:
     """Draw the estimates of all subsamples around the truth: a histogram above, each one with its Hesse error below.
 
     An estimate without a usable error is an open circle. Returns "steps", "histogram", "points", "without_error",
@@ -42,13 +43,13 @@ def draw_estimates(panels: Panels, fits: SubsampleFits, quantity: Quantity = ALP
     artists["truth"] = (upper.axvline(truth, label="truth", **line), lower.axvline(truth, zorder=1, **line))
     upper.set(ylabel="subsamples")
     lower.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, prune="upper"))
-    quantity.set_ticks(lower.xaxis)
+    set_ticks(lower.xaxis, quantity)
     lower.set(xlabel=_estimate_label(fits, quantity), ylabel="subsample", ylim=(0, count + 1), xlim=(edges[0], edges[-1]))
     legend_above(upper, columns=3)
     return artists
 
 
-def draw_pulls(axes: Axes, summary: PullSummary, quantity: Quantity = ALPHA, half_range: float = 4.0) -> dict[str, Any]:
+def draw_pulls(axes: Axes, summary: PullSummary, quantity: Quantity, half_range: float = 4.0) -> dict[str, Any]:
     """Draw the pulls with the Gaussian of their mean and width, and the standard Gaussian that they should follow.
 
     Pulls beyond ``half_range`` are counted in the outermost bins. Returns "steps", "histogram", "fit", "standard" and
@@ -91,9 +92,7 @@ def draw_coverage(axes: Axes, result: Coverage, label: str = "profile intervals"
     return artists
 
 
-def draw_coverage_along(
-    axes: Axes, truths: ArrayLike, results: Sequence[Coverage], quantity: Quantity = ALPHA
-) -> dict[str, Any]:
+def draw_coverage_along(axes: Axes, truths: ArrayLike, results: Sequence[Coverage], quantity: Quantity) -> dict[str, Any]:
     """Draw the coverage of the same levels at several ``truths`` [T]: one series and one nominal line per level.
 
     Returns "points" and "nominal", lists with one entry per level.
@@ -110,7 +109,7 @@ def draw_coverage_along(
                 x + (i - 0.5) * shift, fraction, errors, fmt="o", ms=3, color=color, lw=0.9, label=f"{100 * level:.1f} %"
             )
         )
-    quantity.set_ticks(axes.xaxis)
+    set_ticks(axes.xaxis, quantity)
     lowest = min(float(np.min(result.lower)) for result in results)
     axes.set(xlabel=f"true {quantity.label}", ylabel="observed coverage", ylim=(max(0.0, lowest - 0.05), 1.02))
     legend_above(axes)
@@ -118,7 +117,7 @@ def draw_coverage_along(
 
 
 def draw_bias_along(
-    panels: Panels, truths: ArrayLike, summaries: Sequence[PullSummary], quantity: Quantity = ALPHA
+    panels: Panels, truths: ArrayLike, summaries: Sequence[PullSummary], quantity: Quantity
 ) -> dict[str, Any]:
     """Draw bias and spread of the estimates (above) and the pull width (below) at several ``truths`` [T].
 
@@ -135,7 +134,7 @@ def draw_bias_along(
     artists["width"] = lower.errorbar(x, widths, errors, fmt="o", ms=3, color=LEARNED, lw=0.9)
     for axes, height in ((upper, 0), (lower, 1)):
         axes.axhline(height, color=QUIET, lw=0.7)
-    quantity.set_ticks(lower.xaxis)
+    set_ticks(lower.xaxis, quantity)
     upper.set(ylabel=rf"$\hat{{{quantity.symbol}}} - {quantity.symbol}$ [{quantity.unit}]")
     lower.set(xlabel=f"true {quantity.label}", ylabel="pull width")
     legend_above(upper)

@@ -8,12 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bmem.inference.contours import ContourSet, Path
-from bmem.plotting.quantity import Quantity
 from bmem.plotting.style import LEARNED, REFERENCE, SECOND, THIRD, legend_above
-
-KAPPA_S = Quantity(r"\kappa_S")
-KAPPA_P = Quantity(r"\kappa_P")
-MU = Quantity(r"\mu")
+from bmem.plotting.ticks import set_ticks
 
 _LINES = ("-", (0, (5, 1.5)), (0, (1, 1)))
 _COLORS = (LEARNED, SECOND, THIRD)
@@ -23,7 +19,6 @@ _ROUND: dict[str, Any] = {"solid_joinstyle": "round", "dash_joinstyle": "round"}
 def draw_contours(
     axes: Axes,
     found: ContourSet,
-    quantities: tuple[Quantity, Quantity] = (KAPPA_S, KAPPA_P),
     truth: tuple[float, float] | None = None,
 ) -> dict[str, Any]:
     """Draw the contours and minima of ``found``, and the true point where it is known, in bmem's units.
@@ -32,6 +27,7 @@ def draw_contours(
     of lines for each level, "minima" (lines, the best first) and "truth" where given.
     """
     artists: dict[str, Any] = {"contours": []}
+    quantities = tuple(parameter.quantity for parameter in found.parameters)
     scales = np.array([q.scale for q in quantities])
     for contour, color, style in zip(found.contours, _COLORS, _LINES, strict=False):
         label: str | None = f"{100 * contour.level:.1f} %"
@@ -47,7 +43,7 @@ def draw_contours(
             *(np.array(truth) * scales), "+", color=REFERENCE, ms=8, mew=1.2, label="truth", zorder=4
         )
     for axis, quantity in zip((axes.xaxis, axes.yaxis), quantities, strict=True):
-        quantity.set_ticks(axis)
+        set_ticks(axis, quantity)
     axes.set(xlabel=quantities[0].label, ylabel=quantities[1].label)
     _show_whole_turns(axes, found, scales)
     legend_above(axes, columns=4)

@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 
 from bmem.calibration.period_verdict import TARGETS, PeriodCalibration
 from bmem.calibration.toy_intervals import METHODS
-from bmem.plotting.quantity import ALPHA, Quantity
 from bmem.plotting.style import LEARNED, QUIET, REFERENCE, SECOND, THIRD, Panels, legend_above
+from bmem.plotting.ticks import set_ticks
+from bmem.quantity import Quantity
 
 MAGENTA = "#CC79A7"
 _LOOK = dict(zip(METHODS, zip((QUIET, SECOND, LEARNED, MAGENTA), "vso^", strict=True), strict=True))
@@ -19,11 +20,11 @@ _LOOK = dict(zip(METHODS, zip((QUIET, SECOND, LEARNED, MAGENTA), "vso^", strict=
 
 
 def draw_methods_along(
-    panels: Panels, result: PeriodCalibration, magnitude: bool = False, quantity: Quantity = ALPHA
+    panels: Panels, result: PeriodCalibration, quantity: Quantity, magnitude: bool = False
 ) -> dict[str, Any]:
     """Draw the coverage of every method along the truth, at 68.3 % below and at 95.4 % above, with the targets as bands.
 
-    ``magnitude``: of |α| by the image of the interval, rather than of α. Returns "points", a list [2][M], and "targets".
+    ``magnitude``: of the magnitude, by the image of the interval. Returns "points", a list [2][M], and "targets".
     """
     x = result.truths * quantity.scale
     shift = 0.012 * float(np.ptp(x)) if len(x) > 1 else 0.0
@@ -39,7 +40,7 @@ def draw_methods_along(
             drawn.append(axes.errorbar(place, value, error, fmt=f"{marker}-", ms=2.6, lw=0.8, color=color, label=method))
         artists["points"].append(drawn)
         axes.set(ylabel=f"{100 * level:.1f} %", xlim=(x.min() - 4 * shift - 1e-9, x.max() + 4 * shift + 1e-9))
-    quantity.set_ticks(panels[1].xaxis)
+    set_ticks(panels[1].xaxis, quantity)
     symbol = rf"|{quantity.symbol}|" if magnitude else quantity.symbol
     panels[1].set(xlabel=f"true {quantity.label}")
     panels[0].figure.supylabel(rf"coverage of ${symbol}$", fontsize=panels[0].yaxis.label.get_fontsize())
@@ -47,7 +48,7 @@ def draw_methods_along(
     return artists
 
 
-def draw_levels(axes: Axes, result: PeriodCalibration, method: str, quantity: Quantity = ALPHA) -> dict[str, Any]:
+def draw_levels(axes: Axes, result: PeriodCalibration, method: str, quantity: Quantity) -> dict[str, Any]:
     """Draw the coverage of ``method`` less the level against the level: one line per truth, and the error of one.
 
     Returns "lines" [A] and "band".
@@ -68,7 +69,7 @@ def draw_levels(axes: Axes, result: PeriodCalibration, method: str, quantity: Qu
     return artists
 
 
-def draw_bias_and_spread(panels: Panels, result: PeriodCalibration, quantity: Quantity = ALPHA) -> dict[str, Any]:
+def draw_bias_and_spread(panels: Panels, result: PeriodCalibration, quantity: Quantity) -> dict[str, Any]:
     """Draw the bias over the spread (above), with that of the yardstick, and the spread over the yardstick's (below).
 
     Returns "bias", "known" and "ratio".
@@ -85,7 +86,7 @@ def draw_bias_and_spread(panels: Panels, result: PeriodCalibration, quantity: Qu
     for axes, height in ((upper, 0), (lower, 1)):
         axes.axhline(height, color=REFERENCE, lw=0.7)
     lower.axhspan(0.9, 1.1, color=QUIET, alpha=0.25, lw=0)
-    quantity.set_ticks(lower.xaxis)
+    set_ticks(lower.xaxis, quantity)
     upper.set(ylabel=r"bias / $\sigma$")
     lower.set(xlabel=f"true {quantity.label}", ylabel="σ / known", ylim=(0.85, 1.15))
     legend_above(upper)

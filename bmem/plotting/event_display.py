@@ -1,12 +1,13 @@
-"""Event display: the reconstructed photons and jets of one event, in the transverse plane and in η and φ.
+"""Event display: the reconstructed objects of one event, in the transverse plane and in η and φ.
 
-Jets are cones (circles in η-φ) of the radius with which they were clustered, photons are lines (diamonds).
+Objects with a radius are cones (circles in η-φ), the others lines (diamonds).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -17,35 +18,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch, Wedge
 from numpy.typing import NDArray
 
-from bmem.errors import InputError
-from bmem.events.record import RecoEvents
+from bmem.channels.contract import DisplayObject
 from bmem.plotting.style import LEARNED, QUIET, SECOND, THIRD
 
 Array = NDArray[np.float64]
 
-RADIUS = 0.4
-"""Radius of the jets."""
 _ETA = 5.0
 _GAP = 0.3
 """Smallest distance in φ of two labels around the transverse view."""
-_COLORS = {"photon": THIRD, "jet": LEARNED, "b jet": SECOND}
-_SHORT = {"photon": r"\gamma", "jet": "j", "b jet": "b"}
-
-
-@dataclass(frozen=True)
-class _Object:
-    kind: str
-    pt: float
-    eta: float
-    phi: float
-
-    @property
-    def color(self) -> str:
-        return _COLORS[self.kind]
-
-    @property
-    def label(self) -> str:
-        return f"${_SHORT[self.kind]}$ {self.pt:.0f}"
+Objects = Sequence[DisplayObject]
 
 
 def event_figure(width: float = 6.4, height: float = 2.9) -> tuple[Figure, tuple[Axes, Axes]]:
@@ -54,42 +35,33 @@ def event_figure(width: float = 6.4, height: float = 2.9) -> tuple[Figure, tuple
     return figure, (left, right)
 
 
-def draw_event(panels: tuple[Axes, Axes], events: RecoEvents, row: int, title: str = "") -> dict[str, Any]:
-    """Draw both views of event ``row`` with a ``title`` over them: {"transverse": ..., "eta_phi": ..., "legend": ...}.
-
-    Raises:
-        InputError: there is no such event.
-    """
+def draw_event(panels: tuple[Axes, Axes], objects: Objects, title: str = "") -> dict[str, Any]:
+    """Draw both views of an event with a ``title`` over them: {"transverse": ..., "eta_phi": ..., "legend": ...}."""
     transverse, flat = panels
-    artists: dict[str, Any] = {"transverse": draw_transverse(transverse, events, row)}
-    artists["eta_phi"] = draw_eta_phi(flat, events, row)
-    photon = Line2D([], [], color=_COLORS["photon"], lw=1.6, label="photon")
-    handles = [photon, *(Patch(color=_COLORS[kind], alpha=0.6, lw=0, label=kind) for kind in ("jet", "b jet"))]
+    artists: dict[str, Any] = {"transverse": draw_transverse(transverse, objects)}
+    artists["eta_phi"] = draw_eta_phi(flat, objects)
+    handles = list({o.name: _handle(o) for o in objects}.values())
     artists["legend"] = flat.legend(handles=handles, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3, borderaxespad=0.2)
     if title:
         flat.figure.suptitle(title, x=0.01, ha="left", fontsize=transverse.yaxis.label.get_fontsize())
     return artists
 
 
-def draw_transverse(axes: Axes, events: RecoEvents, row: int) -> dict[str, Any]:
-    """Draw event ``row`` seen along the beam: lengths are transverse momenta, as written beside them in GeV.
+def draw_transverse(axes: Axes, objects: Objects) -> dict[str, Any]:
+    """Draw an event seen along the beam: lengths are transverse momenta, as written beside them in GeV.
 
-    Returns "photons" (lines), "jets" (wedges), "labels" and "ring", whose radius is the largest transverse momentum.
-
-    Raises:
-        InputError: there is no such event.
+    Returns "lines", "cones" (wedges), "labels" and "ring", whose radius is the largest transverse momentum.
     """
-    objects = _objects(events, row)
     top = max([o.pt for o in objects], default=1.0)
-    artists: dict[str, Any] = {"photons": [], "jets": [], "labels": []}
+    artists: dict[str, Any] = {"lines": [], "cones": [], "labels": []}
     artists["ring"] = axes.add_patch(Circle((0, 0), top, fill=False, ec=QUIET, lw=0.7, ls=(0, (1, 2))))
     for o in objects:
-        if o.kind == "photon":
+        if not o.radius:
             ends = ([0, o.pt * math.cos(o.phi)], [0, o.pt * math.sin(o.phi)])
-            artists["photons"] += axes.plot(*ends, color=o.color, lw=1.6, zorder=3)
+            artists["lines"] += axes.plot(*ends, color=_color(o), lw=1.6, zorder=3)
         else:
-            low, high = (math.degrees(o.phi + sign * RADIUS) for sign in (-1, 1))
-            artists["jets"].append(axes.add_patch(Wedge((0, 0), o.pt, low, high, color=o.color, alpha=0.5, lw=0)))
+            low, high = (math.degrees(o.phi + sign * o.radius) for sign in (-1, 1))
+            artists["cones"].append(axes.add_patch(Wedge((0, 0), o.pt, low, high, color=_color(o), alpha=0.5, lw=0)))
     for o, angle in zip(objects, _spread(np.array([o.phi for o in objects])), strict=True):
         artists["labels"].append(_label_around(axes, o, float(angle), top))
     axes.plot(0, 0, "o", ms=2.5, color=QUIET)
@@ -101,29 +73,27 @@ def draw_transverse(axes: Axes, events: RecoEvents, row: int) -> dict[str, Any]:
     return artists
 
 
-def draw_eta_phi(axes: Axes, events: RecoEvents, row: int) -> dict[str, Any]:
-    """Draw event ``row`` in η and φ; what crosses φ = ±π comes in again at the other side, η beyond ±5 at the edge.
+def draw_eta_phi(axes: Axes, objects: Objects) -> dict[str, Any]:
+    """Draw an event in η and φ; what crosses φ = ±π comes in again at the other side, η beyond ±5 at the edge.
 
-    Returns "photons" (markers), "jets" (circles, two for those that cross) and "labels".
-
-    Raises:
-        InputError: there is no such event.
+    Returns "lines" (markers), "cones" (circles, two for those that cross) and "labels".
     """
-    artists: dict[str, Any] = {"photons": [], "jets": [], "labels": []}
-    objects = [replace(o, eta=float(np.clip(o.eta, -_ETA, _ETA))) for o in _objects(events, row)]
+    artists: dict[str, Any] = {"lines": [], "cones": [], "labels": []}
+    objects = [replace(o, eta=float(np.clip(o.eta, -_ETA, _ETA))) for o in objects]
     for o in objects:
-        if o.kind == "photon":
-            artists["photons"] += axes.plot(o.eta, o.phi, "D", ms=4.5, color=o.color, zorder=3)
+        if not o.radius:
+            artists["lines"] += axes.plot(o.eta, o.phi, "D", ms=4.5, color=_color(o), zorder=3)
         else:
-            turns = [turn for turn in (-1, 0, 1) if abs(o.phi + 2 * math.pi * turn) < math.pi + RADIUS]
-            circles = [Circle((o.eta, o.phi + 2 * math.pi * turn), RADIUS, color=o.color, alpha=0.5, lw=0) for turn in turns]
-            artists["jets"] += [axes.add_patch(circle) for circle in circles]
+            turns = [turn for turn in (-1, 0, 1) if abs(o.phi + 2 * math.pi * turn) < math.pi + o.radius]
+            places = [(o.eta, o.phi + 2 * math.pi * turn) for turn in turns]
+            circles = [Circle(place, o.radius, color=_color(o), alpha=0.5, lw=0) for place in places]
+            artists["cones"] += [axes.add_patch(circle) for circle in circles]
     taken = np.array([[o.eta, o.phi] for o in objects]).reshape(-1, 2)
     for o in objects:
         place = _free_place(o, taken)
         taken = np.concatenate([taken, place[None]])
         artists["labels"].append(
-            axes.text(place[0], place[1], o.label, ha="center", va="center", fontsize=7.5, color=o.color)
+            axes.text(place[0], place[1], _label(o), ha="center", va="center", fontsize=7.5, color=_color(o))
         )
     axes.axvline(0, color=QUIET, lw=0.5, ls=(0, (1, 2)), zorder=0)
     axes.set(xlim=(-_ETA - 0.4, _ETA + 0.4), ylim=(-math.pi, math.pi), aspect="equal", xlabel=r"$\eta$", ylabel=r"$\phi$")
@@ -131,22 +101,24 @@ def draw_eta_phi(axes: Axes, events: RecoEvents, row: int) -> dict[str, Any]:
     return artists
 
 
-def _objects(events: RecoEvents, row: int) -> list[_Object]:
-    """Photons and jets of one event."""
-    if not 0 <= row < len(events):
-        raise InputError(f"there is no event {row} among {len(events)}; count from 0")
-    found = []
-    for name, collection in (("photon", events.photons), ("jet", events.jets)):
-        columns = {key: collection.feature(key)[row][collection.mask[row]].tolist() for key in collection.names}
-        tags = columns.get("btag", [0.0] * len(columns["pt"]))
-        for pt, eta, phi, tag in zip(columns["pt"], columns["eta"], columns["phi"], tags, strict=True):
-            found.append(_Object("b jet" if tag > 0.5 else name, pt, eta, phi))
-    return found
+def _color(o: DisplayObject) -> str:
+    return (SECOND if o.marked else LEARNED) if o.radius else THIRD
 
 
-def _free_place(o: _Object, taken: Array) -> Array:
+def _label(o: DisplayObject) -> str:
+    return f"${o.symbol}$ {o.pt:.0f}"
+
+
+def _handle(o: DisplayObject) -> Line2D | Patch:
+    """Of the legend."""
+    if o.radius:
+        return Patch(color=_color(o), alpha=0.6, lw=0, label=o.name)
+    return Line2D([], [], color=_color(o), lw=1.6, label=o.name)
+
+
+def _free_place(o: DisplayObject, taken: Array) -> Array:
     """(η, φ) above, below, right or left of ``o``, where there is most room between the places ``taken`` [n, 2]."""
-    distance = 0.35 if o.kind == "photon" else RADIUS + 0.25
+    distance = o.radius + 0.25 if o.radius else 0.35
     steps = np.array([[0.0, distance], [0.0, -distance], [distance + 0.35, 0.0], [-distance - 0.35, 0.0]])
     places = np.array([o.eta, o.phi]) + steps
     places[2:, 1] = np.clip(places[2:, 1], 0.2 - math.pi, math.pi - 0.2)
@@ -169,10 +141,10 @@ def _spread(phi: Array) -> Array:
     return angles
 
 
-def _label_around(axes: Axes, o: _Object, angle: float, top: float) -> Any:
+def _label_around(axes: Axes, o: DisplayObject, angle: float, top: float) -> Any:
     """The label outside the ring, with a thin line to the tip of its object."""
     x, y = math.cos(angle), math.sin(angle)
-    axes.plot([o.pt * math.cos(o.phi), 1.04 * top * x], [o.pt * math.sin(o.phi), 1.04 * top * y], color=o.color, lw=0.4)
+    axes.plot([o.pt * math.cos(o.phi), 1.04 * top * x], [o.pt * math.sin(o.phi), 1.04 * top * y], color=_color(o), lw=0.4)
     side = "left" if x > 0.25 else "right" if x < -0.25 else "center"
     height = "bottom" if y > 0.6 else "top" if y < -0.6 else "center"
-    return axes.text(1.07 * top * x, 1.07 * top * y, o.label, ha=side, va=height, fontsize=7.5, color=o.color)
+    return axes.text(1.07 * top * x, 1.07 * top * y, _label(o), ha=side, va=height, fontsize=7.5, color=_color(o))

@@ -27,7 +27,7 @@ def draw_goodness(axes: Axes, goodness: Goodness, statistic: str = MEAN, bins: i
     low, high = (min(toys.min(), observed), max(toys.max(), observed))
     edges = np.linspace(low - 0.02 * (high - low), high + 0.02 * (high - low), bins + 1)
     counts = np.histogram(toys, edges)[0]
-    label = rf"{len(toys)} toys at $\hat\alpha$"
+    label = rf"{len(toys)} toys at the estimate"
     artists: dict[str, Any] = {"toys": axes.stairs(counts, edges, color=QUIET, fill=True, alpha=0.35, lw=0, label=label)}
     axes.stairs(counts, edges, color=QUIET, lw=0.9)
     p, error = goodness.p_values[row], goodness.p_errors[row]
@@ -49,8 +49,8 @@ def draw_event_densities(axes: Axes, goodness: Goodness, bins: int = 25) -> dict
     artists: dict[str, Any] = {}
     artists["steps"], artists["errors"] = draw_counts(axes, values, edges, LEARNED, f"{len(values)} events")
     expected = np.histogram(goodness.expected, edges)[0] * len(values) / len(goodness.expected)
-    (artists["expected"],) = axes.plot(centres(edges), expected, color=REFERENCE, label=r"expected at $\hat\alpha$")
-    axes.set(xlabel=r"$\log p(x\,|\,\hat\alpha)$", ylabel="events", xlim=(edges[0], edges[-1]))
+    (artists["expected"],) = axes.plot(centres(edges), expected, color=REFERENCE, label="expected at the estimate")
+    axes.set(xlabel=r"$\log p(x\,|\,\hat\theta)$", ylabel="events", xlim=(edges[0], edges[-1]))
     axes.set_ylim(0, max(axes.get_ylim()[1], 1.1 * float(expected.max())))
     legend_above(axes, columns=2)
     return artists

@@ -8,19 +8,16 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bmem.inference.influence import Influence
-from bmem.plotting.quantity import ALPHA, Quantity
 from bmem.plotting.style import LEARNED, REFERENCE, SECOND, legend_above
 
 
-def draw_influence(
-    axes: Axes, influence: Influence, count: int = 15, index: int = 0, quantity: Quantity = ALPHA
-) -> dict[str, Any]:
+def draw_influence(axes: Axes, influence: Influence, count: int = 15, index: int = 0) -> dict[str, Any]:
     """Draw how far the ``count`` most influential events each move the estimate of parameter ``index``, the first on top.
 
     An event's own pull is minus the shift when it is left out. Events with doubts have another colour; those without a
     shift (the estimate hangs on them) are named beside the axis. Returns "clean" and "doubtful" bars.
     """
-    drivers = influence.drivers(count)
+    quantity, drivers = influence.parameters[index].quantity, influence.drivers(count)
     y = np.arange(len(drivers))
     pull = -np.array([driver.shift[index] for driver in drivers]) * quantity.scale
     doubtful = np.array([bool(driver.doubts) for driver in drivers])
@@ -35,6 +32,6 @@ def draw_influence(
     axes.minorticks_off()
     axes.set(ylim=(len(drivers) - 0.4, -0.6), ylabel="event")
     unit = f" [{quantity.unit}]" if quantity.unit else ""
-    axes.set_xlabel(rf"pull on $\hat{{{quantity.symbol}}}${unit}" + f", $\\sigma = {error:.3g}$" * bool(np.isfinite(error)))
+    axes.set_xlabel(rf"shift of $\hat{{{quantity.symbol}}}${unit}" + f", $\\sigma = {error:.3g}$" * bool(np.isfinite(error)))
     legend_above(axes, columns=2)
     return artists

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from bmem.integration.diagnostics import PARETO_K_LIMIT
 from bmem.plotting.histogram import draw_counts
 from bmem.plotting.style import LEARNED, REFERENCE, SECOND, legend_above
+from bmem.plotting.ticks import set_log_ticks
 
 Array = NDArray[np.float64]
 
@@ -68,9 +68,6 @@ def _draw_log_histogram(axes: Axes, values: Array, bins: int, label: str) -> dic
         text = f"median {median:.1%}".replace("%", " %")
         artists["median"] = axes.axvline(median, color=REFERENCE, ls=(0, (4, 2)), lw=0.9, label=text)
     axes.set(xscale="log", xlabel=label, ylabel="events", xlim=(edges[0], edges[-1]))
-    subs = (1.0,) if edges[-1] > 20 * edges[0] else (1.0, 2.0, 5.0)
-    axes.xaxis.set_major_locator(LogLocator(subs=subs))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    set_log_ticks(axes, lambda value: f"{100 * value:g} %")
     legend_above(axes, columns=2)
     return artists

@@ -11,8 +11,9 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from scipy import stats
 
-from bmem.plotting.quantity import ALPHA, Quantity
 from bmem.plotting.style import LEARNED, QUIET, REFERENCE, SECOND, legend_above
+from bmem.plotting.ticks import set_ticks
+from bmem.quantity import Quantity
 
 Array = NDArray[np.float64]
 Pieces = tuple[tuple[float, float], ...]
@@ -40,7 +41,7 @@ class LikelihoodCurve:
     truth: float | None = None
 
 
-def draw_likelihood(axes: Axes, curve: LikelihoodCurve, quantity: Quantity = ALPHA, top: float = 12.0) -> dict[str, Any]:
+def draw_likelihood(axes: Axes, curve: LikelihoodCurve, quantity: Quantity, top: float = 12.0) -> dict[str, Any]:
     """Draw ``curve`` up to -2Δ log L = ``top``.
 
     Returns its artists: "curve", "minima" (lines), "levels", "intervals" (lists), "bands", "median" and "truth" where
@@ -59,7 +60,7 @@ def draw_likelihood(axes: Axes, curve: LikelihoodCurve, quantity: Quantity = ALP
         )
     (artists["curve"],) = axes.plot(x, curve.delta, color=LEARNED, label=r"$-2\Delta\log L$", zorder=3)
     artists["minima"] = _draw_minima(axes, curve, quantity, top)
-    quantity.set_ticks(axes.xaxis)
+    set_ticks(axes.xaxis, quantity)
     axes.set(xlim=(x[0], x[-1]), ylim=(0, top), xlabel=quantity.label, ylabel=r"$-2\,\Delta\log L$")
     legend_above(axes)
     return artists

@@ -13,8 +13,9 @@ from bmem.calibration.sbc import SimulationBasedCalibration
 from bmem.inference.intervals import IntervalSet
 from bmem.inference.posterior import Posterior
 from bmem.plotting.histogram import centres
-from bmem.plotting.quantity import ALPHA, Quantity
 from bmem.plotting.style import LEARNED, QUIET, REFERENCE, SECOND, Panels, legend_above
+from bmem.plotting.ticks import set_ticks
+from bmem.quantity import Quantity
 
 
 def draw_posterior(
@@ -22,12 +23,12 @@ def draw_posterior(
     result: Posterior,
     regions: Sequence[IntervalSet] = (),
     replicas: Sequence[Posterior] = (),
-    quantity: Quantity = ALPHA,
 ) -> dict[str, Any]:
     """Draw the density of ``result``, filled over its ``regions``, with those of the single ``replicas`` as thin lines.
 
     The prior is named above. Returns "curve", "regions" (a list for each of them) and "replicas" (lines).
     """
+    quantity = result.parameter.quantity
     x, density = _density(result, quantity)
     artists: dict[str, Any] = {"regions": [], "replicas": []}
     for region in sorted(regions, key=lambda r: -r.level):
@@ -43,7 +44,7 @@ def draw_posterior(
     (artists["curve"],) = axes.plot(x, density, color=LEARNED, label="posterior")
     top = max(float(line.get_ydata().max()) for line in [artists["curve"], *artists["replicas"]])
     low, high = (bound * quantity.scale for bound in result.parameter.bounds)
-    quantity.set_ticks(axes.xaxis)
+    set_ticks(axes.xaxis, quantity)
     unit = f" [1/{quantity.unit}]" if quantity.unit else ""
     axes.set(xlim=(low, high), ylim=(0, 1.08 * top), xlabel=quantity.label, ylabel=f"posterior density{unit}")
     legend_above(axes, columns=2)
@@ -84,7 +85,7 @@ def draw_sbc(panels: Panels, result: SimulationBasedCalibration, bins: int = 20)
 def draw_predictive(axes: Axes, result: PredictiveHistogram, quantity: Quantity) -> dict[str, Any]:
     """Draw the observed counts with the bands of the posterior's prediction: of its mean, and of samples of the same size.
 
-    With several replicas one standard deviation of the networks at the same α is drawn, too. Returns "observed" (error
+    With several replicas one standard deviation of the networks at the same value is drawn, too. Returns "observed" (error
     bars), "expected" (line), "mean_band", "sample_band" and, with several replicas, "network_band".
     """
     edges = result.edges * quantity.scale

@@ -1,4 +1,4 @@
-"""Expected precision: σ(α) along the truth and against the number of events, and the intervals that are expected."""
+"""Expected precision: σ along the truth and against the number of events, and the intervals that are expected."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import ArrayLike
 
 from bmem.calibration.power import Power
 from bmem.inference.intervals import IntervalSet
-from bmem.plotting.quantity import ALPHA, Quantity
 from bmem.plotting.style import LEARNED, QUIET, REFERENCE, SECOND, THIRD, legend_above
+from bmem.plotting.ticks import set_log_ticks, set_ticks
+from bmem.quantity import Quantity
 
 _COLORS = (LEARNED, SECOND, THIRD, "#CC79A7", "#E69F00")
 _MOST = 30.0
 """Largest over smallest σ that a panel shows: it is infinite where the likelihood is even."""
 
 
-def draw_power(
-    axes: Axes, power: Power, events: float = 100, quantity: Quantity = ALPHA, rate: bool = False
-) -> dict[str, Any]:
+def draw_power(axes: Axes, power: Power, events: float, quantity: Quantity, rate: bool = False) -> dict[str, Any]:
     """Draw the expected σ of ``events`` events along the truth, on a logarithmic axis cut off where σ diverges.
 
     Returns "reco" with its "band" of Monte Carlo errors and "hard"; with ``rate`` also "rate", the number of events used.
@@ -39,29 +37,29 @@ def draw_power(
         (artists["rate"],) = axes.plot(
             x, power.sigma(events, rate=True) * scale, "s-", ms=2.0, color=THIRD, label="reconstructed, with rate"
         )
-    quantity.set_ticks(axes.xaxis)
+    set_ticks(axes.xaxis, quantity)
     low = float(np.nanmin(lowest)) / 1.3
     axes.set(xlim=(x[0], x[-1]), yscale="log", ylim=(low, min(_MOST * low, 1.3 * float(np.nanmax(reco)))))
-    _plain_ticks(axes)
+    set_log_ticks(axes)
     axes.set(xlabel=f"true {quantity.label}", ylabel=_sigma_label(quantity, f", {events:g} events"))
     legend_above(axes, columns=2)
     return artists
 
 
-def draw_kept(axes: Axes, power: Power, quantity: Quantity = ALPHA) -> dict[str, Any]:
+def draw_kept(axes: Axes, power: Power, quantity: Quantity) -> dict[str, Any]:
     """Draw the share of the information with x_hard known that the reconstruction keeps, along the truth: "kept".
 
     Shares that are not known, where x_hard itself says next to nothing, have an error bar that says so.
     """
     artists = {"kept": axes.errorbar(power.truths * quantity.scale, power.kept, power.kept_error, fmt="o", ms=2.2, lw=0.9)}
-    quantity.set_ticks(axes.xaxis)
+    set_ticks(axes.xaxis, quantity)
     axes.axhline(1, color=REFERENCE, lw=0.7)
     axes.set(xlabel=f"true {quantity.label}", ylabel="kept", ylim=(min(0.9, float(np.nanmin(power.kept)) - 0.05), 1.02))
     return artists
 
 
 def draw_power_events(
-    axes: Axes, power: Power, events: ArrayLike, truths: Sequence[float], quantity: Quantity = ALPHA
+    axes: Axes, power: Power, events: ArrayLike, truths: Sequence[float], quantity: Quantity
 ) -> dict[str, Any]:
     """Draw the expected σ against the number of ``events`` [E] at those of the power's truths nearest to ``truths``.
 
@@ -78,13 +76,13 @@ def draw_power_events(
             artists[name] += axes.plot(n, sigma, ls=line, color=color, label=label if name == "reco" else None)
     axes.plot([], [], color=QUIET, ls=(0, (4, 2)), label=r"$x_\mathrm{hard}$ known")
     axes.set(xscale="log", yscale="log", xlim=(n[0], n[-1]), xlabel="events", ylabel=_sigma_label(quantity))
-    _plain_ticks(axes)
+    set_log_ticks(axes)
     legend_above(axes, columns=2)
     return artists
 
 
 def draw_expected_intervals(
-    axes: Axes, truths: ArrayLike, regions: Mapping[str, Sequence[IntervalSet]], quantity: Quantity = ALPHA
+    axes: Axes, truths: ArrayLike, regions: Mapping[str, Sequence[IntervalSet]], quantity: Quantity
 ) -> dict[str, Any]:
     """Draw the expected region at every one of the ``truths`` [A] as bars, each of the ``regions`` narrower than the last.
 
@@ -101,8 +99,8 @@ def draw_expected_intervals(
         artists[label] = axes.bar([p for p, _ in bars], heights, width, bottoms, color=color, lw=0, label=label)
     axes.plot(x, x, color=REFERENCE, lw=0.8, label="truth")
     first = next(iter(regions.values()))[0].parameter
-    quantity.set_ticks(axes.xaxis)
-    quantity.set_ticks(axes.yaxis)
+    set_ticks(axes.xaxis, quantity)
+    set_ticks(axes.yaxis, quantity)
     margin = 0.6 * widest
     axes.set(xlim=(x[0] - margin, x[-1] + margin), ylim=[bound * quantity.scale for bound in first.bounds])
     axes.set(xlabel=f"true {quantity.label}", ylabel=f"expected interval of {quantity.label}")
@@ -111,7 +109,7 @@ def draw_expected_intervals(
 
 
 def draw_expected_lengths(
-    axes: Axes, events: ArrayLike, lengths: ArrayLike, truths: Sequence[float], quantity: Quantity = ALPHA
+    axes: Axes, events: ArrayLike, lengths: ArrayLike, truths: Sequence[float], quantity: Quantity
 ) -> dict[str, Any]:
     """Draw the total ``lengths`` [T, E] of expected regions against the number of ``events`` [E] at the ``truths`` [T].
 
@@ -126,7 +124,7 @@ def draw_expected_lengths(
     unit = f" [{quantity.unit}]" if quantity.unit else ""
     axes.set(xscale="log", yscale="log", xlim=(known[0] / 1.1, known[-1] * 1.1), xlabel="events")
     axes.set(ylabel=f"length of the expected region{unit}")
-    _plain_ticks(axes)
+    set_log_ticks(axes)
     legend_above(axes, columns=2)
     return artists
 
@@ -149,12 +147,3 @@ def _unwrapped(region: IntervalSet) -> list[tuple[float, float]]:
 def _sigma_label(quantity: Quantity, what: str = "") -> str:
     unit = f" [{quantity.unit}]" if quantity.unit else ""
     return rf"expected $\sigma({quantity.symbol})${what}{unit}"
-
-
-def _plain_ticks(axes: Axes) -> None:
-    """Numbers 1, 2, 5, 10, ... on the logarithmic axes."""
-    for axis in (axes.xaxis, axes.yaxis):
-        if axis.get_scale() == "log":
-            axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-            axis.set_minor_formatter(NullFormatter())

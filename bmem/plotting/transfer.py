@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bmem.plotting.histogram import centres, density, draw_ratio
-from bmem.plotting.quantity import Quantity
 from bmem.plotting.style import LEARNED, REFERENCE, Panels, legend_above
+from bmem.plotting.ticks import set_ticks
+from bmem.quantity import Quantity
 
 Array = NDArray[np.float64]
 
@@ -60,6 +61,6 @@ def draw_transfer(
     main.set(ylabel=rf"$(1/N)\,dN/d{quantity.symbol}${per_unit}", ylim=(0, 1.1 * float((known + known_error).max())))
     main.ticklabel_format(axis="y", scilimits=(-4, 5))  # an exponent above the panel would hide the legend
     lower.set(xlabel=quantity.label, xlim=(edges[0], edges[-1]))
-    quantity.set_ticks(lower.xaxis)
+    set_ticks(lower.xaxis, quantity)
     legend_above(main, columns=2)
     return artists

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,14 +15,13 @@ from bmem.calibration.toys import Treatment
 from bmem.config import BANK, TRAINING, Config
 from bmem.errors import RangeError
 from bmem.events import parquet
-from bmem.inference.fit import FitResult, fit
-from bmem.inference.objective import MarginalLikelihood
+from bmem.inference.fit import fit
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import mixture_coefficients, simulated_cross_section
+from bmem.measurement import Measurement
+from bmem.measurement.parts import LEVELS, BeltIntervals
 from bmem.stages.run import Run, plain
-
-LEVELS = (0.683, 0.954)
 
 
 def load_bank(run: Run) -> Bank:
@@ -80,24 +78,20 @@ def belt_of(run: Run, events: int) -> Belt:
     return belt.load()
 
 
-def measured_with_belt(run: Run, likelihood: MarginalLikelihood, estimate: FitResult) -> dict[str, Any] | None:
-    """The Feldman-Cousins intervals of a measurement as plain values; None without a bank, the reason if it is too small.
+def measured_with_belt(run: Run, result: Measurement) -> BeltIntervals | str:
+    """The Feldman-Cousins intervals of a measurement; the reason if the bank is too small.
 
     With ``replicas = "drawn"`` the measurement is made with the first replica, which is as good as any.
     """
-    if not run.config.belt.bank_events:
-        return None
     try:
-        belt = belt_of(run, likelihood.n_events - len(likelihood.excluded))
+        belt = belt_of(run, result.used)
     except RangeError as error:
         run.say(f"  [yellow]no Feldman-Cousins interval: {error}[/]")
-        return {"refused": str(error)}
+        return str(error)
+    assert result.source is not None
+    likelihood = result.source.likelihood()
     one = run.config.belt.replicas == "drawn" and len(likelihood.replicas) > 1
     objective = likelihood.replicas[0] if one else likelihood
-    result = fit(objective) if one else estimate
-    regions = [belt.interval(objective, level, result) for level in LEVELS]
-    return {
-        "intervals": [region.to_dict() for region in regions],
-        "printed_intervals": [str(region) for region in regions],
-        "effective_events": float(np.min(belt.effective)),
-    }
+    minimum = fit(objective) if one else result.fit
+    regions = tuple(belt.interval(objective, level, minimum) for level in LEVELS)
+    return BeltIntervals(regions, float(np.min(belt.effective)))

@@ -2,71 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-from bmem.artifacts import JsonFile, Product, Work, read_json
-from bmem.calibration.score import ScoreSummary, information_kept, score_test
-from bmem.calibration.subsamples import SubsampleFits, disjoint_subsamples, fit_subsamples
-from bmem.inference.objective import MarginalLikelihood, Objective, unusable_events
+from bmem.artifacts import JsonFile, Product, Work
+from bmem.calibration.sample import KIND, SampleCalibration, calibrate_sample
+from bmem.calibration.subsamples import disjoint_subsamples
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients, load_diagnostics
-from bmem.quantity import Quantity
 from bmem.rng import numpy_generator
 from bmem.stages.backgrounds import background_parents, log_densities
-from bmem.stages.hypotheses import Hypothesis
+from bmem.stages.hypotheses import hypothesis_of
 from bmem.stages.period import calibrate_period
-from bmem.stages.prospects import foresee
+from bmem.stages.prospects import calibrate_with_bank
 from bmem.stages.run import Run, plain
 from bmem.stages.simulate import load_sample
-
-KIND = "calibration"
-LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.683, 0.8, 0.9, 0.954)
-
-
-@dataclass(frozen=True)
-class SampleCalibration:
-    """One sample's subsample fits and score test, from reconstructed events and with x_hard known (``yardstick_*``).
-
-    With backgrounds there is no yardstick, and the score is that of the parameter and the fractions of the sample.
-    """
-
-    fits: SubsampleFits
-    score: ScoreSummary
-    yardstick_fits: SubsampleFits | None
-    yardstick_score: ScoreSummary | None
-
-    @property
-    def information_kept(self) -> tuple[float, float] | None:
-        """Fraction of the hard-level Fisher information that is kept, and its error; None without a yardstick."""
-        if self.yardstick_score is None:
-            return None
-        kept, error = information_kept(self.score, self.yardstick_score)
-        return float(kept[0]), float(error[0])
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
-        return {name: None if value is None else value.to_dict() for name, value in vars(self).items()}
-
-    @classmethod
-    def load(cls, path: Path) -> SampleCalibration:
-        """Read a calibration artifact."""
-        content = read_json(path, KIND)
-        return cls(
-            fits=SubsampleFits.from_dict(content["fits"]),
-            score=ScoreSummary.from_dict(content["score"]),
-            yardstick_fits=SubsampleFits.from_dict(content["yardstick_fits"]) if content["yardstick_fits"] else None,
-            yardstick_score=ScoreSummary.from_dict(content["yardstick_score"]) if content["yardstick_score"] else None,
-        )
 
 
 def calibrate_all(run: Run) -> None:
     """Calibrate every sample whose truth is known and that has no calibration yet, the period and the posterior."""
     calibrate_samples(run)
     calibrate_period(run)
-    foresee(run)
+    calibrate_with_bank(run)
 
 
 def calibrate_samples(run: Run) -> None:
@@ -104,7 +61,7 @@ def _calibration(run: Run, name: str) -> JsonFile | None:
         )
         return None
     result = _calibrate(run, name, truth)
-    run.say(f"  {name}: {summary(result, run.config.first.quantity)}")
+    run.say(f"  {name}: {result.line(run.config.first.quantity)}")
     return JsonFile(KIND, result.to_dict())
 
 
@@ -114,56 +71,17 @@ def _calibrate(run: Run, name: str, truth: float) -> SampleCalibration:
     basis, section = MorphingBasis.of(run.process), run.config.calibration
     rows = disjoint_subsamples(reco.n_events, section.size, numpy_generator(run.config.seed, "subsamples", name))
     rows = rows[: section.subsamples]
-    whole = Hypothesis.of(run.config, reco, basis, log_densities(run, name, reco.n_events))
+    whole = hypothesis_of(run.config, reco, basis, log_densities(run, name, reco.n_events))
     # a constraint on the parameter itself would pull every sample to one value, whatever its truth
     whole = replace(whole, constraints=tuple(c for c in whole.constraints if basis.parameters[0].name not in c._parameters))
     theta = [truth, *(background.fraction for background in run.config.background)]
-    found = SampleCalibration(
-        fits=fit_subsamples(whole.coefficients, _objective(whole), rows, truth),
-        score=score_test(whole.coefficients, whole.basis, theta),
-        yardstick_fits=None,
-        yardstick_score=None,
-    )
-    if run.config.background:
-        return found
-    hard = Coefficients.load(run.hard_coefficients(name))
-    return replace(
-        found,
-        yardstick_fits=fit_subsamples(hard, _objective(whole), rows, truth),
-        yardstick_score=score_test(hard, basis, [truth]),
-    )
-
-
-def _objective(hypothesis: Hypothesis) -> Callable[[Coefficients], Objective]:
-    """The likelihood of other events under the ``hypothesis``, its constraints included."""
-
-    def objective(coefficients: Coefficients) -> Objective:
-        lost = unusable_events(coefficients, hypothesis.basis)
-        likelihood = MarginalLikelihood.of(coefficients, hypothesis.basis, hypothesis.luminosity, lost)
-        return hypothesis.constrained(likelihood)
-
-    return objective
+    hard = None if run.config.background else Coefficients.load(run.hard_coefficients(name))
+    return calibrate_sample(whole, rows, theta, hard)
 
 
 def true_value(run: Run, name: str) -> float | None:
-    """The first parameter, stored, at which all events of a sample were made; None if it is not known or not one."""
+    """The stored parameter at which the events of a sample were made; None if it is unknown or not the same for all."""
     _, hard = load_sample(run, name)
     if hard is None or len(hard) == 0 or (hard.theta != hard.theta[0]).any():
         return None
     return float(hard.theta[0, 0])
-
-
-def summary(result: SampleCalibration, quantity: Quantity) -> str:
-    """One line of the first parameter, a ``quantity``: bias, spread, pulls, coverage, yardstick."""
-    pulls, coverage = result.fits.pulls(), result.fits.coverage((0.683, 0.954))
-    digits, unit = quantity.digits(pulls.spread), quantity.suffix
-    bias, error, spread, truth = quantity.printed([pulls.bias, pulls.bias_error, pulls.spread, result.fits.truth])
-    known = ""
-    if result.yardstick_fits is not None:
-        known = f" (x_hard known: {float(quantity.printed(result.yardstick_fits.pulls().spread)):.{digits}f}{unit})"
-    shares = " and ".join(f"{k}/{n}" for k, n in zip(coverage.covered, coverage.trials, strict=True))
-    return (
-        f"{quantity.shown} = {truth:.4g}{unit}, {len(result.fits.estimates)} x {result.fits.size} events: bias "
-        f"{bias:+.{digits}f} ± {error:.{digits}f}{unit}, spread {spread:.{digits}f}{unit}{known}, pull {pulls.mean:+.2f} ± "
-        f"{pulls.mean_error:.2f}, width {pulls.width:.2f} ± {pulls.width_error:.2f}, coverage {shares}"
-    )

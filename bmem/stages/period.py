@@ -1,4 +1,4 @@
-"""Part of stage 5: the calibration over the whole period of α, from toys of the bank, in pieces that are kept."""
+"""Part of stage 5: the calibration over the whole period, from toys of the bank, in pieces that are kept."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def _calibrate(run: Run) -> PeriodCalibration:
     belts = Blocks(folder, identical, Form(".json", _write_belt, Belt.load), lambda half: f"belt_{half}")
     made = dict(belts.map(lambda half: _belt(run, halves[half], half), range(len(halves))))
     scan = PeriodScan(halves, [made[half] for half in sorted(made)], run.seed("period"), settings)
-    first = run.config.first
+    first, shown = run.config.first.name, run.config.first.quantity
     points: Blocks[PeriodPoint] = Blocks(
-        folder, identical, Form.json(KIND, PeriodPoint), lambda truth: f"{first.name}_{float(first.quantity.printed(truth)):g}"
+        folder, identical, Form.json(KIND, PeriodPoint), lambda truth: f"{first}_{float(shown.printed(truth)):g}"
     )
-    truths = [float(first.quantity.stored(value)) for value in run.config.truths]
+    truths = [float(shown.stored(value)) for value in run.config.truths]
     found: dict[int, PeriodPoint] = {}
     with run.progress("calibrate the period") as progress:
         for number, point in points.map(scan.at, truths, run.workers):

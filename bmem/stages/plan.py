@@ -30,7 +30,7 @@ from bmem.stages.calibrate import calibrate_samples
 from bmem.stages.fit import fit_all
 from bmem.stages.period import calibrate_period
 from bmem.stages.pilot import PERIOD_TOYS, SIMULATIONS, SUBSAMPLES, Pilot, timed, with_config
-from bmem.stages.prospects import foresee
+from bmem.stages.prospects import calibrate_with_bank
 from bmem.stages.report import report
 from bmem.stages.run import Run
 from bmem.stages.train import load_history, posterior_of, trainings
@@ -242,7 +242,7 @@ class _Planner:
             truth = max(timed(lambda: calibrate_period(run)) - belts, 0.0)
             shared += belts * self.config.belt.toys / run.config.belt.toys
             shared += truth * len(self.config.truths) * section.toys / PERIOD_TOYS
-            first = timed(lambda: foresee(run))
+            first = timed(lambda: calibrate_with_bank(run))
             again = self._simulations(2 * SIMULATIONS)
             shared += again * section.simulations / (2 * SIMULATIONS)
             seconds += max(first - again / 2, 0.0)
@@ -254,7 +254,8 @@ class _Planner:
         for file in (path, artifacts.sidecar(path)):
             file.unlink(missing_ok=True)
         calibration = run.config.calibration.model_copy(update={"simulations": number})
-        return timed(lambda: foresee(with_config(run, run.config.model_copy(update={"calibration": calibration}))))
+        changed = with_config(run, run.config.model_copy(update={"calibration": calibration}))
+        return timed(lambda: calibrate_with_bank(changed))
 
     def report(self) -> Cost:
         seconds = timed(lambda: report(self.pilot.run))

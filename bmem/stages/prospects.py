@@ -6,86 +6,38 @@ calibration of the posterior (in pieces that are kept), and for every sample the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bmem.artifacts import Blocks, Form
 from bmem.calibration.bank import Bank
 from bmem.calibration.neyman import Belt
-from bmem.calibration.power import Expectation, Power, power
 from bmem.calibration.predictive import Observable, PosteriorDraws, PredictiveHistogram, predictive_histograms
+from bmem.calibration.prospects import RESERVE, Prospects, prospects
 from bmem.calibration.record import Array
 from bmem.calibration.sbc import SbcSettings, SimulationBasedCalibration, simulation_based_calibration
+from bmem.channels.contract import shown_observables
 from bmem.config import BANK, Config
 from bmem.errors import RangeError
 from bmem.inference import export
-from bmem.inference.intervals import IntervalSet
 from bmem.inference.objective import unusable_events
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
+from bmem.measurement import Measurement
 from bmem.rng import numpy_generator
 from bmem.stages.belt import belt_of, load_bank, parents, treatment
-from bmem.stages.fit import KIND as FIT
 from bmem.stages.period import identity
 from bmem.stages.run import Run, plain
 from bmem.stages.simulate import load_sample
 
-LEVEL = 0.683
-PREDICTED = ("pt_H", "y_H", "pt_j", "eta_j", "y_t", "m_t")
-"""Observables whose distribution is predicted."""
 KIND, SBC, PREDICTIVE = "prospects", "posterior calibration", "predictive"
-_CURVE = np.radians(np.arange(0.0, 180.1, 7.5))
-"""Truths of the precision."""
-_REGIONS = np.radians(np.arange(-180.0, 180.1, 30.0))
-"""Truths of the expected intervals."""
-_LENGTHS = np.radians([0.0, 45.0, 90.0, 135.0])
-"""Truths of the lengths of the intervals against the number of events."""
-_TIMES = 2.0 ** np.arange(-3, 9)
-"""Numbers of events for that, in units of those of the fit."""
-_FEWEST = 5
-_PIECE, _DRAWS, _BINS = 100, 200, 12
-_RESERVE = 10.0
+_PIECE, _DRAWS = 100, 200
 
 
-@dataclass(frozen=True)
-class Prospects:
-    """What measurements are expected to tell: the ``power`` along α, and expected regions of ``level``.
-
-    ``regions`` by their label, one for each of the ``truths``; total ``lengths`` [T, E] of those at ``length_truths`` [T]
-    for numbers of ``events`` [E], NaN where the bank is too small to tell.
-    """
-
-    power: Power
-    level: float
-    truths: Array
-    regions: Mapping[str, tuple[IntervalSet, ...]]
-    length_truths: Array
-    events: Array
-    lengths: Array
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON; NaN becomes None."""
-        arrays = {name: getattr(self, name).tolist() for name in ("truths", "length_truths", "events")}
-        lengths = np.where(np.isfinite(self.lengths), self.lengths, None).tolist()  # type: ignore[call-overload]
-        regions = {label: [region.to_dict() for region in sets] for label, sets in self.regions.items()}
-        return {**arrays, "power": self.power.to_dict(), "level": self.level, "regions": regions, "lengths": lengths}
-
-    @classmethod
-    def from_dict(cls, content: Mapping[str, Any]) -> Prospects:
-        """The inverse of ``to_dict``."""
-        arrays = {name: np.array(content[name], np.float64) for name in ("truths", "length_truths", "events", "lengths")}
-        regions = {
-            label: tuple(IntervalSet.from_dict(region) for region in sets) for label, sets in content["regions"].items()
-        }
-        return cls(power=Power.from_dict(content["power"]), level=content["level"], regions=regions, **arrays)
-
-
-def foresee(run: Run) -> None:
+def calibrate_with_bank(run: Run) -> None:
     """Compute what is not there yet; without a bank nothing."""
     if not run.config.belt.bank_events:
         return
@@ -153,43 +105,17 @@ def _prospects(run: Run, bank: _Bank) -> None:
     if run.done(run.prospects, KIND, settings, parents(run)):
         return
     try:
-        found = _expected(run, bank.events, events)
+        belt = _belt(run, bank.events, events)
+        with run.progress("expected intervals") as progress:
+            found = prospects(bank.events, events, belt, progress)
     except RangeError as error:
         run.say(f"  [yellow]no expected precision: {error}[/]")
         return
     run.save_json(run.prospects, KIND, found.to_dict(), settings, parents(run))
-    sigma, place = np.degrees(found.power.sigma(events)), int(np.abs(_CURVE - np.pi / 4).argmin())
-    run.say(f"  expected from {events} events at α = 45°: σ(α̂) = {sigma[place]:.1f}°")
-
-
-def _expected(run: Run, bank: Bank, events: int) -> Prospects:
-    found, belt = power(bank, _CURVE), _belt(run, bank, events)
-    regions: dict[str, list[IntervalSet]] = {}
-    numbers = np.unique(np.round(_TIMES * events)).astype(np.int64)
-    numbers = numbers[numbers >= _FEWEST]
-    lengths = np.full((len(_LENGTHS), len(numbers)), np.nan)
-    with run.progress("expected intervals") as progress:
-        for done, truth in enumerate(_REGIONS, 1):
-            expectation = Expectation.of(bank, truth)
-            for label, n, threshold in _wanted(events, belt):
-                if _RESERVE * n <= expectation.effective:
-                    regions.setdefault(label, []).append(expectation.interval(n, LEVEL, threshold))
-            progress(done, len(_REGIONS) + len(_LENGTHS))
-        for row, truth in enumerate(_LENGTHS):
-            expectation = Expectation.of(bank, truth)
-            for column, n in enumerate(numbers):
-                if _RESERVE * n <= expectation.effective:
-                    lengths[row, column] = expectation.interval(int(n), LEVEL).length
-            progress(len(_REGIONS) + row + 1, len(_REGIONS) + len(_LENGTHS))
-    whole = {label: tuple(sets) for label, sets in regions.items() if len(sets) == len(_REGIONS)}
-    return Prospects(found, LEVEL, _REGIONS, whole, _LENGTHS, numbers.astype(np.float64), lengths)
-
-
-def _wanted(events: int, belt: Belt | None) -> list[tuple[str, int, Belt | None]]:
-    """Label, number of events and belt of the expected regions, the widest first."""
-    named = f"{events} events"
-    with_belt = [] if belt is None else [(f"{named}, Feldman-Cousins", events, belt)]
-    return [*with_belt, (named, events, None), (f"{4 * events} events", 4 * events, None)]
+    quantity, place = run.process.parameters[0].quantity, len(found.power.truths) // 4
+    truth, sigma = quantity.printed([found.power.truths[place], found.power.sigma(events)[place]])
+    unit, name = quantity.suffix, quantity.shown
+    run.say(f"  expected from {events} events at {name} = {truth:.3g}{unit}: σ({name}) = {sigma:.1f}{unit}")
 
 
 def _belt(run: Run, bank: Bank, events: int) -> Belt | None:
@@ -231,7 +157,7 @@ def _sbc(bank: Bank, config: Config, chunk: tuple[int, int]) -> SimulationBasedC
     """A chunk (its number, simulations) of the calibration."""
     number, simulations = chunk
     events = config.fit.size
-    settings = SbcSettings(events, simulations, minimum=_RESERVE * events, treatment=treatment(config))
+    settings = SbcSettings(events, simulations, minimum=RESERVE * events, treatment=treatment(config))
     return simulation_based_calibration(bank, settings, numpy_generator(config.seed, "sbc", number))
 
 
@@ -240,18 +166,18 @@ def _predictive(run: Run, bank: _Bank, name: str) -> None:
     settings = {"seed": run.config.seed}
     if run.done(run.predictive(name), PREDICTIVE, settings, origin):
         return
-    fit = run.load_json(run.fit(name), FIT)
-    used = np.setdiff1d(np.arange(fit["events"]), fit["excluded"])
+    fit = Measurement.load(run.fit(name))
+    used = np.setdiff1d(np.arange(fit.events), fit.excluded)
     observed = _observables(run, name)[used]
-    names = [q.name for q in run.channel.observables]
-    columns = {o: names.index(o) for o in PREDICTED if o in names} or {o: i for i, o in enumerate(names)}
-    observables = {o: _observable(bank.observables[:, i], observed[:, i]) for o, i in columns.items()}
+    columns = {quantity.name: column for column, quantity in shown_observables(run.channel)}
+    observables = {o: Observable.binned(bank.observables[:, i], observed[:, i]) for o, i in columns.items()}
+    draws = export.load(run.inference_data(name))
     try:
         with run.progress(f"predict {name}") as progress:
             found = predictive_histograms(
                 bank.events,
                 observables,
-                draws=_draws(run, name),
+                draws=PosteriorDraws.of_inference_data(draws, run.process.parameters[0].name, _DRAWS),
                 rng=numpy_generator(run.config.seed, "predictive", name),
                 progress=progress,
             )
@@ -262,18 +188,3 @@ def _predictive(run: Run, bank: _Bank, name: str) -> None:
     run.save_json(run.predictive(name), PREDICTIVE, content, settings, origin)
     worst = min(found, key=lambda observable: found[observable].p_value)
     run.say(f"  {name}: predictive p of {len(found)} observables, the smallest {found[worst].p_value:.2f} ({worst})")
-
-
-def _observable(feature: Array, observed: Array) -> Observable:
-    """Bins of equal width over all but the outermost of the bank's events."""
-    low, high = np.quantile(feature, [0.01, 0.99])
-    return Observable(feature, observed, np.linspace(low, high, _BINS + 1))
-
-
-def _draws(run: Run, name: str) -> PosteriorDraws:
-    """Some of the draws that the fit kept for arviz, evenly over its chains."""
-    data = export.load(run.inference_data(name))
-    parameter = run.process.parameters[0].name
-    theta, replica = data.posterior[parameter].to_numpy().ravel(), data.sample_stats["replica"].to_numpy().ravel()
-    chosen = np.linspace(0, len(theta) - 1, min(_DRAWS, len(theta))).round().astype(np.int64)
-    return PosteriorDraws.of(theta[chosen], replica[chosen])

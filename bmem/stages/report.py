@@ -1,295 +1,238 @@
-"""Stage 6: all figures, and one self-contained HTML page with the numbers, the configuration and the provenance."""
+"""Stage 6: the products of a run, shown on one HTML page beside their figures."""
 
 from __future__ import annotations
 
 import json
+import platform
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 
-from bmem import artifacts
-from bmem.calibration.goodness import STATISTICS, Goodness
-from bmem.calibration.subsamples import SubsampleFits
+from bmem import __version__, artifacts
+from bmem.calibration.neyman import Belt
+from bmem.calibration.sample import SampleCalibration
+from bmem.channels.contract import display, shown_observables
 from bmem.config import PERIOD
-from bmem.inference.combine import Spread, estimates_needed
-from bmem.inference.influence import Influence
-from bmem.integration.diagnostics import Flag
-from bmem.likelihood.coefficients import Array, load_diagnostics
+from bmem.likelihood.coefficients import load_diagnostics
 from bmem.likelihood.cross_section import FiducialCrossSection
-from bmem.likelihood.roles import Pairs
-from bmem.networks.classifier import reliability
-from bmem.plotting.integration import worst_events
-from bmem.plotting.report import Headline, Report, Section, Table, write_report
-from bmem.stages.backgrounds import background_parents, background_trainings
-from bmem.stages.calibrate import SampleCalibration, true_value
-from bmem.stages.figures import Figures
-from bmem.stages.fit import KIND as FIT
-from bmem.stages.fit import counted, left_out
-from bmem.stages.parameter_report import fraction_lines, parameter_tables
-from bmem.stages.period_report import belt_intervals, period_section, period_warnings
-from bmem.stages.prospects_report import prospect_sections, prospect_warnings
+from bmem.measurement import Measurement
+from bmem.plotting.acceptance import Predictions
+from bmem.process.contract import Parameter
+from bmem.quantity import Quantity
+from bmem.reports import calibration, events, measurement, networks, period, posterior, prospects
+from bmem.reports.album import Album
+from bmem.reports.page import Chapter, Page, Picture, write_page
+from bmem.rng import generator
+from bmem.stages.backgrounds import background_parents, background_trainings, drawn, held_out_events, observed
+from bmem.stages.calibrate import true_value
+from bmem.stages.period import load_period
+from bmem.stages.prospects import load_posterior_calibration, load_predictive, load_prospects
 from bmem.stages.run import Run
-from bmem.stages.train import NAMES, Networks, load_history, load_pairs, posterior_of, trainings
+from bmem.stages.simulate import load_sample
+from bmem.stages.train import NAMES, Networks, load_history, load_pairs, trainings
 
-_CALIBRATION = (
-    "Disjoint subsamples of known α, fitted like data. The likelihood has minima near α and -α; estimates are folded "
-    "onto the sign of the truth, and the gap tells how well the sign itself is resolved: the mean of -2 Δ log L between "
-    "the best minimum of the wrong sign and that of the right one."
-)
-
-
-_SCRUTINY = (
-    "How far the estimate moves when an event is left out, to first order, and whether the densities of the events are "
-    "those expected at α̂: held against toys from the bank, fitted in the same way."
-)
+_DRAWN = 20_000
+"""Events from the learned density of a background."""
 
 
 def report(run: Run) -> None:
     """Draw everything and write ``report.html``; always anew, it is quick."""
-    figures, names = Figures(run), [sample.name for sample in run.config.sample]
-    networks, data = Networks.load(run), load_pairs(run, "validation")
-    calibrated = [name for name in names if artifacts.exists(run.calibration(name))]
-    shown = [figures.likelihood(name) for name in names] + figures.belts()
-    shown += [figure for name in names for figure in figures.second_fits(name)]
-    tables = (_budget_table(run, names), *parameter_tables(run))
-    sections = [Section("Measurement", tables=tables, figures=tuple(shown))]
-    shown = [figure for name in names for figure in figures.scrutiny(name)]
-    tables = tuple(_drivers_table(run, name) for name in names)
-    sections.append(Section("Events and goodness of fit", _SCRUTINY, (_goodness_table(run, names), *tables), tuple(shown)))
-    if calibrated:
-        shown = [figure for name in calibrated for figure in figures.calibration(name)]
-        sections.append(Section("Calibration", _CALIBRATION, (_calibration_table(run, calibrated),), tuple(shown)))
-    if artifacts.exists(run.calibration(PERIOD)):
-        sections.append(period_section(run, tuple(figures.period())))
-    sections += prospect_sections(run, figures)
-    shown = [figure for name in names for figure in figures.integration(name)]
-    tables = tuple(_worst_table(run, name) for name in names)
-    sections.append(Section("Integration", figures=tuple(shown), tables=tables))
-    shown = figures.training() + figures.densities(networks, data) + figures.acceptance(networks, data)
-    shown += figures.backgrounds()
-    tables = (_training_table(run), _cross_section_table(run), _acceptance_table(networks, data))
-    sections.append(Section("Networks", tables=tables, figures=tuple(shown)))
-    page = Report(
-        title="Measurement of the CP phase α of the top Yukawa coupling",
-        subtitle=run.channel.title,
-        headlines=tuple(_headline(run, name) for name in names),
-        warnings=tuple(_network_warnings(run) + [w for name in names for w in _warnings(run, name)])
-        + period_warnings(run)
-        + prospect_warnings(run),
-        sections=tuple(sections),
-        configuration=json.dumps(json.loads(run.config.model_dump_json(exclude_defaults=False)), indent=1),
-        provenance=_provenance(run, names),
-    )
-    write_report(run.out / "report.html", page)
+    page = _Sources(run).page()
+    write_page(run.out / "report.html", page)
     run.say(f"  {run.out / 'report.html'}")
 
 
-def _headline(run: Run, name: str) -> Headline:
-    fit = run.load_json(run.fit(name), FIT)
-    table = fit["budget"]
-    best = np.degrees(table["estimate"]["minima"][0]["theta"][0])
-    errors = {"statistical": table["statistical"][0], "integration": table["integration_linear"][0]}
-    if table["integration"] is not None:
-        errors["integration"] = table["integration"]["std"][0]
-    if table["network"] is not None:
-        errors |= {"network": table["network"]["std"][0], "total": table["total"][0]}
-    budget = [(source, _degrees(error)) for source, error in errors.items()]
-    budget += [("network", "not evaluated")] * (table["network"] is None)
-    regions = zip(fit["intervals"], fit["printed_intervals"], strict=True)
-    shown = tuple((f"{100 * region['level']:.1f} %", text) for region, text in regions) + belt_intervals(fit)
-    bayesian = zip(fit["posterior"]["intervals"], fit["posterior"]["printed_intervals"], strict=True)
-    prior = "flat prior" + " and constraints" * bool(fit["constraints"])
-    shown += tuple((f"{100 * region['level']:.1f} %, highest density, {prior}", text) for region, text in bayesian)
-    shown += fraction_lines(fit)
-    alpha = true_value(run, name)
-    remark = counted(fit) + ("" if alpha is None else f", generated at α = {np.degrees(alpha):.4g}°")
-    return Headline(f"α̂ of {name}", f"{best:.1f}°", shown, tuple(budget), remark)
+@dataclass(frozen=True)
+class _Sources:
+    """The finished products of a run, each read once, and the chapters on them."""
 
+    run: Run
 
-def _budget_table(run: Run, names: list[str]) -> Table:
-    """The uncertainty of α̂ by source, and how well each is known from so many estimates."""
-    rows = []
-    for name in names:
-        budget = run.load_json(run.fit(name), FIT)["budget"]
-        rows.append((name, "statistical", _degrees(budget["statistical"][0]), "curvature of -2 log L", "", ""))
-        for source, what in (("integration", "resamples"), ("network", "replicas")):
-            if budget[source] is not None:
-                found = Spread(**budget[source])
-                known = f"{100 * found.relative_error:.0f} %"
-                share = f"{100 * found.switched:.0f} %"
-                rows.append((name, source, _degrees(found.std[0]), f"{found.n} {what}", known, share))
-    note = (
-        f"An error bar known to 20 % takes {estimates_needed(0.2)} replicas or resamples, to 10 % {estimates_needed(0.1)}. "
-        "Switched: estimates whose best minimum is another than that of α̂; the spread follows the one of α̂."
-    )
-    return Table("Uncertainty budget", ("sample", "source", "σ(α̂)", "from", "known to", "switched"), tuple(rows), note)
+    @cached_property
+    def album(self) -> Album:
+        return Album(self.run.out / "figures")
 
+    @property
+    def parameter(self) -> Parameter:
+        return self.run.process.parameters[0]
 
-def _goodness_table(run: Run, names: list[str]) -> Table:
-    """Is a sample compatible with any α?"""
-    rows: list[tuple[str, ...]] = []
-    for name in names:
-        found = run.load_json(run.fit(name), FIT)["goodness"]
-        if found is None or "refused" in found:
-            rows.append((name, "not evaluated: " + ("no bank" if found is None else found["refused"]), "", ""))
-            continue
-        goodness = Goodness.from_dict(found)
-        p_values = (f"{p:.3f} ± {e:.3f}" for p, e in zip(goodness.p_values, goodness.p_errors, strict=True))
-        both, error = goodness.p_value
-        rows.append((name, *p_values, f"{both:.3f} ± {error:.3f}"))
-    columns = ("sample", *(f"p of the {statistic}" for statistic in STATISTICS), "p of both")
-    return Table("Goodness of fit", columns, tuple(rows))
+    @property
+    def quantity(self) -> Quantity:
+        return self.parameter.quantity
 
+    @cached_property
+    def measurements(self) -> dict[str, Measurement]:
+        return {sample.name: Measurement.load(self.run.fit(sample.name)) for sample in self.run.config.sample}
 
-def _drivers_table(run: Run, name: str) -> Table:
-    """The events that α̂ hangs on."""
-    found = Influence.from_dict(run.load_json(run.fit(name), FIT)["influence"])
-    rows = tuple(
-        (driver.event, f"{-np.degrees(driver.shift[0]):+.2f}", f"{driver.relative:.2f}", ", ".join(driver.doubts))
-        for driver in found.drivers(5)
-    )
-    return Table(f"Most influential events of {name}", ("event", "pull on α̂ [°]", "in σ", "doubts"), rows)
+    @cached_property
+    def truths(self) -> dict[str, float | None]:
+        return {name: true_value(self.run, name) for name in self.measurements}
 
+    @cached_property
+    def diagnostics(self) -> dict[str, events.Diagnostics]:
+        return {name: load_diagnostics(self.run.coefficients(name)) for name in self.measurements}
 
-def _degrees(radians: float | None) -> str:
-    if radians is None or not np.isfinite(radians):
-        return "no curvature, see the intervals"
-    return f"{np.degrees(radians):.1f}°"
+    @cached_property
+    def calibrations(self) -> dict[str, SampleCalibration]:
+        paths = {name: self.run.calibration(name) for name in self.measurements}
+        return {name: SampleCalibration.load(path) for name, path in paths.items() if artifacts.exists(path)}
 
-
-def _calibration_table(run: Run, names: list[str]) -> Table:
-    measured = (
-        "bias [°]",
-        "spread [°]",
-        "spread, x_hard known [°]",
-        "pull mean",
-        "pull width",
-        "coverage 68.3 %",
-        "coverage 95.4 %",
-    )
-    columns = ("sample", "α [°]", "subsamples", *measured, "sign gap", "right sign", "mean score p", "information kept")
-    rows = []
-    for name in names:
-        result = SampleCalibration.load(run.calibration(name))
-        pulls, coverage = result.fits.pulls(), result.fits.coverage((0.683, 0.954))
-        known = None if result.yardstick_fits is None else result.yardstick_fits.pulls()
-        kept = result.information_kept
-        rows.append(
-            (
-                name,
-                round(float(np.degrees(result.fits.truth)), 3),
-                len(result.fits.estimates),
-                f"{np.degrees(pulls.bias):.2f} ± {np.degrees(pulls.bias_error):.2f}",
-                f"{np.degrees(pulls.spread):.2f} ± {np.degrees(pulls.spread_error):.2f}",
-                "–" if known is None else f"{np.degrees(known.spread):.2f} ± {np.degrees(known.spread_error):.2f}",
-                f"{pulls.mean:.2f} ± {pulls.mean_error:.2f}",
-                f"{pulls.width:.2f} ± {pulls.width_error:.2f}",
-                *(f"{k}/{n}" for k, n in zip(coverage.covered, coverage.trials, strict=True)),
-                *_sign(result.fits),
-                f"{result.score.p_value:.3g}",
-                "–" if kept is None else f"{kept[0]:.2f} ± {kept[1]:.2f}",
-            )
+    def page(self) -> Page:
+        chapters = [self._measurement(), self._events(), *self._calibration(), *self._period(), *self._prospects()]
+        chapters += [*self._posterior(), self._integration(), self._networks()]
+        return Page(
+            title=f"Measurement of {self.quantity.shown}",
+            subtitle=self.run.channel.title,
+            headlines=tuple(
+                measurement.headline(name, found, self.truths[name]) for name, found in self.measurements.items()
+            ),
+            verdict=calibration.calibration_verdict(self.calibrations),
+            warnings=tuple(self._warnings()),
+            chapters=tuple(chapters),
+            configuration=json.dumps(json.loads(self.run.config.model_dump_json()), indent=1, ensure_ascii=False),
+            provenance=self._provenance(),
         )
-    note = "Pulls use the curvature error; coverage is that of the profile intervals."
-    return Table("Subsamples", columns, tuple(rows), note)
 
+    def _measurement(self) -> Chapter:
+        album, found = self.album, self.measurements
+        shown = [measurement.likelihood_figure(album, name, one, self.truths[name]) for name, one in found.items()]
+        shown += self._belts()
+        shown += [figure for name, one in found.items() for figure in measurement.further_figures(album, name, one)]
+        return Chapter(
+            "Measurement", "", (measurement.budget_table(found), *measurement.parameter_tables(found)), tuple(shown)
+        )
 
-def _sign(fits: SubsampleFits) -> tuple[str, str]:
-    """Mean gap between the signs, and how often the right one is preferred; nothing where the truth has no sign."""
-    gaps = fits.sign_gap[np.isfinite(fits.sign_gap)]
-    if not fits.folded or len(gaps) == 0:
-        return "–", "–"
-    return f"{gaps.mean():.1f}", f"{(gaps > 0).sum()}/{len(gaps)}"
+    def _belts(self) -> list[Picture]:
+        """Every belt of the run, with the curve of the first sample measured with it."""
+        first: dict[int, str] = {}
+        for name, found in self.measurements.items():
+            if found.belt is not None and artifacts.exists(self.run.belt(found.used)):
+                first.setdefault(found.used, name)
+        return [
+            measurement.belt_figure(self.album, name, self.measurements[name], Belt.load(self.run.belt(number)))
+            for number, name in first.items()
+        ]
 
+    def _events(self) -> Chapter:
+        found, shown = self.measurements, []
+        for name, one in found.items():
+            shown += events.influence_figures(self.album, name, one) + self._event(name, one)
+        tables = (events.goodness_table(found), *(events.drivers_table(name, one) for name, one in found.items()))
+        return Chapter("Events and goodness of fit", events.TEXT, tables, tuple(shown))
 
-def _worst_table(run: Run, name: str) -> Table:
-    diagnostics = {k: v for k, v in load_diagnostics(run.coefficients(name)).items() if k != "flags"}
-    return Table(f"Worst events of {name}", ("event", *diagnostics), tuple(worst_events(diagnostics)))
+    def _event(self, name: str, found: Measurement) -> list[Picture]:
+        """The most influential event of a sample, if it is one of its reconstructed events."""
+        if found.influence is None:
+            return []
+        first = found.influence.drivers(1)[0].event
+        place = int(observed(self.run, name).signal[first])
+        objects = () if place < 0 else display(self.run.channel, load_sample(self.run, name)[0], place)
+        return [events.event_picture(self.album, name, objects, first)] if objects else []
 
+    def _calibration(self) -> list[Chapter]:
+        found, quantity = self.calibrations, self.quantity
+        if not found:
+            return []
+        parts = [calibration.calibration_figures(self.album, name, one, quantity) for name, one in found.items()]
+        shown = tuple(figure for part in parts for figure in part)
+        return [Chapter("Calibration", calibration.TEXT, (calibration.calibration_table(found, quantity),), shown)]
 
-def _training_table(run: Run) -> Table:
-    rows = []
-    for name in trainings(run) + background_trainings(run):
-        history = load_history(run, name)
-        # what a posterior holds out its point estimate may have been trained on: no held-out loss
-        quality = ("–", "–") if name.endswith(posterior_of("")) else (history.best_epoch + 1, history.best_loss)
-        rows.append((name, len(history.train_loss), *quality, sum(history.seconds)))
-    note = "Epochs and seconds of a posterior with several members are those of one of them."
-    return Table("Training", ("network", "epochs", "best epoch", "held-out loss", "seconds"), tuple(rows), note)
+    def _period(self) -> list[Chapter]:
+        if not artifacts.exists(self.run.calibration(PERIOD)):
+            return []
+        found, quantity = load_period(self.run), self.quantity
+        shown = tuple(period.period_figures(self.album, found, quantity))
+        return [Chapter("Calibration over the period", period.TEXT, period.period_tables(found, quantity), shown)]
 
+    def _prospects(self) -> list[Chapter]:
+        if not artifacts.exists(self.run.prospects):
+            return []
+        found, number = load_prospects(self.run), self.run.config.fit.size
+        table = prospects.power_table(found, number, self.run.config.precisions, self.quantity)
+        shown = tuple(prospects.prospects_figures(self.album, found, number, self.quantity))
+        return [Chapter("Expected precision", prospects.TEXT, (table,), shown)]
 
-def _cross_section_table(run: Run) -> Table:
-    fiducial, learned = FiducialCrossSection.load(run.fiducial), run.config.likelihood.fiducial == "learned"
-    errors_of = _learned_errors if learned else _counted_error
-    rows = []
-    for degrees in (0, 45, 90, 135, 180):
-        theta = torch.deg2rad(torch.tensor([degrees], dtype=torch.float64))
-        b = run.process.basis(theta).numpy()
-        sigma, total = float((fiducial.values @ b).mean()), run.process.cross_section(theta)[0]
-        rows.append((degrees, 1000 * total, 1000 * sigma, *errors_of(fiducial, b), sigma / total))
-    errors = ("integration error [fb]", "network error [fb]") if learned else ("statistical error [fb]",)
-    source = "integrated with the learned acceptance" if learned else "counted from the accepted training events"
-    columns = ("α [°]", "σ [fb]", "σ_fid [fb]", *errors, "acceptance")
-    return Table("Cross sections", columns, tuple(rows), f"σ_fid {source}; no branching ratios.")
+    @cached_property
+    def predictions(self) -> dict[str, posterior.Predictions]:
+        names = [name for name in self.measurements if artifacts.exists(self.run.predictive(name))]
+        return {name: load_predictive(self.run, name) for name in names}
 
+    def _posterior(self) -> list[Chapter]:
+        tables, shown = [], []
+        if artifacts.exists(self.run.posterior_calibration):
+            found = load_posterior_calibration(self.run)
+            tables.append(posterior.posterior_table(found))
+            shown += posterior.posterior_figures(self.album, found)
+        quantities = {quantity.name: quantity for quantity in self.run.channel.observables}
+        if self.predictions:
+            tables.append(posterior.predictive_table(self.predictions, quantities))
+        for name, histograms in self.predictions.items():
+            shown += posterior.predictive_figures(self.album, name, histograms, quantities)
+        return [Chapter("Posterior", posterior.TEXT, tuple(tables), tuple(shown))] if tables else []
 
-def _learned_errors(fiducial: FiducialCrossSection, b: Array) -> tuple[Any, ...]:
-    """Of the integration and of the network, in fb, where the basis is ``b`` [K]."""
-    values = fiducial.values @ b
-    network = f"{1000 * values.std(ddof=1):.2g}" if len(values) > 1 else "not evaluated"
-    return 1000 * float(np.sqrt(b @ fiducial.covariance.mean(0) @ b)), network
+    def _integration(self) -> Chapter:
+        parts = [events.integral_figures(self.album, name, one) for name, one in self.diagnostics.items()]
+        tables = tuple(events.worst_table(name, one) for name, one in self.diagnostics.items())
+        return Chapter("Integration", "", tables, tuple(figure for part in parts for figure in part))
 
+    def _networks(self) -> Chapter:
+        run, album, shown = self.run, self.album, shown_observables(self.run.channel)
+        histories = {name: load_history(run, name) for name in trainings(run) + background_trainings(run)}
+        learned, pairs = Networks.load(run), load_pairs(run, "validation")
+        x_reco, x_hard = pairs.accepted_pairs
+        noise = torch.rand(x_reco.shape, generator=generator(run.config.seed, "figures", "transfer"), dtype=torch.float64)
+        with torch.no_grad():
+            densities = learned.transfer("from_noise", noise, x_hard)[0].numpy()
+            predicted = learned.acceptance("probability", pairs.x_hard).mean(0).numpy()
+        predictions, along = Predictions(predicted, pairs.accepted.numpy()), pairs.x_hard[:, 0].numpy()
+        figures = networks.training_figures(album, histories)
+        figures += networks.transfer_figures(album, x_reco.numpy(), densities, shown)
+        figures += networks.acceptance_figures(album, predictions, along, run.channel.hard_quantities[0])
+        for background in run.config.background:
+            if background.file is not None:
+                known, made = held_out_events(run, background.name).numpy(), drawn(run, background, _DRAWN).numpy()
+                figures += networks.background_figures(album, background.name, known, made, shown)
+        tables = (networks.training_table(histories), self._cross_sections(), networks.acceptance_table(predictions))
+        return Chapter("Networks", "", tables, tuple(figures))
 
-def _counted_error(fiducial: FiducialCrossSection, b: Array) -> tuple[Any, ...]:
-    """Of the finite number of events, in fb: one replica has it in its covariance, several have it in their differences.
+    def _cross_sections(self) -> Any:
+        (low, high), period_of = self.parameter.bounds, self.parameter.period
+        truths = np.linspace(low if period_of is None else 0.0, high, 5)
+        theta = torch.as_tensor(truths, dtype=torch.float64)[:, None]
+        total = [self.run.process.cross_section(one)[0] for one in theta]
+        basis = self.run.process.basis(theta).numpy()
+        fiducial = FiducialCrossSection.load(self.run.fiducial)
+        errors = networks.LEARNED if self.run.config.likelihood.fiducial == "learned" else networks.COUNTED
+        return networks.cross_section_table(fiducial, total, truths, basis, self.quantity, errors=errors)
 
-    The spread about their own mean, which ``counted_cross_section`` has already made up for: hence no N - 1 here.
-    """
-    return (1000 * float(np.sqrt(b @ fiducial.covariance.mean(0) @ b + (fiducial.values @ b).var())),)
+    def _warnings(self) -> list[str]:
+        """Sentences on what should not be trusted as it stands."""
+        run, names = self.run, [*NAMES, *background_parents(self.run)]
+        headers = {name: artifacts.read_header(run.network(name)).settings for name in names}
+        found = networks.suspicions({name: settings.get("suspicions", []) for name, settings in headers.items()})
+        for name, one in self.measurements.items():
+            found += measurement.measurement_warnings(name, one)
+            found += events.integral_warnings(name, one, self.diagnostics[name])
+        found += calibration.calibration_warnings(self.calibrations)
+        if artifacts.exists(run.calibration(PERIOD)):
+            found += period.period_warnings(load_period(run), self.quantity)
+        if artifacts.exists(run.posterior_calibration):
+            found += posterior.posterior_warnings(load_posterior_calibration(run))
+        for name, histograms in self.predictions.items():
+            found += posterior.predictive_warnings(name, histograms)
+        return found
 
-
-def _acceptance_table(networks: Networks, data: Pairs) -> Table:
-    """Is the learned acceptance calibrated on events that it has not seen?"""
-    with torch.no_grad():
-        predicted = networks.acceptance("probability", data.x_hard).mean(0).numpy()
-    observed = data.accepted.numpy()
-    test = reliability(predicted, observed, bins=12)
-    error = float(observed.std() / np.sqrt(len(observed)))
-    row = (len(observed), float(observed.mean()), error, float(predicted.mean()), test.chi2, len(test.count), test.p_value)
-    columns = ("validation events", "accepted fraction", "its error", "mean prediction", "χ² of reliability", "bins", "p")
-    return Table("Acceptance", columns, (row,))
-
-
-def _network_warnings(run: Run) -> list[str]:
-    """What was found doubtful about the posteriors over weights when they were fitted."""
-    names = [*NAMES, *background_parents(run)]
-    suspicions = {name: artifacts.read_header(run.network(name)).settings.get("suspicions", []) for name in names}
-    return [f"Posterior of the {name}: {suspicion}." for name, found in suspicions.items() for suspicion in found]
-
-
-def _warnings(run: Run, name: str) -> list[str]:
-    """Sentences on what should not be trusted as it stands."""
-    diagnostics = load_diagnostics(run.coefficients(name))
-    flags, n = diagnostics["flags"], len(diagnostics["flags"])
-    found = []
-    for flag in Flag:
-        count = int(np.count_nonzero(flags & flag))
-        if count:
-            found.append(f"{name}: {count} of {n} events are flagged {flag.name} in the integration.")
-    outside = int(diagnostics["outside"].sum())
-    if outside:
-        found.append(f"{name}: {outside} of {n} events lie outside the range of the training events.")
-    fit = run.load_json(run.fit(name), FIT)
-    found += [f"{name}: {remark}." for remark in left_out(fit)]
-    if "refused" in (fit.get("belt") or {}):
-        found.append(f"{name}: no Feldman-Cousins interval: {fit['belt']['refused']}.")
-    if fit["excluded"]:
-        found.append(f"{name}: events {fit['excluded']} have no usable density and were left out of the fit.")
-    return found
-
-
-def _provenance(run: Run, names: list[str]) -> dict[str, Any]:
-    paths = [run.events("training"), *(run.network(n) for n in NAMES), *(run.coefficients(n) for n in names)]
-    checksums = {str(p.relative_to(run.out)): artifacts.read_header(p).sha256[:16] for p in paths}
-    return {"seed": run.config.seed} | artifacts.software_versions() | checksums
+    def _provenance(self) -> dict[str, Any]:
+        run = self.run
+        paths = [run.events("training"), *map(run.network, NAMES), *map(run.coefficients, self.measurements)]
+        checksums = {str(path.relative_to(run.out)): artifacts.read_header(path).sha256[:16] for path in paths}
+        made = {
+            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+            "bmem": __version__,
+            "platform": platform.platform(),
+        }
+        return made | {"seed": run.config.seed} | artifacts.software_versions() | checksums

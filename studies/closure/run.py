@@ -25,7 +25,8 @@ from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.basis import MorphingBasis
 from bmem.plotting import style
 from bmem.plotting.calibration import draw_estimates, draw_pulls
-from bmem.plotting.quantity import ALPHA, Quantity
+from bmem.process.single_top_higgs import ALPHA
+from bmem.quantity import Quantity
 
 SEED = 1
 ADAPTIVE = IntegrationSettings(pilot=256, min_points=256, max_points=8192, relative_error=0.02, points_per_chunk=1 << 15)
@@ -89,7 +90,7 @@ class Report:
             f"{100 * found.covered[1]:.1f} % | {found.score.p_value:.2g} |"
         )
 
-    def fit_figures(self, name: str, found: FitClosure, quantity: Quantity = ALPHA) -> None:
+    def fit_figures(self, name: str, found: FitClosure, quantity: Quantity = ALPHA.quantity) -> None:
         """Estimates around the truth, and their pulls."""
         with style.style():
             figure, panels = style.new_panels()
@@ -104,7 +105,7 @@ class Report:
         pulls = found.ratio_pulls.ravel()
         with style.style():
             figure, axes = style.new_figure()
-            artists = draw_pulls(axes, summarise_pulls(pulls, np.ones_like(pulls), 0.0))
+            artists = draw_pulls(axes, summarise_pulls(pulls, np.ones_like(pulls), 0.0), ALPHA.quantity)
             artists["histogram"].set_label("integrals")
             style.legend_above(axes)
             axes.set(xlabel="(log ratio - exact) / its error", ylabel="integrals")
@@ -139,7 +140,7 @@ def toy(report: Report) -> None:
         report.fits("closed form, more events", FitClosure.of(study.process, study.known(x_reco), theta, size, SEED))
     elsewhere = study.known(study.pairs(len(x_reco), angle(ELSEWHERE), "fits elsewhere")[0])
     report.fits(f"closed form, at {ELSEWHERE}°", FitClosure.of(study.process, elsewhere, math.radians(ELSEWHERE), 100, SEED))
-    report.fit_figures("toy_fits", integrated, Quantity(r"\theta", "deg", DEGREES))
+    report.fit_figures("toy_fits", integrated, Quantity("theta", r"\theta", "deg", DEGREES))
     step = (integrated.fits.estimates - known.fits.estimates) / known.fits.errors
     report.say(f"\nθ̂(integrated) - θ̂(closed form) in σ: mean {step.mean():+.4f}, rms {np.sqrt((step**2).mean()):.4f}")
     _toy_network_error(report, study, theta)

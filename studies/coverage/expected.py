@@ -20,6 +20,7 @@ from bmem.likelihood.coefficients import Coefficients
 from bmem.plotting import style
 from bmem.plotting.goodness import draw_goodness
 from bmem.plotting.power import draw_expected_intervals, draw_kept, draw_power
+from bmem.process.single_top_higgs import ALPHA
 from bmem.stages import Run
 from bmem.stages.belt import load_bank
 
@@ -31,8 +32,8 @@ def precision(bank: Bank, out: Path) -> None:
     found = power(bank, np.radians(np.arange(-180, 181, 15)))
     with style.style():
         figure, (upper, lower) = style.new_panels(height=3.2)
-        draw_power(upper, found, 100, rate=True)
-        draw_kept(lower, found)
+        draw_power(upper, found, 100, ALPHA.quantity, rate=True)
+        draw_kept(lower, found, ALPHA.quantity)
         upper.set_xlabel("")
         style.save(figure, out / "expected_sigma")
     for truth, sigma, hard, rate, kept, error in zip(
@@ -52,7 +53,7 @@ def intervals(bank: Bank, out: Path) -> None:
     regions = {f"{n} events, 68 %": [e.interval(n, 0.683) for e in expectations] for n in (50, 200)}
     with style.style():
         figure, axes = style.new_figure()
-        draw_expected_intervals(axes, truths, regions)
+        draw_expected_intervals(axes, truths, regions, ALPHA.quantity)
         style.save(figure, out / "expected_intervals")
 
 

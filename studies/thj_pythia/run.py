@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
+from bmem.calibration.sample import SampleCalibration
 from bmem.config import SampleSection, load
 from bmem.inference.objective import MarginalLikelihood, unusable_events
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.stages import STAGES, Run
 from bmem.stages.belt import LEVELS, belt_of
-from bmem.stages.calibrate import SampleCalibration
 
 ANGLES = (0, 45, 90)
 

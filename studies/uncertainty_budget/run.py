@@ -24,6 +24,7 @@ from toy import POSTERIOR, Bench, Measurement, Toy, repeated
 from bmem.inference.combine import Budget
 from bmem.plotting import style
 from bmem.plotting.budget import BudgetScan, draw_budget
+from bmem.process.single_top_higgs import ALPHA
 
 TRIALS = 30
 PAIRS = 1000
@@ -89,7 +90,7 @@ class Study:
         scan = BudgetScan(np.array(counts, float), sources, dict.fromkeys(sources, np.zeros(len(counts))))
         with style.style():
             figure, axes = style.new_figure(height=3.0)
-            draw_budget(axes, scan, "training events")
+            draw_budget(axes, scan, "training events", ALPHA.quantity)
             true = np.degrees(error)
             known = true / np.sqrt(2 * SIZE_TRIALS)
             axes.errorbar(counts, true, known, fmt="D--", ms=3, lw=0.9, color=style.THIRD, label="true error")
@@ -137,7 +138,7 @@ class Study:
         self._write(name, [PARTS.format(label), *rows])
         with style.style():
             figure, axes = style.new_figure()
-            draw_budget(axes, BudgetScan.of(x, budgets), label)
+            draw_budget(axes, BudgetScan.of(x, budgets), label, ALPHA.quantity)
             plain_ticks(axes.yaxis)
             style.save(figure, self.out / name)
 

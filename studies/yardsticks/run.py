@@ -32,7 +32,7 @@ from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import mixture_coefficients, simulated_cross_section
 from bmem.plotting import style
-from bmem.plotting.quantity import ALPHA
+from bmem.process.single_top_higgs import ALPHA
 from bmem.replicas import Replicas
 from bmem.rng import numpy_generator
 from bmem.stages import Run
@@ -162,7 +162,7 @@ def draw(panels: np.ndarray, found: Mapping[str, Yardstick]) -> None:
         panels[2].errorbar(ANGLES, [100 * covered(p, "Feldman-Cousins") for p in one.points], **look)
     panels[0].set(ylabel="information kept [%]", ylim=(60, 103))
     panels[1].set(ylabel="length / length known")
-    panels[2].set(ylabel="coverage [%]", ylim=(64, 73), xlabel=f"true {ALPHA.label}", xticks=range(0, 181, 30))
+    panels[2].set(ylabel="coverage [%]", ylim=(64, 73), xlabel=f"true {ALPHA.quantity.label}", xticks=range(0, 181, 30))
     panels[2].axhline(68.3, color=style.QUIET, lw=0.7)
     handles, labels = panels[1].get_legend_handles_labels()
     panels[0].legend(handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, borderaxespad=0.2)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from quantities import ALPHA
 
 from bmem.inference.combine import Budget, Spread
 from bmem.inference.fit import FitResult, Minimum
@@ -19,7 +20,7 @@ def of(statistical: float, integration: float, network: float | None) -> Budget:
 
 def test_every_source_is_drawn_in_degrees_with_its_own_error(axes, error_bars, legend_hides_nothing):
     scan = BudgetScan.of([100, 1000], [of(0.1, 0.01, 0.02), of(0.03, 0.003, 0.02)])
-    artists = draw_budget(axes, scan, "events")
+    artists = draw_budget(axes, scan, "events", ALPHA)
     assert set(artists) == {"statistical", "integration", "network"}
     x, y, low, high = error_bars(artists["network"])
     np.testing.assert_allclose(x, [100, 1000])
@@ -31,6 +32,6 @@ def test_every_source_is_drawn_in_degrees_with_its_own_error(axes, error_bars, l
 
 
 def test_a_source_that_was_not_evaluated_is_not_drawn(axes):
-    artists = draw_budget(axes, BudgetScan.of([1, 2], [of(0.1, 0.1, None)] * 2), "points")
+    artists = draw_budget(axes, BudgetScan.of([1, 2], [of(0.1, 0.1, None)] * 2), "points", ALPHA)
     assert set(artists) == {"statistical", "integration"}
     assert BudgetScan.of([1], [of(0.1, 0.2, None)]).sources["integration"] == pytest.approx([0.2])

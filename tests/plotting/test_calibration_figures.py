@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from quantities import ALPHA
 from scipy import stats
 
 from bmem.calibration.coverage import coverage
@@ -36,7 +37,7 @@ def fits(rng):
 
 
 def test_estimates(panels, fits, error_bars, legend_hides_nothing):
-    artists = draw_estimates(panels, fits)
+    artists = draw_estimates(panels, fits, ALPHA)
     known = np.isfinite(fits.errors)
     x, rows, low, high = error_bars(artists["points"], axis=0)
     np.testing.assert_allclose(x, np.degrees(fits.estimates[known]))
@@ -51,14 +52,14 @@ def test_estimates(panels, fits, error_bars, legend_hides_nothing):
 
 def test_identical_estimates_can_be_drawn(panels, fits):
     same = SubsampleFits(**{**vars(fits), "estimates": np.full(COUNT, TRUTH), "folded": False})
-    assert draw_estimates(panels, same)["steps"].get_data().values.sum() == COUNT
+    assert draw_estimates(panels, same, ALPHA)["steps"].get_data().values.sum() == COUNT
     assert panels[1].get_xlabel() == r"$\hat{\alpha}$ [deg]"
 
 
 def test_pulls(axes, error_bars, legend_hides_nothing):
     pulls = np.concatenate([stats.norm.ppf((np.arange(58) + 0.5) / 58), [7.0, -9.0]])
     summary = summarise_pulls(pulls, np.ones(60), 0.0)
-    artists = draw_pulls(axes, summary)
+    artists = draw_pulls(axes, summary, ALPHA)
     assert artists["steps"].get_data().values.sum() == 60
     _, counts, low, high = error_bars(artists["histogram"])
     np.testing.assert_allclose((high - low) / 2, np.sqrt(counts))
@@ -84,7 +85,7 @@ def test_coverage(axes, fits, error_bars, legend_hides_nothing):
 
 def test_coverage_along_the_truth(axes, rng, error_bars, legend_hides_nothing):
     results = [coverage(rng.random((2, 30)) < LEVELS[:, None], LEVELS) for _ in range(3)]
-    artists = draw_coverage_along(axes, np.radians([0, 45, 90]), results)
+    artists = draw_coverage_along(axes, np.radians([0, 45, 90]), results, ALPHA)
     assert [line.get_ydata()[0] for line in artists["nominal"]] == LEVELS.tolist()
     for i, container in enumerate(artists["points"]):
         x, y, low, high = error_bars(container)
@@ -98,7 +99,7 @@ def test_coverage_along_the_truth(axes, rng, error_bars, legend_hides_nothing):
 def test_bias_along_the_truth(panels, rng, error_bars, legend_hides_nothing):
     truths = np.radians([30, 60, 90])
     summaries = [summarise_pulls(t + 0.1 * rng.normal(size=30), np.full(30, 0.1), t) for t in truths]
-    artists = draw_bias_along(panels, truths, summaries)
+    artists = draw_bias_along(panels, truths, summaries, ALPHA)
     for name, scale in (("bias", 180 / np.pi), ("spread", 180 / np.pi), ("width", 1.0)):
         x, y, low, high = error_bars(artists[name])
         np.testing.assert_allclose(x, [30, 60, 90])

@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
+from bmem.likelihood.couplings import PSEUDOSCALAR, SCALAR
 
 from bmem.inference.contours import Contour, ContourSet, Path
-from bmem.plotting.contours import KAPPA_P, MU, draw_contours
-from bmem.plotting.quantity import ALPHA
+from bmem.inference.scale import STRENGTH
+from bmem.plotting.contours import draw_contours
 from bmem.process.contract import Parameter
 
 CIRCLE = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-ANGLE = Parameter("alpha", (-np.pi, np.pi), 2 * np.pi)
+ANGLE = Parameter("alpha", (-np.pi, np.pi), 2 * np.pi, r"\alpha", "deg", 180 / np.pi)
 
 
 def ring(x: float, y: float, radius: float) -> Path:
@@ -18,7 +19,7 @@ def ring(x: float, y: float, radius: float) -> Path:
 
 @pytest.fixture
 def couplings():
-    kappas = Parameter("kappa_s", (-3.0, 3.0)), Parameter("kappa_p", (-3.0, 3.0))
+    kappas = (SCALAR, PSEUDOSCALAR)
     inner = Contour(0.683, 2.3, (ring(1, 0.5, 0.2), ring(1, -0.5, 0.2)))
     outer = Contour(0.954, 6.2, (Path(((0.0, 3.0), (0.5, -1.0), (2.0, 3.0)), False),))
     return ContourSet(kappas, (inner, outer), ((1, 0.5, 0.0), (1, -0.5, 0.7), (-2, 0, 40.0)), 2)
@@ -45,8 +46,8 @@ def test_labels_and_legend(axes, couplings, legend_hides_nothing):
 
 def test_what_crosses_the_end_of_a_turn_is_drawn_on_both_sides(axes):
     path = ring(3.1, 1.0, 0.3)
-    found = ContourSet((ANGLE, Parameter("mu", (0.01, 10))), (Contour(0.683, 2.3, (path,)),), ((3.1, 1.0, 0.0),), 2)
-    ((first, second),) = draw_contours(axes, found, (ALPHA, MU))["contours"]
+    found = ContourSet((ANGLE, STRENGTH), (Contour(0.683, 2.3, (path,)),), ((3.1, 1.0, 0.0),), 2)
+    ((first, second),) = draw_contours(axes, found)["contours"]
     np.testing.assert_allclose(first.get_xdata()[:-1], np.degrees(np.array(path.points)[:, 0]))
     np.testing.assert_allclose(second.get_xdata(), first.get_xdata() - 360)
     np.testing.assert_allclose(axes.get_xlim(), (-180, 180))
@@ -54,12 +55,12 @@ def test_what_crosses_the_end_of_a_turn_is_drawn_on_both_sides(axes):
 
 def test_a_set_without_boundary_shows_its_minimum(axes, couplings):
     found = ContourSet(couplings.parameters, (Contour(0.683, 2.3, ()),), ((1, 0.5, 0.0),), 2)
-    artists = draw_contours(axes, found, (KAPPA_P, KAPPA_P))
+    artists = draw_contours(axes, found)
     assert artists["contours"] == [[]]
     assert len(artists["minima"]) == 1
 
 
 def test_a_small_region_is_shown_large(axes):
     found = ContourSet((ANGLE, ANGLE), (Contour(0.683, 2.3, (ring(1.0, 1.0, 0.3),)),), ((1.0, 1.0, 0.0),), 2)
-    draw_contours(axes, found, (ALPHA, ALPHA))
+    draw_contours(axes, found)
     assert axes.get_xlim()[0] > 0

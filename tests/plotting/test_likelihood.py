@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from quantities import ALPHA
 from scipy import stats
 
 from bmem.plotting.likelihood import LikelihoodCurve, draw_likelihood
-from bmem.plotting.quantity import Quantity
+from bmem.quantity import Quantity
 
 THETA = np.linspace(-np.pi, np.pi, 181)
 DELTA = 20 * (np.cos(THETA) - 0.7) ** 2
@@ -25,7 +26,7 @@ def curve(rng):
 
 
 def test_every_artist_carries_its_numbers(axes, curve):
-    artists = draw_likelihood(axes, curve)
+    artists = draw_likelihood(axes, curve, ALPHA)
     np.testing.assert_allclose(artists["curve"].get_xdata(), np.degrees(THETA))
     np.testing.assert_allclose(artists["curve"].get_ydata(), DELTA)
     np.testing.assert_allclose(artists["median"].get_ydata(), np.median(curve.curves, axis=0))
@@ -39,7 +40,7 @@ def test_every_artist_carries_its_numbers(axes, curve):
 
 
 def test_intervals_reach_from_end_to_end_up_to_their_level(axes, curve):
-    patches = draw_likelihood(axes, curve)["intervals"]
+    patches = draw_likelihood(axes, curve, ALPHA)["intervals"]
     boxes = [patch.get_paths()[0].get_extents() for patch in patches]
     expected = [(-1.2, 1.2, 0.954), (-1.0, -0.6, 0.683), (0.6, 1.0, 0.683)]
     for box, (low, high, level) in zip(boxes, expected, strict=True):
@@ -48,7 +49,7 @@ def test_intervals_reach_from_end_to_end_up_to_their_level(axes, curve):
 
 
 def test_bands_hold_their_share_of_the_curves(axes, curve):
-    wide, narrow = draw_likelihood(axes, curve)["bands"]
+    wide, narrow = draw_likelihood(axes, curve, ALPHA)["bands"]
     at = 0
     for band, percent in ((wide, 95.45), (narrow, 68.27)):
         heights = band.get_paths()[0].vertices
@@ -58,7 +59,7 @@ def test_bands_hold_their_share_of_the_curves(axes, curve):
 
 
 def test_labels_and_legend(axes, curve, legend_hides_nothing):
-    draw_likelihood(axes, curve, top=12)
+    draw_likelihood(axes, curve, ALPHA, top=12)
     assert axes.get_xlabel() == r"$\alpha$ [deg]"
     assert r"\log L" in axes.get_ylabel()
     assert axes.get_ylim() == (0, 12)
@@ -71,7 +72,7 @@ def test_labels_and_legend(axes, curve, legend_hides_nothing):
 
 
 def test_what_is_absent_is_not_drawn(axes):
-    artists = draw_likelihood(axes, LikelihoodCurve(THETA, DELTA), Quantity("c_W", "TeV$^{-2}$"))
+    artists = draw_likelihood(axes, LikelihoodCurve(THETA, DELTA), Quantity("c_W", "c_W", "TeV$^{-2}$"))
     assert not {"truth", "bands", "median"} & set(artists)
     assert artists["minima"] == artists["intervals"] == []
     assert axes.get_xlabel() == "$c_W$ [TeV$^{-2}$]"

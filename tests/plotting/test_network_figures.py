@@ -2,15 +2,16 @@
 
 import numpy as np
 import pytest
+from quantities import ALPHA
 
 from bmem.calibration.coverage import clopper_pearson
 from bmem.plotting.acceptance import Predictions, draw_acceptance, draw_reliability
-from bmem.plotting.quantity import ALPHA, Quantity
 from bmem.plotting.training import draw_losses
 from bmem.plotting.transfer import draw_transfer
+from bmem.quantity import Quantity
 from bmem.training.settings import History
 
-PT = Quantity(r"p_{T,H}", "GeV")
+PT = Quantity("pt_H", r"p_{T,H}", "GeV")
 EDGES = np.linspace(0, 200, 11)
 
 

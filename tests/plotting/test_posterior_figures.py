@@ -9,10 +9,10 @@ from bmem.calibration.predictive import PredictiveHistogram
 from bmem.calibration.sbc import SimulationBasedCalibration
 from bmem.inference.posterior import Posterior
 from bmem.plotting.posterior import draw_posterior, draw_predictive, draw_sbc
-from bmem.plotting.quantity import Quantity
 from bmem.process.contract import Parameter
+from bmem.quantity import Quantity
 
-ANGLE = Parameter("alpha", (-np.pi, np.pi), 2 * np.pi)
+ANGLE = Parameter("alpha", (-np.pi, np.pi), 2 * np.pi, r"\alpha", "deg", 180 / np.pi)
 
 
 def two_modes(centre: float) -> Posterior:
@@ -57,7 +57,7 @@ def test_sbc_counts_ranks_and_levels(panels, rng):
 
 
 def test_predictive_bands_and_data(axes, predictive, error_bars, legend_hides_nothing):
-    artists = draw_predictive(axes, predictive, Quantity("p_T", "GeV", 2.0))
+    artists = draw_predictive(axes, predictive, Quantity("pt", "p_T", "GeV", 2.0))
     x, y, low, high = error_bars(artists["observed"])
     np.testing.assert_allclose(x, 2 * (predictive.edges[1:] + predictive.edges[:-1]) / 2)
     np.testing.assert_allclose(y, predictive.observed)
@@ -74,4 +74,4 @@ def test_predictive_bands_and_data(axes, predictive, error_bars, legend_hides_no
 
 def test_networks_that_were_not_evaluated_are_not_drawn(axes, predictive):
     single = replace(predictive, by_replica=predictive.by_replica[:1])
-    assert "network_band" not in draw_predictive(axes, single, Quantity("p_T", "GeV"))
+    assert "network_band" not in draw_predictive(axes, single, Quantity("pt", "p_T", "GeV"))

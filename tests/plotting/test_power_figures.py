@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from quantities import ALPHA
 
 from bmem.calibration.goodness import Goodness
 from bmem.calibration.power import Power
@@ -18,7 +19,7 @@ from bmem.plotting.power import (
 )
 from bmem.process.contract import Parameter
 
-ANGLE = Parameter("alpha", (-np.pi, np.pi), 2 * np.pi)
+ANGLE = Parameter("alpha", (-np.pi, np.pi), 2 * np.pi, r"\alpha", "deg", 180 / np.pi)
 TRUTHS = np.radians([-90.0, -45.0, 0.0, 45.0, 90.0])
 
 
@@ -33,7 +34,7 @@ def power():
 
 
 def test_sigma_along_the_truth(axes, power, legend_hides_nothing):
-    artists = draw_power(axes, power, 100, rate=True)
+    artists = draw_power(axes, power, 100, ALPHA, rate=True)
     np.testing.assert_allclose(artists["reco"].get_xdata(), np.degrees(TRUTHS))
     np.testing.assert_allclose(artists["reco"].get_ydata()[[0, 1]], np.degrees([0.1, np.sqrt(2) / 10]))
     np.testing.assert_allclose(artists["hard"].get_ydata()[4], np.degrees(0.1 / np.sqrt(2)))
@@ -46,7 +47,7 @@ def test_sigma_along_the_truth(axes, power, legend_hides_nothing):
 
 
 def test_information_kept(axes, power, error_bars):
-    x, kept, low, high = error_bars(draw_kept(axes, power)["kept"])
+    x, kept, low, high = error_bars(draw_kept(axes, power, ALPHA)["kept"])
     np.testing.assert_allclose(x, np.degrees(TRUTHS))
     np.testing.assert_allclose(kept, 0.5)
     np.testing.assert_allclose(high - low, 0.05)
@@ -55,7 +56,7 @@ def test_information_kept(axes, power, error_bars):
 
 def test_sigma_against_the_events(axes, power, legend_hides_nothing):
     """The nearest truth is drawn; a tenth of σ needs a hundred times the events."""
-    artists = draw_power_events(axes, power, [10, 1000], np.radians([44.0, 90.0]))
+    artists = draw_power_events(axes, power, [10, 1000], np.radians([44.0, 90.0]), ALPHA)
     first, second = (line.get_ydata() for line in artists["reco"])
     np.testing.assert_allclose(first[0], np.degrees(1 / np.sqrt(10 * 0.5)))
     np.testing.assert_allclose(second[0] / second[1], 10)
@@ -66,7 +67,7 @@ def test_sigma_against_the_events(axes, power, legend_hides_nothing):
 def test_expected_intervals_are_cut_at_the_end_of_the_range(axes, legend_hides_nothing):
     pieces = ((-2.0, -1.0), (1.0, 2.0)), ((3.0, 3.5),)
     regions = [IntervalSet(ANGLE, 0.683, p) for p in pieces]
-    artists = draw_expected_intervals(axes, np.radians([0, 180]), {"50": regions, "100": regions})
+    artists = draw_expected_intervals(axes, np.radians([0, 180]), {"50": regions, "100": regions}, ALPHA)
     bars = [(bar.get_y(), bar.get_y() + bar.get_height()) for bar in artists["50"]]
     expected = np.degrees([(-2, -1), (1, 2), (3, np.pi), (-np.pi, 3.5 - 2 * np.pi)])
     np.testing.assert_allclose(bars, expected)
@@ -117,7 +118,7 @@ def test_influence_draws_the_pull_of_each_event(axes, legend_hides_nothing):
 def test_lengths_against_events(axes, legend_hides_nothing):
     """In degrees; where a length is not known there is no point, and the axis ends at the last number that is."""
     lengths = np.array([[0.4, 0.2, 0.1, np.nan], [1.0, 0.5, np.nan, np.nan]])
-    artists = draw_expected_lengths(axes, [10, 40, 160, 640], lengths, [0.0, np.pi / 4])
+    artists = draw_expected_lengths(axes, [10, 40, 160, 640], lengths, [0.0, np.pi / 4], ALPHA)
     np.testing.assert_allclose(artists["lengths"][0].get_ydata()[:3], np.degrees([0.4, 0.2, 0.1]))
     assert [line.get_label() for line in artists["lengths"]] == [r"$\alpha = 0$°", r"$\alpha = 45$°"]
     assert 160 < axes.get_xlim()[1] < 640

@@ -5,10 +5,12 @@ import math
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from quantities import ALPHA
 
 from bmem.errors import ArtifactError
-from bmem.plotting.quantity import ALPHA, Quantity
 from bmem.plotting.style import COLUMN, new_figure, new_panels, save, style
+from bmem.plotting.ticks import set_ticks
+from bmem.quantity import Quantity
 
 
 def test_style_holds_inside_the_block_only():
@@ -62,12 +64,12 @@ def test_labels_carry_units():
     assert ALPHA.label == r"$\alpha$ [deg]"
     assert ALPHA.estimate_label == r"$\hat{\alpha}$ [deg]"
     assert math.pi * ALPHA.scale == pytest.approx(180)
-    assert Quantity("p_T", "GeV").label == "$p_T$ [GeV]"
-    assert Quantity(r"\eta").label == r"$\eta$"
+    assert Quantity("pt", "p_T", "GeV").label == "$p_T$ [GeV]"
+    assert Quantity("eta", r"\eta").label == r"$\eta$"
 
 
 def test_angles_have_round_ticks():
     _, axes = new_figure()
     axes.set_xlim(-180, 180)
-    ALPHA.set_ticks(axes.xaxis)
+    set_ticks(axes.xaxis, ALPHA)
     np.testing.assert_allclose(np.diff(axes.get_xticks()), 45)

@@ -15,17 +15,18 @@ from tiny_runs import EARLY, quiet, said, settings
 from bmem import artifacts
 from bmem.calibration.neyman import Belt
 from bmem.calibration.power import Expectation, power
+from bmem.channels.contract import shown_observables
 from bmem.channels.thj.reconstruction import Reconstruction
 from bmem.config import parse
 from bmem.errors import ArtifactError, ConfigError, InputError
 from bmem.inference.objective import MarginalLikelihood
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
+from bmem.measurement import Measurement
 from bmem.stages import STAGES, Run
 from bmem.stages.belt import belt_of, load_bank
-from bmem.stages.fit import KIND as FIT
 from bmem.stages.period import load_period
-from bmem.stages.prospects import PREDICTED, load_posterior_calibration, load_predictive, load_prospects
+from bmem.stages.prospects import load_posterior_calibration, load_predictive, load_prospects
 from bmem.stages.simulate import load_sample
 
 BELT = {"bank_events": 6000, "toys": 1000, "points": 5}
@@ -61,14 +62,14 @@ def test_bank_is_integrated_without_repeats(banked: Run) -> None:
 
 def test_fit_reports_the_belts_interval(banked: Run) -> None:
     for name in ("lhe", "observed"):
-        fit = banked.load_json(banked.fit(name), FIT)
-        kept = fit["events"] - len(fit["excluded"])
-        belt = Belt.load(banked.belt(kept))
-        coefficients = Coefficients.load(banked.coefficients(name)).select(slice(0, fit["events"]))
+        fit = Measurement.load(banked.fit(name))
+        assert fit.belt is not None
+        belt = Belt.load(banked.belt(fit.used))
+        coefficients = Coefficients.load(banked.coefficients(name)).select(slice(0, fit.events))
         basis = MorphingBasis.of(banked.process)
-        objective = MarginalLikelihood.of(coefficients, basis, exclude=np.array(fit["excluded"], int))
-        for level, region in zip((0.683, 0.954), fit["belt"]["intervals"], strict=True):
-            np.testing.assert_allclose(belt.interval(objective, level).intervals, region["intervals"], atol=1e-6)
+        objective = MarginalLikelihood.of(coefficients, basis, exclude=np.array(fit.excluded, int))
+        for level, region in zip((0.683, 0.954), fit.belt.intervals, strict=True):
+            np.testing.assert_allclose(belt.interval(objective, level).intervals, region.intervals, atol=1e-6)
     page = (banked.out / "report.html").read_text(encoding="utf-8")
     for text in ("68.3 %, Feldman-Cousins", "Calibration over the period", "Verdict", "Belt for 20 events"):
         assert text in page
@@ -121,10 +122,10 @@ def test_posterior_is_calibrated_with_the_samples_of_the_configuration(banked: R
 
 def test_observables_are_predicted_for_the_events_of_the_fit(banked: Run) -> None:
     for name in ("lhe", "observed"):
-        fit, found = banked.load_json(banked.fit(name), FIT), load_predictive(banked, name)
-        assert set(found) == set(PREDICTED)
-        x = Reconstruction()(load_sample(banked, name)[0])[: fit["events"]].numpy()
-        kept = np.delete(x, fit["excluded"], axis=0)
+        fit, found = Measurement.load(banked.fit(name)), load_predictive(banked, name)
+        assert set(found) == {quantity.name for _, quantity in shown_observables(banked.channel)}
+        x = Reconstruction()(load_sample(banked, name)[0])[: fit.events].numpy()
+        kept = np.delete(x, fit.excluded, axis=0)
         histogram = found["pt_H"]
         np.testing.assert_array_equal(histogram.observed, np.histogram(kept[:, 0], histogram.edges)[0])
         assert histogram.by_replica.shape == (2, 12)
@@ -187,8 +188,9 @@ def test_a_small_bank_gives_no_belt_but_a_fit(finished: Run, tmp_path: Path) -> 
     run = copied(finished, tmp_path, belt={"bank_events": 900})
     for name in EARLY:
         STAGES[name](run)
-    fit = run.load_json(run.fit("lhe"), FIT)
-    assert "are needed" in fit["belt"]["refused"]
+    fit = Measurement.load(run.fit("lhe"))
+    assert "are needed" in fit.refused["belt"]
+    assert fit.belt is None
     assert "no Feldman-Cousins interval" in said(run)
     assert "no calibration over the period" in said(run)
     assert artifacts.exists(run.calibration("lhe"))

@@ -11,9 +11,9 @@ from tiny_runs import quiet, settings
 
 from bmem.events import parquet
 from bmem.likelihood.cross_section import FiducialCrossSection, counted_cross_section, simulated_cross_section
-from bmem.plotting.report import Table
+from bmem.reports.page import Table
 from bmem.stages import Run
-from bmem.stages.report import _cross_section_table
+from bmem.stages.report import _Sources
 
 REPLICAS = 400
 
@@ -21,7 +21,7 @@ REPLICAS = 400
 def table_of(fiducial: FiducialCrossSection, source: str, folder: Path) -> Table:
     run = quiet(settings(folder, likelihood={"fiducial": source}), folder)
     fiducial.save(run.fiducial, {}, {})
-    return _cross_section_table(run)
+    return _Sources(run)._cross_sections()
 
 
 @pytest.mark.parametrize("replicas", [1, REPLICAS])

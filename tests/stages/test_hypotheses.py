@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,18 @@ import torch
 from tiny_runs import EARLY, HERE, quiet, said, settings
 
 from bmem import artifacts
+from bmem.calibration.sample import SampleCalibration
 from bmem.channels.thj.response import ParametricResponse
 from bmem.config import Config, parse
 from bmem.errors import ArtifactError, ConfigError, EventFileError
 from bmem.events import parquet
 from bmem.inference import export
-from bmem.plotting.quantity import Quantity
+from bmem.measurement import Measurement
 from bmem.process import THJ
 from bmem.replicas import Replicas
 from bmem.rng import generator
 from bmem.stages import STAGES, Run
 from bmem.stages.backgrounds import _density, held_out_events, log_densities, observed, stated
-from bmem.stages.calibrate import SampleCalibration
-from bmem.stages.fit import KIND as FIT
 from bmem.stages.simulate import load_sample
 
 DIPHOTON = {"name": "diphoton", "density": "diphoton", "fraction": 0.3}
@@ -57,7 +55,7 @@ def continued(finished: Run, folder: Path, **sections: Any) -> Run:
 def completed(run: Run) -> Run:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bmem.plotting.style.FORMATS", ("png",))
-        patch.setattr("bmem.stages.figures._SHOWN", {"pt_H": Quantity("p_T", "GeV")})
+        patch.setattr("bmem.channels.thj.channel.ThjChannel.shown", ("pt_H",))
         for stage in STAGES.values():
             stage(run)
     return run
@@ -80,8 +78,8 @@ def rated(finished: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
     return completed(continued(finished, tmp_path_factory.mktemp("rated"), fit=fit, constraint=constraints))
 
 
-def loaded(run: Run, name: str = "lhe") -> Mapping[str, Any]:
-    return run.load_json(run.fit(name), FIT)
+def loaded(run: Run, name: str = "lhe") -> Measurement:
+    return Measurement.load(run.fit(name))
 
 
 def test_samples_are_given_background_at_random_places(contaminated: Run, finished: Run) -> None:
@@ -101,17 +99,20 @@ def test_samples_are_given_background_at_random_places(contaminated: Run, finish
 
 def test_fraction_is_fitted_with_its_budget(contaminated: Run) -> None:
     fit = loaded(contaminated)
-    (fraction,) = fit["fractions"]
-    assert [p["name"] for p in fit["budget"]["estimate"]["parameters"]] == ["alpha", "f_diphoton"]
-    assert fraction["estimate"] == fit["budget"]["estimate"]["minima"][0]["theta"][1]
-    ((low, high),) = fraction["intervals"][0]["intervals"]
-    assert 1e-4 <= low <= fraction["estimate"] <= high < 0.99
-    assert len(fit["budget"]["integration"]["std"]) == len(fit["budget"]["network"]["std"]) == 2
-    assert min(fit["delta"]) > -1e-6
-    assert np.min(fit["curves"]) == 0
+    assert [p.name for p in fit.fit.parameters] == ["alpha", "f_diphoton"]
+    fraction = fit.estimates[1]
+    assert fraction.value == fit.fit.theta[1]
+    ((low, high),) = fraction.intervals[0].intervals
+    assert 1e-4 <= low <= fraction.value <= high < 0.99
+    assert fit.budget.integration is not None
+    assert fit.budget.network is not None
+    assert len(fit.budget.integration.std) == len(fit.budget.network.std) == 2
+    assert min(fit.curve.delta) > -1e-6
+    assert fit.curve.resamples is not None
+    assert fit.curve.resamples.min() == 0
     assert "fraction of diphoton" in said(contaminated)
     page = (contaminated.out / "report.html").read_text(encoding="utf-8")
-    for text in ("fraction of diphoton, 68.3 %", "Fits with more parameters", "f_diphoton"):
+    for text in ("fraction of diphoton, 68.3 %", "Fits with more parameters"):
         assert text in page
 
 
@@ -120,7 +121,9 @@ def test_posterior_has_the_fraction(contaminated: Run) -> None:
     fraction = data.posterior["f_diphoton"].to_numpy()
     assert fraction.shape == data.posterior["alpha"].shape == (4, 500)
     assert 1e-4 <= fraction.min() < fraction.max() <= 0.99
-    assert "flat in every parameter" in loaded(contaminated)["posterior"]["prior"]
+    posterior = loaded(contaminated).posterior
+    assert posterior is not None
+    assert "flat in every parameter" in posterior.prior
 
 
 def test_calibration_with_background_has_no_yardstick(contaminated: Run) -> None:
@@ -154,38 +157,39 @@ def test_a_second_call_computes_nothing(contaminated: Run) -> None:
 
 def test_strength_follows_its_constraint(rated: Run) -> None:
     """Twenty events know μ to 0.2 at best: the constraint of 0.01 decides, in every replica and resample."""
-    strength = loaded(rated)["strength"]
-    assert [p["name"] for p in strength["estimate"]["parameters"]] == ["alpha", "mu"]
-    assert strength["estimate"]["minima"][0]["theta"][1] == pytest.approx(1.2, abs=0.02)
-    assert strength["budget"]["statistical"][1] == pytest.approx(0.01, rel=0.05)
-    assert strength["budget"]["network"]["std"][1] < 0.002
-    ((low, high),) = strength["intervals"][1][0]["intervals"]
+    strength = loaded(rated).further["strength"]
+    assert [e.parameter.name for e in strength.estimates] == ["alpha", "mu"]
+    assert strength.budget.estimate.theta[1] == pytest.approx(1.2, abs=0.02)
+    assert strength.budget.statistical[1] == pytest.approx(0.01, rel=0.05)
+    assert strength.budget.network is not None
+    assert strength.budget.network.std[1] < 0.002
+    ((low, high),) = strength.intervals[1][0].intervals
     assert (high - low) / 2 == pytest.approx(0.01, rel=0.1)
-    assert {c["parameter"] for c in strength["constraints"]} == {"alpha", "strength"}
+    assert {c.parameter for c in strength.constraints} == {"alpha", "mu"}
 
 
 def test_couplings_follow_theirs(rated: Run) -> None:
-    couplings = loaded(rated)["couplings"]
-    assert couplings["estimate"]["minima"][0]["theta"][1] == pytest.approx(0.3, abs=0.03)
-    assert couplings["budget"]["statistical"][1] < 0.021
-    assert [c["parameter"] for c in couplings["constraints"]] == ["kappa_P"]
+    couplings = loaded(rated).further["couplings"]
+    assert couplings.budget.estimate.theta[1] == pytest.approx(0.3, abs=0.03)
+    assert couplings.budget.statistical[1] < 0.021
+    assert [c.parameter for c in couplings.constraints] == ["kappa_p"]
 
 
 def test_constraint_on_alpha_enters_everything(rated: Run, finished: Run) -> None:
     """Estimate, error, interval, posterior and influence; twenty events alone know α to 15 to 20°."""
     fit, free = loaded(rated), loaded(finished)
-    (constraint,) = fit["constraints"]
-    assert constraint == {
-        "parameter": "alpha",
-        "value": pytest.approx(np.radians(20)),
-        "error": pytest.approx(np.radians(15)),
-    }
-    assert fit["budget"]["statistical"][0] < np.radians(15)
-    assert "external constraint" in fit["posterior"]["prior"]
-    assert fit["posterior"]["std"] < free["posterior"]["std"]
-    assert fit["influence"]["error"][0] == pytest.approx(fit["budget"]["estimate"]["minima"][0]["error"][0], rel=1e-6)
+    (constraint,) = fit.constraints
+    assert constraint.parameter == "alpha"
+    np.testing.assert_allclose([constraint.value, constraint.error], np.radians([20, 15]))
+    assert fit.budget.statistical[0] < np.radians(15)
+    assert fit.posterior is not None
+    assert free.posterior is not None
+    assert fit.influence is not None
+    assert "external constraint" in fit.posterior.prior
+    assert fit.posterior.std < free.posterior.std
+    assert fit.influence.error[0] == pytest.approx(fit.fit.error[0], rel=1e-6)
     page = (rated.out / "report.html").read_text(encoding="utf-8")
-    for text in ("External constraints", "α and strength", "highest density, flat prior and constraints", "kappa_P"):
+    for text in ("External constraints", "signal strength", "highest density, flat prior and constraints", "κ_P"):
         assert text in page
 
 
@@ -205,7 +209,7 @@ def test_a_background_is_learned_from_its_events(finished: Run, tmp_path: Path) 
     weights = Replicas.load(run.network("background_b"), _density(run, run.config.background[0]))
     assert len(weights) == 2
     fit = loaded(run)
-    assert fit["budget"]["statistical"][1] == pytest.approx(0.02, rel=0.3)
+    assert fit.budget.statistical[1] == pytest.approx(0.02, rel=0.3)
     sample = observed(run, "lhe")
     mixed_in = sample.x[torch.as_tensor(sample.signal < 0)]
     assert torch.equal(mixed_in, held_out_events(run, "b")[: len(mixed_in)])

@@ -13,18 +13,17 @@ import torch
 from tiny_runs import EARLY, LHE, quiet, said, settings, write_observed
 
 from bmem import artifacts
+from bmem.calibration.sample import SampleCalibration
 from bmem.config import parse
 from bmem.errors import ArtifactError
 from bmem.events import parquet
 from bmem.inference import export
-from bmem.inference.contours import ContourSet
-from bmem.inference.influence import Influence
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection
+from bmem.measurement import Measurement
 from bmem.replicas import Replicas
 from bmem.stages import STAGES, Run
-from bmem.stages.calibrate import SampleCalibration, calibrate_all, true_value
-from bmem.stages.fit import KIND as FIT
+from bmem.stages.calibrate import calibrate_all, true_value
 from bmem.stages.train import build, load_history, trainings
 
 
@@ -191,13 +190,13 @@ def test_luminosity_adds_the_poisson_term_of_the_rate(finished: Run, tmp_path: P
         for name in ("lhe", "observed"):
             Coefficients.load(finished.coefficients(name)).replica(0).save(run.coefficients(name))
         STAGES["fit"](run)
-        fits.append(run.load_json(run.fit("lhe"), FIT))
+        fits.append(Measurement.load(run.fit("lhe")))
     extended, shape = fits
-    assert extended["theta"] == shape["theta"]
-    theta = torch.tensor(shape["theta"], dtype=torch.float64)[:, None]
+    np.testing.assert_array_equal(extended.curve.theta, shape.curve.theta)
+    theta = torch.from_numpy(shape.curve.theta)[:, None]
     sigma = run.process.basis(theta).numpy() @ FiducialCrossSection.load(finished.fiducial).values[0]
-    expected = 2 * (luminosity * sigma - shape["events"] * np.log(sigma))
-    difference = np.array(extended["delta"]) - np.array(shape["delta"]) - expected
+    expected = 2 * (luminosity * sigma - shape.events * np.log(sigma))
+    difference = extended.curve.delta - shape.curve.delta - expected
     np.testing.assert_allclose(difference, difference[0], rtol=0, atol=1e-8)
     assert np.ptp(expected) > 1
 
@@ -209,11 +208,12 @@ def test_replicas_go_through_the_chain(finished: Run) -> None:
     assert coefficients.n_replicas == len(coefficients.fiducial) == count
     assert (coefficients.values.std(axis=0)[:, [0, 1, 3]] > 0).all()
     assert (coefficients.fiducial.std(axis=0)[[0, 1, 3]] > 0).all()
-    network = finished.load_json(finished.fit("lhe"), FIT)["budget"]["network"]
-    assert network["n"] == count
-    assert network["std"][0] > 0
+    network = Measurement.load(finished.fit("lhe")).budget.network
+    assert network is not None
+    assert network.n == count
+    assert network.std[0] > 0
     page = (finished.out / "report.html").read_text(encoding="utf-8")
-    assert "Uncertainty budget" in page
+    assert "Uncertainty by source" in page
 
 
 def test_doubts_about_a_posterior_are_kept_with_the_network(tmp_path: Path) -> None:
@@ -227,23 +227,24 @@ def test_doubts_about_a_posterior_are_kept_with_the_network(tmp_path: Path) -> N
 
 
 def test_couplings_are_fitted_where_they_are_asked_for(finished: Run, tmp_path: Path) -> None:
-    assert finished.load_json(finished.fit("lhe"), FIT)["couplings"] is None
+    assert not Measurement.load(finished.fit("lhe")).further
     run = quiet(settings(finished.out.parent, fit={"bases": ["couplings"]}), tmp_path)
     shutil.copytree(finished.out / "likelihood", tmp_path / "likelihood")
     STAGES["fit"](run)
-    found = run.load_json(run.fit("lhe"), FIT)["couplings"]
-    contours = ContourSet.from_dict(found["contours"])
-    assert [p.name for p in contours.parameters] == ["kappa_S", "kappa_P"]
-    assert contours.minima[0][:2] == pytest.approx(found["estimate"]["minima"][0]["theta"])
+    found = Measurement.load(run.fit("lhe")).further["couplings"]
+    assert [p.name for p in found.contours.parameters] == ["kappa_S", "kappa_P"]
+    assert found.contours.minima[0][:2] == pytest.approx(found.budget.estimate.theta)
 
 
 def test_a_fit_has_the_bayesian_answer_and_the_events_that_drive_it(finished: Run) -> None:
-    fit = finished.load_json(finished.fit("lhe"), FIT)
-    assert fit["posterior"]["prior"].startswith("flat")
-    widths = [sum(b - a for a, b in region["intervals"]) for region in fit["posterior"]["intervals"]]
+    fit = Measurement.load(finished.fit("lhe"))
+    assert fit.posterior is not None
+    assert fit.posterior.prior.startswith("flat")
+    widths = [region.length for region in fit.posterior.intervals]
     assert 0 < widths[0] < widths[1] <= 2 * np.pi
-    assert Influence.from_dict(fit["influence"]).drivers(1)[0].event < fit["events"]
-    assert fit["goodness"] is None
+    assert fit.influence is not None
+    assert fit.influence.drivers(1)[0].event < fit.events
+    assert fit.goodness is None
     draws = export.load(finished.inference_data("lhe"))
     assert draws.posterior["alpha"].dims == ("chain", "draw")
     assert draws.posterior["alpha_by_replica"].sizes["replica"] == finished.config.posterior.replicas
@@ -258,7 +259,7 @@ def test_a_point_estimate_is_one_replica_without_a_network_error(tmp_path: Path)
     for name in EARLY:
         STAGES[name](run)
     assert Coefficients.load(run.coefficients("lhe")).n_replicas == 1
-    assert run.load_json(run.fit("lhe"), FIT)["budget"]["network"] is None
+    assert Measurement.load(run.fit("lhe")).budget.network is None
 
 
 def test_an_ensemble_trains_its_members_and_no_point_estimate(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import cached_property
 from typing import Any, ClassVar
@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from bmem import artifacts
-from bmem.channels.contract import Background
+from bmem.channels.contract import Background, DisplayObject
 from bmem.channels.thj.backgrounds import DiphotonBackground
 from bmem.channels.thj.bases import coupling_basis
 from bmem.channels.thj.coordinates import ObservedReco, ThjHard, ThjReco
+from bmem.channels.thj.display import displayed
 from bmem.channels.thj.reconstruction import Reconstruction
 from bmem.channels.thj.response import ParametricResponse, pythia_response
 from bmem.channels.thj.selection import Selection
@@ -32,6 +33,7 @@ class ThjChannel:
     """The channel ``thj``, see ``bmem.channels.contract.Channel``."""
 
     Settings: ClassVar[type] = ThjSettings
+    shown = ("pt_H", "y_H", "pt_j", "eta_j", "m_t", "m_W", "y_t")
     title = "pp → tHj, H → γγ, t → bjj"
     parameters = THJ.parameters
     observables = (
@@ -96,6 +98,10 @@ class ThjChannel:
                 raise ConfigError(f"{pdf}: there is no such file; correct 'pdf' of [channel], or leave it out")
             process["pdf"] = {"file": pdf.name, "sha256": artifacts.checksum(pdf)}
         return {"process": process, **{name: settings[name] for name in (self.settings.response, "selection")}}
+
+    def display(self, reco: RecoEvents, row: int) -> Iterator[DisplayObject]:
+        """Photons and jets of an event."""
+        return displayed(reco, row)
 
     def observe(self, reco: RecoEvents) -> Tensor:
         """The observables [N, 11] of ``bmem.events.reconstruction``."""

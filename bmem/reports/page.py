@@ -1,4 +1,4 @@
-"""One self-contained HTML page with everything that was found: numbers, tables, figures, configuration, provenance."""
+"""One HTML page with everything that was found: numbers, tables, figures, configuration, provenance."""
 
 from __future__ import annotations
 
@@ -41,11 +41,12 @@ class Table:
 
 
 @dataclass(frozen=True)
-class ReportFigure:
-    """A figure file, PNG or SVG (beside the PNGs that ``style.save`` writes), and its ``caption``."""
+class Picture:
+    """A figure file, PNG or SVG, its ``caption``, and where the page finds it as PDF ("" without)."""
 
     path: Path
     caption: str
+    pdf: str = ""
 
     @property
     def data_uri(self) -> str:
@@ -64,7 +65,7 @@ class ReportFigure:
 class Headline:
     """The result in large print.
 
-    ``quantity`` ("α of sample data"), ``value`` ("44.1° ± 5.0°"), ``intervals`` (("68.3 %", "[39.2°, 49.3°]"), ...) and the
+    ``quantity`` ("θ of sample data"), ``value`` ("44.1° ± 5.0°"), ``intervals`` (("68.3 %", "[39.2°, 49.3°]"), ...) and the
     uncertainty ``budget`` (("statistics", "4.9°"), ("integration", "0.6°"), ...).
     """
 
@@ -76,50 +77,52 @@ class Headline:
 
 
 @dataclass(frozen=True)
-class Section:
-    """A chapter of the report: a ``title``, a paragraph of ``text``, then its tables and figures."""
+class Chapter:
+    """A chapter of the page: a ``title``, a paragraph of ``text``, then its tables and figures."""
 
     title: str
     text: str = ""
     tables: tuple[Table, ...] = ()
-    figures: tuple[ReportFigure, ...] = ()
+    figures: tuple[Picture, ...] = ()
 
 
 @dataclass(frozen=True)
-class Report:
-    """What ``write_report`` prints; whatever is left empty is left out of the page.
+class Page:
+    """What ``write_page`` prints; whatever is left empty is left out of the page.
 
-    ``warnings`` are full sentences on numbers that should not be trusted as they stand; ``configuration`` is the TOML text;
+    ``warnings`` are full sentences on numbers that should not be trusted as they stand; ``verdict`` says whether the
+    calibration was passed; ``configuration`` is the TOML text;
     ``provenance`` maps names (versions, seed, checksums) to values.
     """
 
     title: str
     subtitle: str = ""
     headlines: tuple[Headline, ...] = ()
+    verdict: str = ""
     warnings: tuple[str, ...] = ()
-    sections: tuple[Section, ...] = ()
+    chapters: tuple[Chapter, ...] = ()
     configuration: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
 
-def write_report(path: Path, report: Report) -> None:
-    """Write ``report`` as one HTML file that needs nothing else.
+def write_page(path: Path, page: Page) -> None:
+    """Write ``page`` as one HTML file that needs nothing else.
 
     Raises:
         ArtifactError: a figure is missing, or the file cannot be written.
     """
-    page = render(report)
+    text = render(page)
     with atomic_path(path) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
-def render(report: Report) -> str:
-    """The HTML page of ``report``."""
+def render(page: Page) -> str:
+    """The HTML page of ``page``."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["shown"] = shown
     environment.tests["numeric"] = _is_number
-    template = environment.from_string((files("bmem.plotting") / "report.html").read_text(encoding="utf-8"))
-    return template.render(report=report)
+    template = environment.from_string((files("bmem.reports") / "page.html").read_text(encoding="utf-8"))
+    return template.render(page=page)
 
 
 def shown(value: Any) -> str:

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from bmem.errors import ArtifactError, InputError
-from bmem.plotting.report import Headline, Report, ReportFigure, Section, Table, render, shown, write_report
 from bmem.plotting.style import new_figure, save
+from bmem.reports.page import Chapter, Headline, Page, Picture, Table, render, shown, write_page
 
 VOID = {"meta", "img", "br"}
 
 
-class Page(HTMLParser):
+class Parsed(HTMLParser):
     """Checks that tags are balanced; collects text, images and the numbers of tags."""
 
     def __init__(self, source):
@@ -46,26 +46,27 @@ class Page(HTMLParser):
 def figure(tmp_path):
     drawing, axes = new_figure()
     axes.plot([0, 1], [0, 1])
-    return ReportFigure(save(drawing, tmp_path / "figure")[1], "A line & its caption")
+    return Picture(save(drawing, tmp_path / "figure")[1], "A line & its caption", "figures/figure.pdf")
 
 
 @pytest.fixture
 def report(figure):
     table = Table("Cut flow", ("step", "events"), (("b-tag <25 GeV>", 127_234), ("none", 0)), note="of 600 000")
-    return Report(
+    return Page(
         title="CP phase of the top",
         subtitle="quickstart",
         headlines=(Headline("α", "44.1° ± 5.0°", (("68.3 %", "[39°, 49°]"),), (("statistics", "4.9°"),), "sign unknown"),),
+        verdict="Calibration passed.",
         warnings=("12 events have k > 0.7.",),
-        sections=(Section("Events", "Some text.", (table,)), Section("Figures", figures=(figure,))),
+        chapters=(Chapter("Events", "Some text.", (table,)), Chapter("Figures", figures=(figure,))),
         configuration='[process]\nname = "thj"',
         provenance={"seed": 17, "events.parquet": "ab" * 32},
     )
 
 
 def test_everything_given_is_on_the_page(report, tmp_path):
-    write_report(tmp_path / "report.html", report)
-    page = Page((tmp_path / "report.html").read_text(encoding="utf-8"))
+    write_page(tmp_path / "report.html", report)
+    page = Parsed((tmp_path / "report.html").read_text(encoding="utf-8"))
     text = "\n".join(page.text)
     from_head = (
         report.title,
@@ -76,36 +77,45 @@ def test_everything_given_is_on_the_page(report, tmp_path):
         "sign unknown",
         report.warnings[0],
     )
-    from_body = ("Cut flow", "b-tag <25 GeV>", "127\u202f234", "of 600 000", "Some text.", "A line & its caption")
+    from_body = (
+        "Cut flow",
+        "b-tag <25 GeV>",
+        "127\u202f234",
+        "of 600 000",
+        "Some text.",
+        "A line & its caption",
+        "Calibration passed.",
+    )
     for expected in (*from_head, *from_body, 'name = "thj"', "17", "ab" * 32):
         assert expected in text
     assert page.tags.count("tr") == 3 + 2
 
 
 def test_the_page_needs_no_other_file(report, figure):
-    page = Page(render(report))
+    page = Parsed(render(report))
     (image,) = page.images
     kind, content = image["src"].split(",")
     assert kind == "data:image/png;base64"
     assert base64.b64decode(content) == figure.path.read_bytes()
     assert image["alt"] == figure.caption
-    assert all(link.startswith("#") and link[1:] in page.ids for link in page.links)
+    assert [link for link in page.links if not link.startswith("#")] == ["figures/figure.pdf"], "offered, not needed"
+    assert all(link[1:] in page.ids for link in page.links if link.startswith("#"))
     assert not {"link", "script", "iframe"} & set(page.tags)
 
 
-@pytest.mark.parametrize("absent", [field.name for field in fields(Report) if field.name != "title"])
+@pytest.mark.parametrize("absent", [field.name for field in fields(Page) if field.name != "title"])
 def test_what_is_absent_leaves_no_trace(report, absent):
-    content = {field.name: getattr(report, field.name) for field in fields(Report) if field.name != absent}
-    page = Page(render(Report(**content)))
+    content = {field.name: getattr(report, field.name) for field in fields(Page) if field.name != absent}
+    page = Parsed(render(Page(**content)))
     marks = {"warnings": "Read with care", "configuration": "Configuration", "provenance": "Provenance"}
     if absent in marks:
         assert marks[absent] not in page.text
     assert "None" not in page.text
-    assert len(page.tags) < len(Page(render(report)).tags)
+    assert len(page.tags) < len(Parsed(render(report)).tags)
 
 
 def test_an_empty_report_is_a_page():
-    page = Page(render(Report("nothing")))
+    page = Parsed(render(Page("nothing")))
     assert "h2" not in page.tags
     assert "table" not in page.tags
 
@@ -128,7 +138,7 @@ def test_bad_input_is_named(tmp_path):
     with pytest.raises(InputError, match="row 1 has 1 values for 2 columns"):
         Table("short", ("a", "b"), ((1, 2), (3,)))
     with pytest.raises(ArtifactError, match=r"missing\.png"):
-        write_report(
-            tmp_path / "r.html", Report("r", sections=(Section("s", figures=(ReportFigure(tmp_path / "missing.png", ""),)),))
+        write_page(
+            tmp_path / "r.html", Page("r", chapters=(Chapter("s", figures=(Picture(tmp_path / "missing.png", ""),)),))
         )
     assert not (tmp_path / "r.html").exists()

@@ -1,0 +1,52 @@
+"""From coefficients to a measurement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bmem.inference.hypothesis import Hypothesis
+from bmem.inference.influence import influence
+from bmem.inference.intervals import profile, profile_intervals
+from bmem.inference.objective import axes
+from bmem.measurement.parts import LEVELS, FurtherFit, PosteriorSummary, ProfileCurve, external
+from bmem.measurement.record import Measurement
+
+_RESAMPLES = 100
+"""Resamples whose curves are kept for the bands."""
+
+
+def measure(
+    hypothesis: Hypothesis, further: Mapping[str, Hypothesis] | None = None, available: int | None = None
+) -> Measurement:
+    """Estimate, intervals, uncertainties by source, posterior and influence of every event.
+
+    Args:
+        hypothesis: the coefficients of the events, and what may be true of them.
+        further: other hypotheses of the same events, of at least two parameters each, by name.
+        available: events that there were to choose from.
+
+    Raises:
+        FitError: the likelihood has no minimum, or does not depend on one of several parameters.
+    """
+    likelihood, table = hypothesis.budget()
+    total = hypothesis.constrained(likelihood)
+    grid = axes(total.parameters[:1])[0]
+    diagnostics = hypothesis.coefficients.diagnostics
+    return Measurement(
+        budget=table,
+        intervals=tuple(profile_intervals(total, table.estimate, LEVELS, i) for i in range(len(total.parameters))),
+        curve=ProfileCurve(
+            theta=grid,
+            delta=profile(total, 0)(grid) - table.estimate.best.value,
+            resamples=hypothesis.resampled_curves(likelihood, grid, _RESAMPLES),
+        ),
+        constraints=external(hypothesis.constraints),
+        events=hypothesis.coefficients.n_events,
+        available=available,
+        replicas=hypothesis.coefficients.n_replicas,
+        excluded=tuple(hypothesis.excluded.tolist()),
+        posterior=PosteriorSummary.of(hypothesis, likelihood),
+        influence=influence(likelihood, table.estimate, diagnostics, hypothesis.constraints),
+        further={name: FurtherFit.of(other) for name, other in (further or {}).items()},
+        source=hypothesis,
+    )

@@ -1,0 +1,43 @@
+"""Figures of a report, drawn in the style of bmem and saved beside the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from bmem.plotting.style import new_figure, new_panels, save, style
+from bmem.reports.page import Picture
+
+
+@dataclass(frozen=True)
+class Album:
+    """Saves figures into ``folder``, which lies beside the page."""
+
+    folder: Path
+
+    def panel(self, name: str, caption: str, draw: Callable[[Any], Any], height: float = 2.6) -> Picture:
+        """What ``draw`` draws on one axes."""
+        with style():
+            figure, axes = new_figure(height=height)
+            draw(axes)
+            return self.add(figure, name, caption)
+
+    def panels(
+        self, name: str, caption: str, draw: Callable[[Any], Any], height: float = 3.2, ratio: float = 2.3
+    ) -> Picture:
+        """What ``draw`` draws on two panels with a common x axis."""
+        with style():
+            figure, axes = new_panels(height=height, ratio=ratio)
+            draw(axes)
+            return self.add(figure, name, caption)
+
+    def add(self, figure: Figure, name: str, caption: str) -> Picture:
+        """Save and close a ``figure``."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        paths = {path.suffix: path for path in save(figure, self.folder / name)}
+        pdf = f"{self.folder.name}/{name}.pdf" if ".pdf" in paths else ""
+        return Picture(paths[".png"], caption, pdf)

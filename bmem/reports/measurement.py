@@ -1,0 +1,144 @@
+"""How a measurement is shown: the headline, uncertainties by source, further parameters, the likelihood."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from bmem.calibration.neyman import Belt
+from bmem.inference.combine import Budget, estimates_needed
+from bmem.inference.intervals import IntervalSet
+from bmem.measurement import Measurement
+from bmem.measurement.estimate import Estimate
+from bmem.measurement.parts import Constraint, FurtherFit
+from bmem.plotting.belt import draw_belt
+from bmem.plotting.contours import draw_contours
+from bmem.process.contract import Parameter
+from bmem.reports.album import Album
+from bmem.reports.page import Headline, Picture, Table
+from bmem.reports.words import percent, printed
+
+Measurements = Mapping[str, Measurement]
+"""By the name of the sample."""
+
+
+def headline(name: str, found: Measurement, truth: float | None) -> Headline:
+    """The result in large print; ``truth`` is that of a simulated sample."""
+    main = found.estimate
+    shown = _regions(main, main.intervals, "")
+    if found.belt is not None:
+        shown += _regions(main, found.belt.intervals, ", Feldman-Cousins")
+    if found.posterior is not None:
+        prior = "flat prior" + " and constraints" * bool(found.constraints)
+        shown += _regions(main, found.posterior.intervals, f", highest density, {prior}")
+    for other in found.estimates[1:]:
+        shown.append(
+            (f"{other.name}, {percent(other.intervals[0].level)}", f"{other} in {other.region(other.intervals[0])}")
+        )
+    budget = [(source, main.source(source)) for source in main.sources]
+    budget += [("network", "not evaluated")] * (found.budget.network is None)
+    remark = found.events_line
+    if truth is not None:
+        remark += f", generated at {main.quantity.shown} = {printed(main.quantity, truth)}"
+    return Headline(f"{main.name} of {name}", str(main), tuple(shown), tuple(budget), remark)
+
+
+def _regions(main: Estimate, regions: Sequence[IntervalSet], what: str) -> list[tuple[str, str]]:
+    return [(percent(region.level) + what, main.region(region)) for region in regions]
+
+
+def measurement_warnings(name: str, found: Measurement) -> list[str]:
+    """What is missing, and why."""
+    sentences = [f"{name}: {remark}." for remark in found.left_out]
+    if "belt" in found.refused:
+        sentences.append(f"{name}: no Feldman-Cousins interval: {found.refused['belt']}.")
+    if found.excluded:
+        which = ", ".join(map(str, found.excluded))
+        sentences.append(f"{name}: events without a usable density were left out of the fit, which biases it: {which}.")
+    return sentences
+
+
+def budget_table(found: Measurements) -> Table:
+    """The uncertainty by source, and how well each is known from so many estimates."""
+    rows = [row for name, one in found.items() for row in _sources(name, one.estimate, one.budget)]
+    note = (
+        f"An error bar known to 20 % takes {estimates_needed(0.2)} replicas or resamples, to 10 % {estimates_needed(0.1)}. "
+        "Switched: estimates whose best minimum is another than that of the measurement, whose minimum the spread follows."
+    )
+    return Table("Uncertainty by source", ("sample", "source", "σ", "from", "known to", "switched"), tuple(rows), note)
+
+
+def _sources(name: str, main: Estimate, budget: Budget) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [(name, "statistical", main.source("statistical"), "curvature of −2 log L", "", "")]
+    for source, what in (("integration", "resamples"), ("network", "replicas")):
+        spread = getattr(budget, source)
+        if spread is not None:
+            known, switched = percent(spread.relative_error, 0), percent(spread.switched, 0)
+            rows.append((name, source, main.source(source), f"{spread.n} {what}", known, switched))
+    return rows
+
+
+def parameter_tables(found: Measurements) -> tuple[Table, ...]:
+    """All fits with more than one parameter, and the external constraints; none for a fit of one parameter."""
+    tables = []
+    rows = [row for name, one in found.items() for row in _parameters(name, one)]
+    if rows:
+        columns = ("sample", "fit", "parameter", "estimate", "statistical", "integration", "network", "68.3 %", "95.4 %")
+        note = "Errors from the curvature, resamples and replicas; intervals by the profile likelihood."
+        tables.append(Table("Fits with more parameters", columns, tuple(rows), note))
+    known = dict.fromkeys(row for one in found.values() for row in _constraints(one))
+    if known:
+        note = "Gaussian factors of the likelihood in every fit that has it, but in no calibration if of the first one."
+        tables.append(Table("External constraints", ("parameter", "value", "error"), tuple(known), note))
+    return tuple(tables)
+
+
+def _parameters(name: str, found: Measurement) -> list[tuple[str, ...]]:
+    fits = {"fractions": found.estimates} if len(found.estimates) > 1 else {}
+    fits |= {what: fit.estimates for what, fit in found.further.items()}
+    return [
+        (name, what, one.name, str(one), *map(one.source, ("statistical", "integration", "network")), *_texts(one))
+        for what, estimates in fits.items()
+        for one in estimates
+    ]
+
+
+def _texts(one: Estimate) -> list[str]:
+    return [one.region(region) for region in one.intervals] or ["see the contours", ""]
+
+
+def _constraints(found: Measurement) -> list[tuple[str, str, str]]:
+    rows = [_constraint(c, found.fit.parameters) for c in found.constraints]
+    for fit in found.further.values():
+        rows += [_constraint(c, fit.budget.estimate.parameters) for c in fit.constraints]
+    return rows
+
+
+def _constraint(one: Constraint, parameters: Sequence[Parameter]) -> tuple[str, str, str]:
+    quantity = next(p.quantity for p in parameters if p.name == one.parameter)
+    return quantity.shown, printed(quantity, one.value), printed(quantity, one.error, 3)
+
+
+def likelihood_figure(album: Album, name: str, found: Measurement, truth: float | None) -> Picture:
+    """-2 Δ log L with its bands and intervals."""
+    turns = ", the replicas taking turns" * (found.replicas > 1)
+    bands = f"; the bands are resamples of the integration points{turns}" if found.curve.resamples is not None else ""
+    caption = f"{name}: −2 Δ log L of {found.used} events{bands}."
+    return album.panel(f"likelihood_{name}", caption, lambda axes: found.plot(axes, truth))
+
+
+def further_figures(album: Album, name: str, found: Measurement) -> list[Picture]:
+    """Contours of two parameters, where there are further fits."""
+    return [_contours(album, name, what, fit) for what, fit in found.further.items()]
+
+
+def _contours(album: Album, name: str, what: str, fit: FurtherFit) -> Picture:
+    first, second = (p.quantity.shown for p in fit.contours.parameters)
+    caption = f"{name}: {first} and {second}, fitted freely; joint regions."
+    return album.panel(f"{what}_{name}", caption, lambda axes: draw_contours(axes, fit.contours), 3.2)
+
+
+def belt_figure(album: Album, name: str, found: Measurement, belt: Belt) -> Picture:
+    """A belt and the curve that was measured with it."""
+    quantity, curve = found.estimate.quantity, found.likelihood_curve()
+    caption = f"Belt for {belt.events} events, and {name}: the interval is where the curve lies below t_c."
+    return album.panel(f"belt_{belt.events}", caption, lambda axes: draw_belt(axes, belt, quantity, curve))
