@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from bmem.events.lhe_content import LHEContent
 from bmem.events.record import RecoEvents
 from bmem.likelihood.coordinates import Residuals
 from bmem.process.contract import Process
@@ -39,6 +40,7 @@ class Channel(Protocol):
     Attributes:
         Settings: class of the settings of which the channel is made, all with defaults.
         title: the process in one line, for people.
+        lhe: what its hard events are in LHE files; None if it reads none.
         process: parameters, basis, components, events, cross section.
         response: from hard events to reconstructed ones, before any selection.
         selection: which of them are accepted, and which of their objects are kept.
@@ -53,6 +55,7 @@ class Channel(Protocol):
 
     Settings: ClassVar[type]
     title: str
+    lhe: LHEContent | None
     process: Process
     response: Response
     selection: Cuts

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from bmem.errors import ConfigError, InputError
 from bmem.events.lhe import LHERecord, write_lhe
+from bmem.events.lhe_content import LHEContent
 from bmem.events.record import HardEvents
 from bmem.process.phase_space import PhaseSpace
 from bmem.simulation.checks import check_numbers
@@ -76,10 +77,14 @@ class PythiaSettings:
 
 @dataclass(frozen=True)
 class PythiaResponse:
-    """tHj hard events → Pythia → detector; see `bmem.simulation.contract.Response`."""
+    """tHj hard events → Pythia → detector; see `bmem.simulation.contract.Response`.
+
+    ``content`` says how the hard events are written for Pythia.
+    """
 
     settings: PythiaSettings = field(default_factory=PythiaSettings)
     phase_space: PhaseSpace = THJ_PHASE_SPACE
+    content: LHEContent = field(kw_only=True)
 
     def __call__(self, hard: HardEvents, rng: torch.Generator) -> SimulatedEvents:
         """Simulate ``hard``, which must carry ``pdg``; what Pythia gives up is tried again and in the end left empty.
@@ -102,7 +107,7 @@ class PythiaResponse:
             if len(pending) == 0:
                 break
             seed = int(torch.randint(1, 900_000_000, (1,), generator=rng))
-            truth, finished = shower(record[pending], seed, self.settings)
+            truth, finished = shower(record[pending], seed, self.settings, self.content)
             parts.append(truth)
             positions.append(pending)
             pending = pending[~finished]
@@ -121,10 +126,12 @@ def lhe_record(x_hard: Tensor, pdg: Tensor, phase_space: PhaseSpace) -> LHERecor
     incoming[:, 1, 3] = -incoming[:, 1, 0]
     momenta = torch.cat([incoming, outgoing], dim=1)
     weight = torch.ones(len(momenta), dtype=torch.float64)
-    return LHERecord(momenta, pdg, weight, alpha=None, cross_section=1.0, sqrt_s=phase_space.sqrt_s)
+    return LHERecord(momenta, pdg, weight, theta=None, cross_section=1.0, sqrt_s=phase_space.sqrt_s)
 
 
-def shower(hard: LHERecord, seed: int, settings: PythiaSettings) -> tuple[TruthEvents, Tensor]:
+def shower(
+    hard: LHERecord, seed: int, settings: PythiaSettings, content: LHEContent
+) -> tuple[TruthEvents, Tensor]:
     """Let Pythia finish the events ``hard`` and cluster what comes out.
 
     Returns:
@@ -137,7 +144,7 @@ def shower(hard: LHERecord, seed: int, settings: PythiaSettings) -> tuple[TruthE
     parts, positions, finished = [_nothing()], [torch.arange(0)], []
     with tempfile.TemporaryDirectory(prefix="bmem-") as folder:
         lhe = Path(folder) / "hard.lhe"
-        write_lhe(lhe, hard)
+        write_lhe(lhe, hard, content)
         pythia = start(settings.lines(lhe, seed))
         for index in torch.arange(len(hard)).split(_BATCH):
             batch = pythia.nextBatch(len(index), "none")

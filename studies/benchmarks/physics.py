@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from clock import Clock, once
 
+from bmem.channels.thj.lhe import ThjLHE
 from bmem.events.lhe import write_lhe
 from bmem.events.record import HardEvents
 from bmem.events.selection import Selection
@@ -62,7 +63,7 @@ def simulation() -> dict[str, float]:
     return {
         "events, parametric chain": POINTS / once(lambda: simulate(hard, ParametricResponse(), selection, seed=1)),
         "events, Pythia chain to the selected event": SHOWERED
-        / once(lambda: simulate(few, PythiaResponse(settings), selection, seed=1)),
+        / once(lambda: simulate(few, PythiaResponse(settings, content=ThjLHE()), selection, seed=1)),
         "events, Pythia alone in a loop": SHOWERED / _plain_pythia(process, few, settings),
     }
 
@@ -71,6 +72,6 @@ def _plain_pythia(process: THJ, hard: HardEvents, settings: PythiaSettings) -> f
     """Seconds of Pythia's event loop alone: no jets, no detector, no Python objects made of the particles."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "hard.lhe"
-        write_lhe(path, lhe_record(hard.x, hard.pdg, process.space))
+        write_lhe(path, lhe_record(hard.x, hard.pdg, process.space), ThjLHE())
         pythia = start(settings.lines(path, 1))
         return once(lambda: [pythia.next() for _ in range(SHOWERED)])

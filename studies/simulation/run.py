@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from bmem.channels.thj.lhe import ThjLHE
 from bmem.events.lhe import read_lhe
 from bmem.events.record import HardEvents
 from bmem.events.selection import Selection
@@ -29,11 +30,11 @@ def measure(name: str, response: Response, hard: HardEvents) -> None:
 def main(path: Path, events: int) -> None:
     """Run the parametric chain over all events of the file, the Pythia chain over the first ``events``."""
     torch.set_num_threads(1)
-    hard = THJ().to_hard(read_lhe(path))
+    hard = THJ().to_hard(read_lhe(path, ThjLHE()))
     measure("parametric", ParametricResponse(), hard)
     hard = hard[:events]
-    measure("Pythia without MPI", PythiaResponse(PythiaSettings(mpi=False)), hard)
-    measure("Pythia with MPI", PythiaResponse(PythiaSettings(mpi=True)), hard)
+    measure("Pythia without MPI", PythiaResponse(PythiaSettings(mpi=False), content=ThjLHE()), hard)
+    measure("Pythia with MPI", PythiaResponse(PythiaSettings(mpi=True), content=ThjLHE()), hard)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bmem import kinematics
+from bmem.channels.thj.lhe import ThjLHE
 from bmem.errors import ConfigError, InputError
 from bmem.events.record import HardEvents
 from bmem.events.selection import Selection, SelectionSettings
@@ -15,7 +16,7 @@ from bmem.simulation.decays import BOTTOM
 from bmem.simulation.detector import TruthEvents
 from bmem.workers import processes
 
-FAST = PythiaResponse(PythiaSettings(mpi=False))
+FAST = PythiaResponse(PythiaSettings(mpi=False), content=ThjLHE())
 
 
 def truth_of(hard: HardEvents, response: PythiaResponse = FAST) -> tuple[TruthEvents, Tensor]:
@@ -70,7 +71,7 @@ def near_top_mass(light: Tensor, bottom: Tensor) -> int:
 
 
 def test_more_jets_with_multiple_interactions(real: HardEvents) -> None:
-    with_mpi, _ = truth_of(real[:20], PythiaResponse(PythiaSettings(mpi=True)))
+    with_mpi, _ = truth_of(real[:20], PythiaResponse(PythiaSettings(mpi=True), content=ThjLHE()))
     without, _ = truth_of(real[:20])
     assert with_mpi.jet_mask.sum() > without.jet_mask.sum() + 20
 
@@ -141,7 +142,7 @@ def test_an_event_that_pythia_passes_over_is_noticed(real: HardEvents, monkeypat
 
 
 def test_unknown_settings_are_refused(real: HardEvents) -> None:
-    response = PythiaResponse(PythiaSettings(extra=("PartonLevel:Mpi2 = on",)))
+    response = PythiaResponse(PythiaSettings(extra=("PartonLevel:Mpi2 = on",)), content=ThjLHE())
     with pytest.raises(ConfigError, match="PartonLevel:Mpi2"):
         truth_of(real[:1], response)
 

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from bmem.channels.contract import Background
+from bmem.channels.thj.lhe import ThjLHE
 from bmem.events.reconstruction import Reconstruction
 from bmem.events.record import RecoEvents
 from bmem.events.selection import Selection, SelectionSettings
@@ -73,6 +74,7 @@ class ThjChannel:
         self.transfer = ThjReco(jet_pt_min=settings.selection.jet_pt)
         self.proposal = ThjHard()
         self.unconditional = ObservedReco(settings.selection.jet_pt)
+        self.lhe = ThjLHE()
         self.bases: Mapping[str, Any] = {"couplings": coupling_basis()}
 
     @cached_property
@@ -83,7 +85,7 @@ class ThjChannel:
     def response(self) -> Response:
         settings, space = self.settings, self.process.space
         if settings.response == "pythia":
-            return PythiaResponse(settings.pythia, space)
+            return PythiaResponse(settings.pythia, space, content=self.lhe)
         return ParametricResponse(settings.parametric, space)
 
     @property
