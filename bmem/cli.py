@@ -16,11 +16,12 @@ import typer
 from rich.console import Console
 
 from bmem import __version__, artifacts
+from bmem.channels.thj.channel import ThjChannel
 from bmem.config import Config, load
 from bmem.errors import BmemError, InputError
 from bmem.keys import as_toml
 from bmem.stages import STAGES, Run
-from bmem.stages.imports import import_file
+from bmem.stages.imports import import_file, parameter_options
 from bmem.stages.plan import plan
 from bmem.training import together
 from bmem.workers import cluster
@@ -133,14 +134,25 @@ def plan_run(
     console.print(found.error_line, highlight=False)
 
 
-@app.command("import")
+@app.command("import", context_settings={"ignore_unknown_options": True})
 def import_events(
-    file: Annotated[Path, typer.Argument(help="LHE (.lhe, .lhe.gz), Parquet or ROOT file", show_default=False)],
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE [--PARAMETER VALUE]...",
+            help="LHE (.lhe, .lhe.gz), Parquet or ROOT file; of LHE events, the parameters that the header does not tell, by "
+            "name and in the unit of the configuration",
+            show_default=False,
+        ),
+    ],
     out: OutFolder = Path("out"),
-    alpha: Annotated[float | None, typer.Option(help="α in degrees, where the file does not tell")] = None,
 ) -> None:
     """Read, check and keep the events of a file as Parquet."""
-    import_file(file, out, alpha, Console(soft_wrap=True))
+    channel = ThjChannel()
+    files, given = parameter_options(arguments, channel.process.parameters)
+    if len(files) != 1:
+        raise InputError(f"one file at a time, not {len(files)}: {' '.join(files)}")
+    import_file(Path(files[0]), out, channel, given, Console(soft_wrap=True))
 
 
 @app.command()

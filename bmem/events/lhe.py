@@ -23,6 +23,7 @@ from bmem.errors import EventFileError, InputError
 from bmem.events.lhe_checks import checked
 from bmem.events.lhe_content import LHEContent
 from bmem.events.lhe_format import AGAIN, CHUNK, Preamble, open_lhe
+from bmem.events.observed import tell_repeated
 
 Theta = tuple[float, ...]
 
@@ -75,6 +76,9 @@ def read_lhe(path: Path, content: LHEContent, theta: Theta | None = None) -> LHE
         EventFileError: the file is missing, foreign, damaged or truncated, its header has no usable parameters, or an event
             is not finite, not of the process, off shell or unbalanced; the message names the event.
         InputError: ``theta`` is not what the parameters can be.
+
+    Warns:
+        EventWarning: events occur more than once.
     """
     path = Path(path)
     with open_lhe(path) as reader:
@@ -85,6 +89,7 @@ def read_lhe(path: Path, content: LHEContent, theta: Theta | None = None) -> LHE
     if not parts:
         raise EventFileError(f"{path}: holds no events; {AGAIN}")
     momenta, pdg, weight, scale = (torch.from_numpy(np.concatenate(columns)) for columns in zip(*parts, strict=True))
+    tell_repeated(str(path), momenta.flatten(1), torch.arange(1, len(momenta) + 1))
     return LHERecord(
         momenta=momenta,
         pdg=pdg,

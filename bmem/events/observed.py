@@ -53,10 +53,10 @@ def checked(origin: str, reco: RecoEvents, numbers: Tensor | None = None, sqrt_s
     numbers = torch.arange(1, len(reco) + 1) if numbers is None else numbers
     collections = {}
     for name, objects in reco.collections.items():
-        _demand_energy(f"{origin}: event {{}}: {name}[{{}}]", objects, numbers, sqrt_s)
         sound = _without_rounding(f"{origin}: {name}", objects)
         for feature in objects.names:
             _demand_range(f"{origin}: event {{}}: {name}[{{}}].{feature}", sound, feature, numbers)
+        _demand_energy(f"{origin}: event {{}}: {name}[{{}}]", sound, numbers, sqrt_s)
         collections[name] = _ordered(sound)
     _tell_repeated(origin, collections, numbers)
     return RecoEvents(collections)
@@ -84,9 +84,8 @@ def _tell_repeated(origin: str, collections: dict[str, Objects], numbers: Tensor
 
 def _demand_energy(where: str, objects: Objects, numbers: Tensor, sqrt_s: float) -> None:
     """No object has more energy than a beam."""
-    pt, eta = objects.feature("pt").double(), objects.feature("eta").double()
-    energy = pt * torch.cosh(eta.clamp(-10, 10))
-    bad = objects.mask & (energy > _RESOLUTION * sqrt_s / 2)  # NaN is not above; the ranges tell of it
+    pt, eta, energy = objects.feature("pt"), objects.feature("eta"), _energy(objects)
+    bad = objects.mask & (energy > _RESOLUTION * sqrt_s / 2)
     if not bad.any():
         return
     event, place = bad.nonzero()[0].tolist()
@@ -103,8 +102,7 @@ def _without_rounding(where: str, objects: Objects) -> Objects:
     if "mass" not in objects.names:
         return objects
     mass = objects.feature("mass")
-    energy = objects.feature("pt") * torch.cosh(objects.feature("eta").clamp(-10, 10))
-    rounding = objects.mask & (mass < 0) & (mass >= -(_ROUNDING * energy).clamp(min=_SMALL_MASS))
+    rounding = objects.mask & (mass < 0) & (mass >= -(_ROUNDING * _energy(objects)).clamp(min=_SMALL_MASS))
     if not rounding.any():
         return objects
     lowest = float(mass[rounding].min())
@@ -116,6 +114,11 @@ def _without_rounding(where: str, objects: Objects) -> Objects:
     features = objects.features.clone()
     features[..., objects.names.index("mass")] = torch.where(rounding, 0.0, mass)
     return replace(objects, features=features)
+
+
+def _energy(objects: Objects) -> Tensor:
+    """Energies [N, n] but for the mass."""
+    return objects.feature("pt").double() * torch.cosh(objects.feature("eta").double().clamp(-10, 10))
 
 
 def _demand_range(where: str, objects: Objects, feature: str, numbers: Tensor) -> None:

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
+from rich.markup import escape
 
 from bmem import artifacts
 from bmem.config import BANK, TRAINING, VALIDATION, SampleSection
 from bmem.errors import ConfigError, EventFileError, InputError
 from bmem.events import lhe, parquet
-from bmem.events.importing import read_events
+from bmem.events.importing import read_events, telling
 from bmem.events.record import HardEvents, PairedEvents, RecoEvents
 from bmem.rng import generator
 from bmem.simulation.simulate import Schedule, simulate
@@ -75,7 +76,8 @@ def _hard_events(run: Run, sample: SampleSection) -> HardEvents | RecoEvents:
     if sample.file is None:
         theta = torch.tensor([alpha], dtype=torch.float64)
         return run.process.sample(sample.events or 0, theta, generator(run.config.seed, "sample", sample.name))
-    content = read_events(sample.file, alpha=alpha)
+    with telling(lambda text: run.say(f"  {sample.name}: {escape(text)}")):
+        content = read_events(sample.file, run.channel.lhe, None if alpha is None else (alpha,))
     if isinstance(content, lhe.LHERecord):
         try:
             content = run.process.to_hard(content)

@@ -66,7 +66,7 @@ def test_branches_of_different_lengths_or_shape(tmp_path: Path, reco: RecoEvents
     with pytest.raises(EventFileError, match=r"jet_pt, jet_eta.*do not make a list of jets"):
         read_root(write(tmp_path / "d.root", content))
     flat = {name: ak.fill_none(ak.max(values, axis=1), 1.0) for name, values in columns(reco).items()}
-    with pytest.raises(EventFileError, match="branch photon_eta is float64 per event, expected a vector"):
+    with pytest.raises(EventFileError, match="branch photon_pt is float64 per event, expected a vector"):
         read_root(write(tmp_path / "f.root", flat))
 
 
