@@ -18,6 +18,7 @@ from rich.console import Console
 from bmem import __version__, artifacts
 from bmem.channels.thj.channel import ThjChannel
 from bmem.config import Config, load
+from bmem.console import spell_out
 from bmem.errors import BmemError, InputError
 from bmem.keys import as_toml
 from bmem.stages import STAGES, Run
@@ -140,8 +141,8 @@ def import_events(
         list[str],
         typer.Argument(
             metavar="FILE [--PARAMETER VALUE]...",
-            help="LHE (.lhe, .lhe.gz), Parquet or ROOT file; of LHE events, the parameters that the header does not tell, by "
-            "name and in the unit of the configuration",
+            help="LHE (.lhe, .lhe.gz), Parquet or ROOT file; of LHE events the parameters that the header does not tell, "
+            "by name and in the unit of the configuration",
             show_default=False,
         ),
     ],
@@ -169,6 +170,7 @@ def version() -> None:
 
 def main() -> None:
     """Entry point: errors that bmem raises on purpose end with their message, not with a traceback."""
+    spell_out()
     try:
         app()
     except BmemError as error:

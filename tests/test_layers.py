@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bmem"
 LEVELS = [
-    {"rng", "errors", "units", "quantity"},
+    {"rng", "errors", "units", "quantity", "console"},
     {"kinematics", "artifacts", "workers"},
     {"training"},
     {"transforms", "events", "replicas"},

@@ -33,9 +33,9 @@ class LHERecord:
     """Hard events in the laboratory frame, in the order incoming along +z, incoming along -z, outgoing.
 
     ``momenta`` [N, n, 4] = (E, px, py, pz) in GeV, float64; ``pdg`` [N, n] codes, int64, 0 where an event has fewer
-    particles than others; ``weight`` [N] with mean 1 over a file; ``theta`` the values of the parameters (angles in radians),
-    None where events of several are mixed; ``cross_section`` and its error in pb; ``sqrt_s`` in GeV; ``scale`` [N], where a
-    shower begins, in GeV, or None for half the sum of the outgoing masses.
+    particles than others; ``weight`` [N] with mean 1 over a file; ``theta`` the values of the parameters (angles in
+    radians), None where events of several are mixed; ``cross_section`` and its error in pb; ``sqrt_s`` in GeV; ``scale``
+    [N], where a shower begins, in GeV, or None for half the sum of the outgoing masses.
     """
 
     momenta: Tensor
@@ -188,8 +188,8 @@ def _text_file(path: Path, zipped: bool) -> Iterator[TextIO]:
 
 def _preamble(record: LHERecord, content: LHEContent) -> str:
     """The header with parameters and masses, and the <init> block of one process with weights of mean σ (IDWTUP -4)."""
-    values = record.theta or ()
-    parameters = "".join(where.line(value) for where, value in zip(content.parameters, values, strict=record.theta is not None))
+    known = [] if record.theta is None else list(zip(content.parameters, record.theta, strict=True))
+    parameters = "".join(where.line(value) for where, value in known)
     codes = [abs(int(code)) for code in record.pdg[0]] if len(record) else []
     massive = {code: mass for code, mass in zip(codes, content.masses, strict=False) if mass > 0}
     masses = "Block mass\n" + "".join(f"   {code} {mass:.8e}\n" for code, mass in sorted(massive.items()))

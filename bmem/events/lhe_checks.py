@@ -48,11 +48,11 @@ class _Events:
         self.momenta: Array = particles[..., [9, 6, 7, 8]]
         self._status = particles[..., 1]
 
-    def demand(self, sound: Mask, what: str) -> None:
+    def demand(self, sound: Mask | np.bool_, what: str) -> None:
         """EventFileError that names the first event that is not ``sound`` [N]."""
         if not np.all(sound):
             bad = np.flatnonzero(~sound)
-            more = f" (and {len(bad) - 1} of the {len(sound)} events read with it)" if len(bad) > 1 else ""
+            more = f" (and {len(bad) - 1} of the {len(self._chunk.heads)} events read with it)" if len(bad) > 1 else ""
             raise EventFileError(f"{self._path}: event {self._chunk.first + bad[0]}{more} {what}")
 
     def _demand_count(self) -> None:

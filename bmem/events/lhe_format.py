@@ -1,6 +1,6 @@
 """The text of Les Houches event files (hep-ph/0609017, arXiv:1405.1067): from lines to numbers, in chunks of events.
 
-Structure only, of any process: tags, counts, complete numbers. What the numbers mean is checked in ``bmem.events.lhe_checks``.
+Structure only, of any process: tags, counts, complete numbers. What they mean is checked in ``bmem.events.lhe_checks``.
 pylhe is not used to read, because it accepts truncated files and wrong particle counts without a word.
 
 Generators write freely around the numbers, so tags are known by their whole name (``<initrwgt>`` is not ``<init>``), only
@@ -184,8 +184,10 @@ def without_comments(lines: Iterable[str]) -> Iterator[str]:
     closing = ""
     for line in lines:
         if closing or ("<!" in line and not line.lstrip().startswith("#")):
-            line, closing = _stripped(line, closing)
-        yield line
+            kept, closing = _stripped(line, closing)
+            yield kept
+        else:
+            yield line
 
 
 def _stripped(line: str, closing: str) -> tuple[str, str]:

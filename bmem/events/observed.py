@@ -92,8 +92,9 @@ def _demand_energy(where: str, objects: Objects, numbers: Tensor, sqrt_s: float)
     in_mev = float(pt[objects.mask].nanmedian()) > _MEV
     mend = "the column looks like MeV: divide pt and mass by 1000" if in_mev else "correct or drop the event"
     raise EventFileError(
-        f"{where.format(int(numbers[event]), place)}: pt = {float(pt[event, place]):g} at eta = {float(eta[event, place]):.3g} "
-        f"is an energy of {float(energy[event, place]):.3g} GeV, and a beam has {sqrt_s / 2:g} GeV; {mend}"
+        f"{where.format(int(numbers[event]), place)}: "
+        f"pt = {float(pt[event, place]):g} at eta = {float(eta[event, place]):.3g} is an energy of "
+        f"{float(energy[event, place]):.3g} GeV, and a beam has {sqrt_s / 2:g} GeV; {mend}"
     )
 
 
@@ -133,7 +134,7 @@ def _demand_range(where: str, objects: Objects, feature: str, numbers: Tensor) -
         value = float(values[event, place])
         found = f"{where.format(int(numbers[event]), place)} = {value:g} must be {text}"
         score = feature in _FLAGS and math.isfinite(value)
-        mend = f"a score becomes a flag by a cut: {feature} = score > working point" if score else "correct or drop the event"
+        mend = f"cut a score to a flag: {feature} = score > working point" if score else "correct or drop the event"
         raise EventFileError(f"{found}; {mend}")
 
 

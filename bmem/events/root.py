@@ -84,7 +84,7 @@ def from_root(tree: Any, branches: Branches = BRANCHES, origin: str = "from_root
     missing = [branch for branch in wanted if branch not in tree.keys()]  # noqa: SIM118 (a tree is no dictionary)
     if missing:
         raise EventFileError(
-            f"{origin}: lacks {', '.join(missing)}; map the names with 'branches' of read_root (NanoAOD: branches=nanoaod(...))"
+            f"{origin}: lacks {', '.join(missing)}; map the names with 'branches' of read_root (NanoAOD: nanoaod(...))"
         )
     arrays = _arrays(tree, wanted, origin)
     if not len(arrays):
@@ -183,7 +183,7 @@ def _vector(origin: str, name: str, arrays: Any, branch: str | Above) -> Any:
     values = arrays[_name(branch)]
     if values.ndim != 2:
         raise EventFileError(
-            f"{origin}: branch {_name(branch)} is {values.type.content} per event, expected a vector with one number for each "
-            f"of the {name}"
+            f"{origin}: branch {_name(branch)} is {values.type.content} per event, expected a vector with one number for "
+            f"each of the {name}"
         )
     return values > branch.cut if isinstance(branch, Above) else values

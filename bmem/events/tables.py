@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import awkward as ak
 import pyarrow as pa
 
-from bmem.errors import EventFileError, InputError
+from bmem.errors import InputError
 from bmem.events import observed
 from bmem.events.columns import from_table, objects_of
 from bmem.events.record import RecoEvents

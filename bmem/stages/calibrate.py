@@ -22,7 +22,7 @@ from bmem.stages.hypotheses import Hypothesis
 from bmem.stages.period import calibrate_period
 from bmem.stages.prospects import foresee
 from bmem.stages.run import Run, plain
-from bmem.stages.simulate import load_sample
+from bmem.stages.simulate import load_sample, measured_samples
 
 KIND = "calibration"
 LEVELS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.683, 0.8, 0.9, 0.954)
@@ -74,7 +74,7 @@ def calibrate_all(run: Run) -> None:
 
 def calibrate_samples(run: Run) -> None:
     """Calibrate every sample whose truth is known and that has no calibration yet."""
-    for sample in run.config.sample:
+    for sample in measured_samples(run):
         name = sample.name
         luminosity = run.config.fit.luminosity
         own = {key: plain(run.config.calibration)[key] for key in ("subsamples", "size")}

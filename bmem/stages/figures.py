@@ -40,7 +40,7 @@ from bmem.stages.fit import KIND as FIT
 from bmem.stages.period import RECOMMENDED, load_period
 from bmem.stages.prospects import load_posterior_calibration, load_predictive, load_prospects
 from bmem.stages.run import Run
-from bmem.stages.simulate import load_sample
+from bmem.stages.simulate import load_sample, measured_samples
 from bmem.stages.train import Networks, Pairs, load_history, trainings
 
 _SHOWN = {
@@ -212,7 +212,7 @@ class Figures:
     def belts(self) -> list[ReportFigure]:
         """Every belt of the run, with the curve of the first sample measured with it."""
         measured: dict[int, tuple[str, LikelihoodCurve]] = {}
-        for sample in self.run.config.sample:
+        for sample in measured_samples(self.run):
             fit = self.run.load_json(self.run.fit(sample.name), FIT)
             events = fit["events"] - len(fit["excluded"])
             if artifacts.exists(self.run.belt(events)) and "intervals" in (fit.get("belt") or {}):

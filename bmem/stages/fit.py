@@ -10,7 +10,7 @@ import numpy as np
 
 from bmem.config import BANK
 from bmem.inference.combine import resampled
-from bmem.inference.intervals import profile, profile_intervals
+from bmem.inference.intervals import EVERYTHING, profile, profile_intervals
 from bmem.inference.objective import MarginalLikelihood, Objective, axes
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
@@ -19,6 +19,7 @@ from bmem.stages.belt import LEVELS, measured_with_belt
 from bmem.stages.hypotheses import Hypothesis, described
 from bmem.stages.run import Run, plain
 from bmem.stages.scrutiny import save_inference_data, scrutiny
+from bmem.stages.simulate import measured_samples
 
 KIND = "fit"
 _BAND_CURVES = 100
@@ -28,7 +29,7 @@ _PROFILED = {1: 120, 2: 24}
 
 def fit_all(run: Run) -> None:
     """Fit every sample that has no result yet."""
-    for sample in run.config.sample:
+    for sample in measured_samples(run):
         lists = {name: [plain(entry) for entry in getattr(run.config, name)] for name in ("constraint", "background")}
         settings: dict[str, Any] = {"fit": plain(run.config.fit)} | lists
         parents = {"coefficients": run.coefficients(sample.name)} | background_parents(run)
@@ -97,8 +98,13 @@ def _points(objective: Objective, grid: np.ndarray) -> np.ndarray:
 
 
 def headline(result: Mapping[str, Any]) -> str:
-    """One line: α̂ with its errors in degrees, the 68.3 % interval."""
+    """One line: α̂ with its errors in degrees, the 68.3 % interval; no α̂ where the events exclude nothing at 68.3 %."""
     table = result["budget"]
+    if result["printed_intervals"][0] == EVERYTHING:
+        return (
+            f"α is not measured: its likelihood is too flat to exclude any value at 68.3 % ({result['events']} events); "
+            "it takes more events, or some that depend on α"
+        )
     estimate = np.degrees(table["estimate"]["minima"][0]["theta"][0])
     statistical = table["statistical"][0]
     integration = (table["integration"] or {"std": table["integration_linear"]})["std"][0]

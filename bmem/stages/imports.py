@@ -47,7 +47,8 @@ def import_file(file: Path, out: Path, channel: Channel, given: Mapping[str, flo
     _refuse_others(path, file, settings)
     _write(path, hard, settings)
     more = f"; left out: {', '.join(left[:20])}{f' and {len(left) - 20} more' if len(left) > 20 else ''}" if left else ""
-    console.print(f"{path}: {len(events)} events, all checked{escape(more)}", highlight=False)
+    at = _at(events.theta or (), channel.process.parameters) if isinstance(events, lhe.LHERecord) else ""
+    console.print(f"{path}: {len(events)} events{at}, all checked{escape(more)}", highlight=False)
     return path
 
 
@@ -85,6 +86,12 @@ def _theta(given: Mapping[str, float], parameters: Sequence[Parameter]) -> lhe.T
     if given and missing:
         raise InputError(f"the parameters {', '.join(missing)} are missing: give all or none")
     return tuple(float(p.quantity.stored(given[p.name])) for p in parameters) if given else None
+
+
+def _at(theta: lhe.Theta, parameters: Sequence[Parameter]) -> str:
+    """The parameters as people read them, so that a wrong unit shows."""
+    pairs = zip((p.quantity for p in parameters), theta, strict=True)
+    return " at " + ", ".join(f"{q.shown} = {float(q.printed(value)):g}{q.suffix}" for q, value in pairs)
 
 
 def _stem(file: Path) -> str:

@@ -37,6 +37,7 @@ from bmem.likelihood.integrand import Integrand
 from bmem.rng import generator
 from bmem.stages.backgrounds import background_events, mixed, observed
 from bmem.stages.run import Run, plain
+from bmem.stages.simulate import measured_samples
 from bmem.stages.train import NAMES, Networks
 
 BANK_RESAMPLES = 20
@@ -48,7 +49,7 @@ _ROWS = 1 << 16
 def integrate_all(run: Run) -> None:
     """Integrate every sample that has no coefficients yet."""
     fiducial_done = run.done(run.fiducial, cross_section.KIND, *_fiducial_origin(run))
-    names = [sample.name for sample in run.config.sample] + [BANK] * bool(run.config.belt.bank_events)
+    names = [sample.name for sample in measured_samples(run)] + [BANK] * bool(run.config.belt.bank_events)
     missing = [n for n in names if not run.done(run.coefficients(n), coefficients.KIND, *_origin(run, n))]
     if fiducial_done and not missing:
         return

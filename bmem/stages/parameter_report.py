@@ -11,11 +11,12 @@ from bmem.config import EXTERNAL
 from bmem.plotting.report import Table
 from bmem.stages.fit import KIND as FIT
 from bmem.stages.run import Run
+from bmem.stages.simulate import measured_samples
 
 
 def parameter_tables(run: Run) -> tuple[Table, ...]:
     """All fits with more than one parameter, and the external constraints; none for a fit of α alone."""
-    fits = {sample.name: run.load_json(run.fit(sample.name), FIT) for sample in run.config.sample}
+    fits = {sample.name: run.load_json(run.fit(sample.name), FIT) for sample in measured_samples(run)}
     rows = [row for name, fit in fits.items() for row in _rows(name, fit)]
     tables = []
     if rows:

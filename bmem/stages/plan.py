@@ -18,8 +18,9 @@ from rich.table import Table
 
 from bmem import artifacts
 from bmem.config import Config, SampleSection
-from bmem.errors import RangeError
+from bmem.errors import ConfigError, RangeError
 from bmem.events.importing import read_events
+from bmem.events.lhe_content import LHEContent
 from bmem.events.record import PairedEvents, RecoEvents
 from bmem.integration.importance import IntegrationSettings
 from bmem.likelihood.coefficients import Coefficients
@@ -91,8 +92,11 @@ def plan(run: Run) -> Plan:
     """Measure a run in small, in a temporary folder, and scale every stage to the configuration.
 
     Raises:
+        ConfigError: there is no sample.
         BmemError: what the stages themselves raise.
     """
+    if not run.config.sample:
+        raise ConfigError("there is no [[sample]] in the configuration: add one to plan a measurement")
     points = typical_points(run.config.integration)
     with tempfile.TemporaryDirectory(prefix="bmem-plan-") as folder:
         pilot = Pilot(run, Path(folder), round(points.mean()))
@@ -140,8 +144,13 @@ class _Planner:
         """Events of each sample, and of the bank, that will be integrated."""
         share = float(self.pairs.accepted.double().mean())
         wanted = max(self.config.fit.events, self.config.calibration.subsamples * self.config.calibration.size)
-        there = [round(n * share) if hard else n for n, hard in map(_responses, self.config.sample)]
+        there = [round(n * share) if hard else n for n, hard in self._responses]
         return [min(wanted, max(n, 1)) for n in there] + [max(1, round(share * self.config.belt.bank_events))]
+
+    @cached_property
+    def _responses(self) -> list[tuple[int, bool]]:
+        """Events of each sample, and whether they are to be simulated."""
+        return [_responses(sample, self.pilot.full.channel.lhe) for sample in self.config.sample]
 
     @property
     def times(self) -> float:
@@ -152,9 +161,8 @@ class _Planner:
         pairs, hard, rest = self.simulated
         section = self.config.simulation
         mixtures = section.events, section.validation_events, self.config.belt.bank_events
-        simulated = [s for s in self.config.sample if _responses(s)[1]]
-        generated = sum(mixtures) + sum(s.events or 0 for s in simulated if s.file is None)
-        responses = section.events * (section.repeats - 1) + sum(mixtures) + sum(_responses(s)[0] for s in simulated)
+        generated = sum(mixtures) + sum(s.events or 0 for s in self.config.sample if s.file is None)
+        responses = section.events * (section.repeats - 1) + sum(mixtures) + sum(n for n, hard in self._responses if hard)
         training = section.events * section.repeats / len(pairs)
         return Cost(
             serial=hard * generated / len(pairs),
@@ -246,11 +254,11 @@ class _Planner:
         return Cost(seconds * self.times, 0.0, _peak(), _disk(self.pilot.run.out / "figures") * self.times)
 
 
-def _responses(sample: SampleSection) -> tuple[int, bool]:
+def _responses(sample: SampleSection, lhe: LHEContent | None) -> tuple[int, bool]:
     """Events of a sample to simulate, or that were observed; whether they are to be simulated."""
     if sample.file is None:
         return (sample.events or 0) * sample.repeats, True
-    content = read_events(sample.file, 0.0)
+    content = read_events(sample.file, lhe, tuple(0.0 for _ in lhe.parameters) if lhe else None)
     number = min(len(content), sample.events or len(content))
     return number * sample.repeats, not isinstance(content, RecoEvents)
 

@@ -34,7 +34,7 @@ from bmem.stages.fit import KIND as FIT
 from bmem.stages.period import identity
 from bmem.stages.pieces import Pieces
 from bmem.stages.run import Run, plain
-from bmem.stages.simulate import load_sample
+from bmem.stages.simulate import load_sample, measured_samples
 
 LEVEL = 0.683
 PREDICTED = ("pt_H", "y_H", "pt_j", "eta_j", "y_t", "m_t")
@@ -93,7 +93,7 @@ def foresee(run: Run) -> None:
     bank = _Bank(run)
     _prospects(run, bank)
     _posterior_calibration(run, bank)
-    for sample in run.config.sample:
+    for sample in measured_samples(run):
         _predictive(run, bank, sample.name)
 
 

@@ -14,6 +14,7 @@ from bmem.calibration.subsamples import SubsampleFits
 from bmem.config import PERIOD
 from bmem.inference.combine import Spread, estimates_needed
 from bmem.inference.influence import Influence
+from bmem.inference.intervals import EVERYTHING
 from bmem.integration.diagnostics import Flag
 from bmem.likelihood.coefficients import load_diagnostics
 from bmem.likelihood.cross_section import FiducialCrossSection
@@ -28,6 +29,7 @@ from bmem.stages.parameter_report import fraction_lines, parameter_tables
 from bmem.stages.period_report import belt_intervals, period_section, period_warnings
 from bmem.stages.prospects_report import prospect_sections, prospect_warnings
 from bmem.stages.run import Run
+from bmem.stages.simulate import measured_samples
 from bmem.stages.train import NAMES, Networks, Pairs, load_history, posterior_of, trainings
 
 _CALIBRATION = (
@@ -45,7 +47,7 @@ _SCRUTINY = (
 
 def report(run: Run) -> None:
     """Draw everything and write ``report.html``; always anew, it is quick."""
-    figures, names = Figures(run), [sample.name for sample in run.config.sample]
+    figures, names = Figures(run), [sample.name for sample in measured_samples(run)]
     networks, data = Networks.load(run), Pairs.load(run, "validation")
     calibrated = [name for name in names if artifacts.exists(run.calibration(name))]
     shown = [figures.likelihood(name) for name in names] + figures.belts()
@@ -86,7 +88,8 @@ def report(run: Run) -> None:
 def _headline(run: Run, name: str) -> Headline:
     fit = run.load_json(run.fit(name), FIT)
     table = fit["budget"]
-    best = np.degrees(table["estimate"]["minima"][0]["theta"][0])
+    flat = fit["printed_intervals"][0] == EVERYTHING
+    best = "not measured" if flat else f"{np.degrees(table['estimate']['minima'][0]['theta'][0]):.1f}°"
     errors = {"statistical": table["statistical"][0], "integration": table["integration_linear"][0]}
     if table["integration"] is not None:
         errors["integration"] = table["integration"]["std"][0]
@@ -102,7 +105,7 @@ def _headline(run: Run, name: str) -> Headline:
     shown += fraction_lines(fit)
     alpha = true_alpha(run, name)
     remark = f"{fit['events']} events" + ("" if alpha is None else f", generated at α = {np.degrees(alpha):.4g}°")
-    return Headline(f"α̂ of {name}", f"{best:.1f}°", shown, tuple(budget), remark)
+    return Headline(f"α̂ of {name}", best, shown, tuple(budget), remark)
 
 
 def _budget_table(run: Run, names: list[str]) -> Table:

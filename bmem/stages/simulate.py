@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import torch
 from rich.markup import escape
 
@@ -25,6 +28,7 @@ def simulate_all(run: Run) -> None:
     """Make every sample of the configuration (first, so that a wrong file shows at once), then the mixtures."""
     for sample in run.config.sample:
         sample_events(run, sample)
+    _tell_what_is_not_measured(run)
     repeats = run.config.simulation.repeats
     mixture_pairs(run, TRAINING, run.config.simulation.events, repeats)
     mixture_pairs(run, VALIDATION, run.config.simulation.validation_events, repeats)
@@ -59,6 +63,37 @@ def sample_events(run: Run, sample: SampleSection) -> None:
         parquet.write_reco(path, observed, settings)
         return
     _respond(run, events.repeat(sample.repeats), sample.name, settings)
+
+
+def measured_samples(run: Run) -> list[SampleSection]:
+    """The samples with at least one accepted event, or whose events are not there yet; nothing can be said of others."""
+    return [sample for sample in run.config.sample if _accepted(run, sample.name) != 0]
+
+
+def _tell_what_is_not_measured(run: Run) -> None:
+    if not run.config.sample:
+        missing = escape("there is no [[sample]] in the configuration: networks are trained, nothing is measured")
+        run.say(f"  [yellow]{missing}[/]")
+    for sample in run.config.sample:
+        if _accepted(run, sample.name) == 0:
+            run.say(
+                f"  [yellow]{sample.name}: no event passes the selection, the sample is not measured; give more events, or "
+                "loosen the selection[/]"
+            )
+
+
+def _accepted(run: Run, name: str) -> int | None:
+    """Events of a sample that pass the selection; None if they are not there yet."""
+    path = run.events(name)
+    if not artifacts.exists(path):
+        return None
+    try:
+        with pq.ParquetFile(path) as file:
+            if "accepted" not in file.schema_arrow.names:
+                return file.metadata.num_rows
+            return pc.sum(file.read(["accepted"])["accepted"]).as_py() or 0
+    except (pa.ArrowException, OSError):
+        return None  # whoever reads the events says what is wrong with the file
 
 
 def load_sample(run: Run, name: str) -> tuple[RecoEvents, HardEvents | None]:

@@ -90,7 +90,7 @@ FAULTS = {
     "a particle missing": (event(3, lambda rows: rows.pop()), "event 3 says 5 particles and holds 4"),
     "a particle too many": (event(3, lambda rows: rows.append(rows[-1])), "event 3 says 5 particles and holds 6"),
     "no lines": (event(2, lambda rows: rows.clear()), "event 2 says no particles and holds 0"),
-    "a decayed top": (event(4, decayed), "event 4 holds 7 particles (5 2 6 25 1 24 5), but q b → q' t H (or its conjugate) has 5: incoming"),
+    "a decayed top": (event(4, decayed), "event 4 holds 7 particles (5 2 6 25 1 24 5), but q b → q' t H"),
     "status 2": (event(4, put(3, 1, "2")), "event 4 has particles that have decayed (status 2)"),
     "a gluon": (event(1, with_gluon), "event 1 is not q b → q' t H"),
     "a wrong sign": (event(2, put(3, 0, "-6")), "event 2 is not q b → q' t H"),
@@ -114,10 +114,13 @@ FAULTS = {
         re.sub(r"\n(4.190500e-02|2.193910e-02) ", "\n0.0 ", five),
         "the cross section in its <init> block is missing or not positive",
     ),
-    "no alpha": (alpha_line(""), "its header has no α (SLHA block cpyuk, entry 1); give it in degrees: --alpha of bmem import, or alpha of the"),
-    "alpha not a number": (alpha_line("    1 zero # alphaCP"), "α in its header (SLHA block cpyuk, entry 1) is not a number: zero"),
+    "no alpha": (alpha_line(""), "its header has no α (SLHA block cpyuk, entry 1); give it in degrees: --alpha"),
+    "alpha not a number": (
+        alpha_line("    1 zero # alphaCP"),
+        "α in its header (SLHA block cpyuk, entry 1) is not a",
+    ),
     "alpha nan": (alpha_line("    1 nan # alphaCP"), "α = nan in its header is no number within ±360°; give it in degrees"),
-    "alpha in degrees": (alpha_line("    1 45.0 # alphaCP"), "α = 45.0 in its header is no number within ±360°; give it in degrees"),
+    "alpha in degrees": (alpha_line("    1 45.0 # alphaCP"), "α = 45.0 in its header is no number within ±360°"),
     "several alphas": (two_alphas(), "its header has several α (0.0000000000000000e+00, 7.8539816339744828e-01)"),
 }
 
