@@ -22,6 +22,7 @@ from bmem.console import spell_out
 from bmem.errors import BmemError, InputError
 from bmem.keys import as_toml
 from bmem.stages import STAGES, Run
+from bmem.stages.example import write_example
 from bmem.stages.imports import import_file, parameter_options
 from bmem.stages.plan import plan
 from bmem.training import together
@@ -154,6 +155,13 @@ def import_events(
     if len(files) != 1:
         raise InputError(f"one file at a time, not {len(files)}: {' '.join(files)}")
     import_file(Path(files[0]), out, channel, given, Console(soft_wrap=True))
+
+
+@app.command("example")
+def example(folder: Annotated[Path, typer.Argument(help="folder of the files", show_default=False)]) -> None:
+    """Write example events as Parquet and ROOT, to try commands with."""
+    for path in write_example(folder, ThjChannel()):
+        print(path)
 
 
 @app.command()

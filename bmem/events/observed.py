@@ -67,7 +67,7 @@ def tell_repeated(origin: str, rows: Tensor, numbers: Tensor) -> None:
     _, groups, counts = torch.unique(rows, dim=0, return_inverse=True, return_counts=True)
     more = len(rows) - len(counts)
     if more:
-        first, second = (groups == int((counts > 1).nonzero()[0])).nonzero()[:2, 0].tolist()
+        first, second = (groups == groups[counts[groups] > 1][0]).nonzero()[:2, 0].tolist()
         warnings.warn(
             f"{origin}: {more} of {len(rows)} events are there more than once (event {int(numbers[second])} is event "
             f"{int(numbers[first])} again, for one); each counts as an event of its own: drop them if they are not",

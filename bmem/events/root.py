@@ -97,6 +97,7 @@ def left_out(path: Path, tree: str = TREE) -> list[str]:
     """Names of the branches of a tree that ``read_root`` does not read, of its collections first, and of other trees."""
     with _uproot().open(path) as file:
         used = {_name(branch) for names in BRANCHES.values() for branch in names.values()}
+        used |= {f"n{name}" for name in used}  # uproot writes the lengths of vectors beside them
         branches = [name for name in file[tree].keys() if name not in used]  # noqa: SIM118
         return branches + [f"tree {other}" for other in _trees(file) if other != tree]
 

@@ -61,6 +61,11 @@ def test_own_process_is_under_forty_lines() -> None:
     assert definition.count("\n") < 40
 
 
+def test_from_an_ntuple() -> None:
+    result = execute(DOCS / "guide" / "my_events.md")
+    assert len(result["events"]) == 300
+
+
 def test_observed_events_are_written_and_read_as_described() -> None:
     result = execute(DOCS / "guide" / "own_events.md")
     assert len(result["selected"]) == 1

@@ -147,7 +147,7 @@ def test_another_process(tmp_path: Path) -> None:
     assert record.theta == (0.0,)
     write_lhe(tmp_path / "again.lhe", record, TTH)
     assert torch.equal(read_lhe(tmp_path / "again.lhe", TTH).momenta, record.momenta)
-    with pytest.raises(EventFileError, match="event 1 .* is not q b → q' t H"):
+    with pytest.raises(EventFileError, match=r"event 1 .* is not q b → q' t H"):
         read_lhe(file, ThjLHE())
 
 
@@ -205,7 +205,7 @@ def test_particles_that_vary_in_number(tmp_path: Path) -> None:
     assert record.theta == (0.25,)
     with pytest.raises(InputError, match="the record has 5 particles"):
         write_lhe(tmp_path / "f.lhe", record, MADE_UP)
-    with pytest.raises(InputError, match="differ|shape"):
+    with pytest.raises(InputError, match=r"differ|shape"):
         LHERecord(record.momenta, record.pdg[:, :4], record.weight, None, 1.0)
 
 
@@ -255,7 +255,7 @@ def test_options_are_the_parameters_of_the_channel() -> None:
     parameters = ThjChannel().process.parameters
     assert parameter_options(["a.lhe", "--alpha", "-45"], parameters) == (["a.lhe"], {"alpha": -45.0})
     assert parameter_options(["--alpha=45", "a.lhe"], parameters) == (["a.lhe"], {"alpha": 45.0})
-    with pytest.raises(InputError, match="unknown option --alhpa; did you mean --alpha?"):
+    with pytest.raises(InputError, match=r"unknown option --alhpa; did you mean --alpha?"):
         parameter_options(["a.lhe", "--alhpa", "1"], parameters)
     with pytest.raises(InputError, match="--alpha x: not a number"):
         parameter_options(["a.lhe", "--alpha", "x"], parameters)
@@ -313,7 +313,7 @@ def test_rounding_of_masses() -> None:
 
 def test_momenta_that_no_collider_gives() -> None:
     array = sound()
-    with pytest.raises(EventFileError, match="is an energy of .* GeV, and a beam has 7000 GeV; the column looks like MeV"):
+    with pytest.raises(EventFileError, match=r"is an energy of .* GeV, and a beam has 7000 GeV; the column looks like MeV"):
         from_awkward(with_jets(array, pt=1000 * array.jets.pt))
     one = ak.where(array.jets.pt == ak.max(array.jets.pt), 9000.0, array.jets.pt)
     with pytest.raises(EventFileError, match="a beam has 7000 GeV; correct or drop the event"):
@@ -350,7 +350,7 @@ def test_an_rntuple_that_uproot_cannot_read_is_named() -> None:
         def arrays(self, names: list[str]) -> Any:
             raise NotImplementedError(names)
 
-    with pytest.raises(EventFileError, match="is an RNTuple that this version of uproot cannot read .* update uproot"):
+    with pytest.raises(EventFileError, match=r"is an RNTuple that this version of uproot cannot read .* update uproot"):
         from_root(RNTuple())
 
 
@@ -410,12 +410,12 @@ def test_awkward_and_pandas_nested_and_flat() -> None:
 
 def test_missing_columns_are_guessed() -> None:
     array = sound()
-    with pytest.raises(InputError, match="column 'photons' is missing; did you mean 'photon'?"):
+    with pytest.raises(InputError, match=r"column 'photons' is missing; did you mean 'photon'?"):
         from_awkward(ak.zip({"photon": array.photons, "jets": array.jets}, depth_limit=1))
     frames = {name: ak.to_dataframe(array[name]) for name in array.fields}
     with pytest.raises(InputError, match="column 'btag' of jets is missing"):
         from_pandas({**frames, "jets": frames["jets"].drop(columns="btag")})
-    with pytest.raises(InputError, match="not lists of dictionaries|expected a list of structs"):
+    with pytest.raises(InputError, match=r"not lists of dictionaries|expected a list of structs"):
         from_pandas(pd.DataFrame({"photons": [1.0, 2.0], "jets": [1.0, 2.0]}))
 
 
