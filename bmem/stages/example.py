@@ -39,7 +39,6 @@ def write_example(folder: Path, channel: Channel, events: int = 2000, seed: int 
     arrays = ak.from_arrow(table)
     columns = {f"{name.removesuffix('s')}_{f}": arrays[name][f] for name in arrays.fields for f in arrays[name].fields}
     with uproot.recreate(paths[1]) as file:
-        file.mktree("events", {name: f"var * {values.type.content.content}" for name, values in columns.items()}).extend(
-            columns
-        )
+        kinds = {name: values.type.content for name, values in columns.items()}
+        file.mktree("events", kinds).extend(columns)
     return paths
