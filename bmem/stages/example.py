@@ -11,6 +11,7 @@ import torch
 from bmem.channels.contract import Channel
 from bmem.errors import ArtifactError
 from bmem.events.columns import to_table
+from bmem.events.root import BRANCHES
 from bmem.rng import generator
 
 
@@ -29,15 +30,18 @@ def write_example(folder: Path, channel: Channel, events: int = 2000, seed: int 
             raise ArtifactError(f"{path}: is there, and is not replaced; choose another folder")
     theta = torch.tensor([p.bounds[1] / 3 for p in channel.process.parameters], dtype=torch.float64)
     hard = channel.process.sample(events, theta, generator(seed, "example", "hard"))
-    table = to_table(channel.response(hard, generator(seed, "example", "response")))
+    reco = channel.response(hard, generator(seed, "example", "response"))
     folder.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, paths[0])
+    pq.write_table(to_table(reco), paths[0])
     try:
         import uproot
     except ImportError:
         return paths[:1]
-    arrays = ak.from_arrow(table)
-    columns = {f"{name.removesuffix('s')}_{f}": arrays[name][f] for name in arrays.fields for f in arrays[name].fields}
+    columns = {
+        branch: ak.unflatten(objects.feature(feature)[objects.mask].numpy(), objects.mask.sum(1).numpy())
+        for name, objects in reco.collections.items()
+        for feature, branch in BRANCHES[name].items()
+    }
     with uproot.recreate(paths[1]) as file:
         kinds = {name: values.type.content for name, values in columns.items()}
         file.mktree("events", kinds).extend(columns)
