@@ -90,10 +90,10 @@ def _demand_energy(where: str, objects: Objects, numbers: Tensor, sqrt_s: float)
         return
     event, place = bad.nonzero()[0].tolist()
     in_mev = float(pt[objects.mask].nanmedian()) > _MEV
-    mend = "the column looks like MeV: divide pt and mass by 1000" if in_mev else "correct or drop the event"
+    mend = "the column looks like MeV (not GeV): divide pt and mass by 1000" if in_mev else "correct or drop the event"
     raise EventFileError(
-        f"{where.format(int(numbers[event]), place)}: "
-        f"pt = {float(pt[event, place]):g} at eta = {float(eta[event, place]):.3g} is an energy of "
+        f"{where.format(int(numbers[event]), place)}"
+        f".pt = {float(pt[event, place]):g} at eta = {float(eta[event, place]):.3g} is an energy of "
         f"{float(energy[event, place]):.3g} GeV, and a beam has {sqrt_s / 2:g} GeV; {mend}"
     )
 

@@ -204,7 +204,7 @@ def test_import_of_what_bmem_wrote(tmp_path: Path, pairs: Make) -> None:
         (observed(jet_eta=float("nan")), "event 2: jets[1].eta = nan must be within ±10"),
         (observed(jet_pt=float("inf")), "event 2: jets[1].pt = inf must be positive, in GeV"),
         (observed(jet_pt=0.0), "event 2: jets[1].pt = 0 must be"),
-        (observed(photon_pt=6e5), "event 2: photons[1]: pt = 600000 at eta = 0.5 is an energy of 6.77e+05 GeV, and a"),
+        (observed(photon_pt=6e5), "event 2: photons[1].pt = 600000 at eta = 0.5 is an energy of 6.77e+05 GeV, and a"),
         (observed(jet_mass=-1.0), "event 2: jets[1].mass = -1 must be in GeV and not negative"),
         (observed(photon_phi=170.0), "event 2: photons[1].phi = 170 must be in radians (not degrees)"),
         (observed(jet_btag=2), "event 2: jets[1].btag = 2 must be 0 or 1"),
