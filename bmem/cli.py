@@ -18,6 +18,7 @@ import typer
 from rich.console import Console
 
 from bmem import __version__
+from bmem.console import spell_out
 from bmem.errors import BmemError, InputError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ STAGES = ("simulate", "train", "integrate", "fit", "calibrate", "report")
 app = typer.Typer(no_args_is_help=True, add_completion=False)
 ConfigFile = Annotated[Path, typer.Argument(help="configuration in TOML", show_default=False)]
 OutFolder = Annotated[Path, typer.Option("--out", help="folder of all artifacts; finished pieces in it are kept and used")]
+ChannelName = Annotated[str, typer.Option("--channel", help='application: thj, toy, or your own as "package.module:object"')]
 Resume = Annotated[bool, typer.Option(help="go on from what is in the folder; without, refuse a folder with artifacts")]
 Processes = Annotated[
     int | None, typer.Option("--workers", min=1, help="processes of this machine that share the work (Dask)")
@@ -169,19 +171,44 @@ def plan_run(
     console.print(found.error_line, highlight=False)
 
 
-@app.command("import")
+@app.command("import", context_settings={"ignore_unknown_options": True})
 def import_events(
-    file: Annotated[Path, typer.Argument(help="LHE (.lhe, .lhe.gz), Parquet or ROOT file", show_default=False)],
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE [--PARAMETER VALUE]...",
+            help="LHE (.lhe, .lhe.gz), Parquet or ROOT file; of LHE events the parameters that the header does not tell, "
+            "by name and in the unit of the configuration",
+            show_default=False,
+        ),
+    ],
     out: OutFolder = Path("out"),
-    alpha: Annotated[float | None, typer.Option(help="α in degrees, where the file does not tell")] = None,
+    channel: ChannelName = "thj",
 ) -> None:
     """Read, check and keep the events of a file as Parquet."""
     from bmem.artifacts import locked
-    from bmem.stages.imports import import_file
+    from bmem.channels import load_channel
+    from bmem.stages.imports import import_file, parameter_options
 
+    loaded = load_channel(channel)
+    files, given = parameter_options(arguments, loaded.parameters)
+    if len(files) != 1:
+        raise InputError(f"one file at a time, not {len(files)}: {' '.join(files)}")
     console = Console(soft_wrap=True)
     with locked(out, _command(), console.print):
-        import_file(file, out, alpha, console)
+        import_file(Path(files[0]), out, loaded, given, console)
+
+
+@app.command("example")
+def example(
+    folder: Annotated[Path, typer.Argument(help="folder of the files", show_default=False)], channel: ChannelName = "thj"
+) -> None:
+    """Write example events as Parquet and ROOT, to try commands with."""
+    from bmem.channels import load_channel
+    from bmem.stages.example import write_example
+
+    for path in write_example(folder, load_channel(channel)):
+        print(path)
 
 
 @app.command()
@@ -215,6 +242,7 @@ def options(
 
 def main() -> None:
     """Entry point: errors that bmem raises on purpose end with their message, not with a traceback."""
+    spell_out()
     _silence_libraries()
     try:
         app()

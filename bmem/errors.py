@@ -58,5 +58,9 @@ class BmemWarning(UserWarning):
     """Base of every warning that bmem gives."""
 
 
+class EventWarning(BmemWarning):
+    """Events were read, but something about them should be known (values read as others, events that occur twice)."""
+
+
 class TrustWarning(BmemWarning):
     """A number was computed but should not be trusted as it stands (small effective sample, Pareto k > 0.7, ...)."""

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bmem"
 LEVELS = [
-    {"rng", "errors", "units", "quantity", "pareto", "lazy"},
+    {"rng", "errors", "units", "quantity", "pareto", "lazy", "console"},
     {"kinematics", "workers"},
     {"artifacts"},
     {"training"},

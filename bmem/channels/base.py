@@ -14,6 +14,7 @@ from torch import Tensor
 from bmem.channels.contract import Background
 from bmem.channels.section import plain_settings
 from bmem.errors import InputError
+from bmem.events.lhe_content import LHEContent
 from bmem.events.record import Objects, RecoEvents
 from bmem.likelihood.coordinates import Difference, Residuals
 from bmem.likelihood.polynomial import PolynomialBasis
@@ -78,6 +79,7 @@ class BaseChannel:
     process: Process
     response: Response
     observables: tuple[Quantity, ...]
+    lhe: LHEContent | None = None
     selection = WhatWasSeen()
     backgrounds: Mapping[str, Background] = {}
     bases: Mapping[str, PolynomialBasis] = {}

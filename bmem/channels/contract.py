@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from bmem.errors import InputError
+from bmem.events.lhe_content import LHEContent
 from bmem.events.record import RecoEvents
 from bmem.likelihood.coordinates import Residuals
 from bmem.likelihood.polynomial import PolynomialBasis
@@ -43,6 +44,7 @@ class Channel(Protocol):
         Settings: class of the settings of which the channel is made, all with defaults.
         title: the process in one line, for people.
         parameters: those of the process.
+        lhe: what its hard events are in LHE files; None if it reads none.
         process: basis, components, events, cross section, momenta.
         response: from hard events to reconstructed ones, before any selection.
         selection: which of them are accepted, and which of their objects are kept.
@@ -63,6 +65,7 @@ class Channel(Protocol):
     Settings: ClassVar[type]
     title: str
     parameters: tuple[Parameter, ...]
+    lhe: LHEContent | None
     process: Process
     response: Response
     selection: Cuts

@@ -2,36 +2,68 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from bmem import artifacts
-from bmem.errors import EventFileError
+from bmem.errors import EventFileError, EventWarning
+from bmem.events import parquet, root
 from bmem.events.columns import Events
-from bmem.events.lhe import LHERecord, read_lhe
+from bmem.events.lhe import LHERecord, Theta, read_lhe
+from bmem.events.lhe_content import LHEContent
 from bmem.events.lhe_format import GZIP_MAGIC
-from bmem.events.parquet import import_parquet, read_any
-from bmem.events.root import read_root
 
 FORMATS = (".lhe", ".lhe.gz", ".parquet", ".root")
 
 
-def read_events(path: Path, alpha: float | None = None) -> LHERecord | Events:
+def read_events(path: Path, content: LHEContent | None = None, theta: Theta | None = None) -> LHERecord | Events:
     """Return the events of a file: ``LHERecord`` from LHE, ``RecoEvents`` from ROOT, and from Parquet what it holds.
 
     Args:
         path: the file.
-        alpha: in radians, for LHE files: replaces the header's value.
+        content: what the events of an LHE file must be; without, such files are refused.
+        theta: parameters of LHE events (angles in radians), replaces the header's; other formats do not use it.
 
     Raises:
         EventFileError: the format is unknown, or the file is unusable (see ``read_lhe``, ``import_parquet``, ``read_root``).
         ArtifactError: a Parquet file with a bmem header beside it is damaged.
         MissingExtraError: a ROOT file, and uproot is not installed.
+
+    Warns:
+        EventWarning: values are read as others, or events occur more than once.
     """
     path = Path(path)
     kind = _format(path)
-    if kind == ".parquet":
-        return read_any(path) if artifacts.exists(path) else import_parquet(path)
-    return read_root(path) if kind == ".root" else read_lhe(path, alpha)
+    if kind in (".lhe", ".lhe.gz"):
+        if content is None:
+            raise EventFileError(f"{path}: this channel does not read LHE files; give Parquet or ROOT")
+        return read_lhe(path, content, theta)
+    if kind == ".root":
+        return root.read_root(path)
+    return parquet.read_any(path) if artifacts.exists(path) else parquet.import_parquet(path)
+
+
+def left_out(path: Path, events: Events) -> list[str]:
+    """What a Parquet or ROOT file holds and the ``events`` read from it do not: columns, features, branches, trees."""
+    kind = _format(Path(path))
+    if kind == ".root":
+        return root.left_out(path)
+    return parquet.left_out(path, events) if kind == ".parquet" else []
+
+
+@contextmanager
+def telling(say: Callable[[str], None]) -> Iterator[None]:
+    """Give what is warned of events in the block to ``say``, one sentence each."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", EventWarning)
+        yield
+    for warning in caught:
+        if issubclass(warning.category, EventWarning):
+            say(str(warning.message))
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def _format(path: Path) -> str:

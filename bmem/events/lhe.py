@@ -1,11 +1,13 @@
-"""Les Houches event files of pp → tHj: every event is checked when it is read, and what is written Pythia can shower."""
+"""Les Houches event files: every event is checked when it is read, and what is written Pythia can shower.
+
+What an event must be, and where the header tells its parameters, is said by an ``LHEContent`` of the process.
+"""
 
 from __future__ import annotations
 
 import gzip
 import io
 import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,36 +20,36 @@ from torch import Tensor
 
 from bmem import artifacts
 from bmem.errors import EventFileError, InputError
-from bmem.events.lhe_checks import NOMINAL, Masses, checked
+from bmem.events.lhe_checks import checked
+from bmem.events.lhe_content import LHEContent
 from bmem.events.lhe_format import AGAIN, CHUNK, Preamble, open_lhe
+from bmem.events.observed import tell_repeated
 
-_BLOCK = re.compile(r"^[ \t]*block[ \t]+cpyuk\b.*\n((?:(?![ \t]*(?:block|decay)\b).*\n)*)", re.IGNORECASE | re.MULTILINE)
-_ENTRY = re.compile(r"^[ \t]*1[ \t]+(\S+)", re.MULTILINE)
+Theta = tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class LHERecord:
-    """Hard events of pp → tHj in the laboratory frame, in the order incoming along +z, incoming along -z, top, Higgs, jet.
+    """Hard events in the laboratory frame, in the order incoming along +z, incoming along -z, outgoing.
 
-    ``momenta`` [N, 5, 4] = (E, px, py, pz) in GeV, float64; ``pdg`` [N, 5] codes, int64; ``weight`` [N] with mean 1 over a
-    file; ``alpha`` in radians, None where events of several α are mixed; ``cross_section`` and its error in pb;
-    ``sqrt_s`` in GeV; ``scale`` [N], where a shower begins, in GeV, or None for (m_t + m_H)/2; ``masses`` of top and
-    Higgs boson.
+    ``momenta`` [N, n, 4] = (E, px, py, pz) in GeV, float64; ``pdg`` [N, n] codes, int64, 0 where an event has fewer
+    particles than others; ``weight`` [N] with mean 1 over a file; ``theta`` the values of the parameters (angles in
+    radians), None where events of several are mixed; ``cross_section`` and its error in pb; ``sqrt_s`` in GeV; ``scale``
+    [N], where a shower begins, in GeV, or None for half the sum of the outgoing masses.
     """
 
     momenta: Tensor
     pdg: Tensor
     weight: Tensor
-    alpha: float | None
+    theta: Theta | None
     cross_section: float
     cross_section_error: float = 0.0
     sqrt_s: float = 13_000.0
     scale: Tensor | None = None
-    masses: Masses = NOMINAL
 
     def __post_init__(self) -> None:
-        n = len(self.momenta)
-        shapes = {"momenta": (n, 5, 4), "pdg": (n, 5), "weight": (n,), "scale": (n,)}
+        n, particles = self.momenta.shape[:2]
+        shapes = {"momenta": (n, particles, 4), "pdg": (n, particles), "weight": (n,), "scale": (n,)}
         for name, shape in shapes.items():
             part = getattr(self, name)
             if part is not None and tuple(part.shape) != shape:
@@ -61,37 +63,42 @@ class LHERecord:
         return replace(self, momenta=self.momenta[index], pdg=self.pdg[index], weight=self.weight[index], scale=scale)
 
 
-def read_lhe(path: Path, alpha: float | None = None, masses: Masses = NOMINAL) -> LHERecord:
+def read_lhe(path: Path, content: LHEContent, theta: Theta | None = None) -> LHERecord:
     """Read and check an LHE file, plain or gzip.
 
     Args:
         path: the file.
-        alpha: in radians; replaces the header's value (block cpyuk, entry 1), and is needed where the header has none.
-        masses: that the events must have.
+        content: what its events must be.
+        theta: parameters as the computation knows them (angles in radians); replace those of the header, and are needed
+            where the header has none.
 
     Raises:
-        EventFileError: the file is missing, foreign, damaged or truncated, its header has no usable α, or an event is not
-            finite, not tHj, off shell or unbalanced; the message names the event.
+        EventFileError: the file is missing, foreign, damaged or truncated, its header has no usable parameters, or an event
+            is not finite, not of the process, off shell or unbalanced; the message names the event.
+        InputError: ``theta`` is not what the parameters can be.
+
+    Warns:
+        EventWarning: events occur more than once.
     """
     path = Path(path)
     with open_lhe(path) as reader:
         preamble = reader.preamble()
-        beams = _Beams.of(path, preamble)
-        angle = _angle(path, preamble.header, alpha)
-        parts = [checked(path, chunk, beams.energy, masses) for chunk in reader.chunks()]
+        beams = _Beams.of(path, preamble, content.beams)
+        found = _theta(path, preamble.header, content, theta)
+        parts = [checked(path, chunk, beams.energy, content) for chunk in reader.chunks()]
     if not parts:
         raise EventFileError(f"{path}: holds no events; {AGAIN}")
     momenta, pdg, weight, scale = (torch.from_numpy(np.concatenate(columns)) for columns in zip(*parts, strict=True))
+    tell_repeated(str(path), momenta.flatten(1), torch.arange(1, len(momenta) + 1))
     return LHERecord(
         momenta=momenta,
         pdg=pdg,
         weight=weight / weight.mean(),
-        alpha=angle,
+        theta=found,
         cross_section=beams.cross_section,
         cross_section_error=beams.cross_section_error,
         sqrt_s=2 * beams.energy,
         scale=scale,
-        masses=masses,
     )
 
 
@@ -104,65 +111,64 @@ class _Beams:
     cross_section_error: float
 
     @classmethod
-    def of(cls, path: Path, preamble: Preamble) -> _Beams:
+    def of(cls, path: Path, preamble: Preamble, codes: tuple[int, int]) -> _Beams:
         try:
-            run = [float(field) for field in preamble.init[0].split()]
-            processes = [[float(x) for x in line.split()] for line in preamble.init[1 : 1 + int(run[9])]]
-            values, errors = [p[0] for p in processes], [p[1] for p in processes]
-            found = cls(run[2], math.fsum(values), math.hypot(*errors))
+            lines = [[float(x.replace("D", "e")) for x in line.split()] for line in _numbers_of(preamble.init)]
+            run, processes = lines[0], lines[1:]
+            found = cls(run[2], math.fsum(p[0] for p in processes), math.hypot(*(p[1] for p in processes)))
         except (ValueError, IndexError) as error:
             raise EventFileError(f"{path}: its <init> block is malformed ({error}); {AGAIN}") from error
-        if run[:2] != [2212, 2212] or run[2] != run[3] or not 0 < run[2] < math.inf:
+        if tuple(run[:2]) != codes or run[2] != run[3] or not 0 < run[2] < math.inf:
             raise EventFileError(
                 f"{path}: its beams are {run[0]:g} at {run[2]:g} GeV and {run[1]:g} at {run[3]:g} GeV; "
-                "two protons of equal energy are needed"
+                f"{codes[0]} and {codes[1]} of equal energy are needed"
             )
-        if len(processes) != int(run[9]) or not 0 < found.cross_section < math.inf:
+        if not processes or not 0 < found.cross_section < math.inf:
             raise EventFileError(f"{path}: the cross section in its <init> block is missing or not positive; {AGAIN}")
         return found
 
 
-def _angle(path: Path, header: str, given: float | None) -> float:
-    """α in radians: as given, or from the header."""
+def _numbers_of(init: tuple[str, ...]) -> tuple[str, ...]:
+    """The line of the beams and those of the processes; ValueError if there are fewer than announced."""
+    count = int(init[0].split()[9])
+    if len(init) < 1 + count:
+        raise ValueError(f"{count} processes are announced, {len(init) - 1} are there")
+    return init[: 1 + count]
+
+
+def _theta(path: Path, header: str, content: LHEContent, given: Theta | None) -> Theta:
+    """Parameters as given, or from the header."""
     if given is not None:
-        if not abs(given) <= 2 * math.pi:
-            raise InputError(f"alpha = {given} is not an angle in radians within ±2π; convert it from degrees")
-        return float(given)
-    texts = sorted({text for block in _BLOCK.findall(header) for text in _ENTRY.findall(block)})
-    mend = "give alpha (in radians) as an argument"
-    if not texts:
-        raise EventFileError(f"{path}: its header has no α (SLHA block cpyuk, entry 1 alphaCP); {mend}")
+        return tuple(where.given(float(value)) for where, value in zip(content.parameters, given, strict=True))
     try:
-        values = {float(text) for text in texts}
-    except ValueError as error:
-        raise EventFileError(f"{path}: α in its header (block cpyuk) is not a number: {', '.join(texts)}; {mend}") from error
-    if len(values) > 1:
-        raise EventFileError(f"{path}: its header has several α ({', '.join(texts)}); split the file by α or {mend}")
-    value = values.pop()
-    if not abs(value) <= 2 * math.pi:
-        raise EventFileError(f"{path}: α = {value} in its header is not an angle in radians within ±2π; {mend}")
-    return value
+        return tuple(where.value(header) for where in content.parameters)
+    except InputError as error:
+        raise EventFileError(f"{path}: {error}") from error
 
 
-def write_lhe(path: Path, record: LHERecord) -> None:
+def write_lhe(path: Path, record: LHERecord, content: LHEContent) -> None:
     """Write an LHE 3.0 file with mothers and colour flow, gzip where the name ends in .gz, atomically.
 
     Numbers are written with 17 digits: ``read_lhe`` gives them back exactly (the weights up to their mean).
 
     Raises:
         ArtifactError: the file cannot be written.
+        InputError: the events have another number of particles than the content.
     """
     path = Path(path)
+    n = len(content.roles)
+    if record.pdg.shape[1] != n:
+        raise InputError(f"the record has {record.pdg.shape[1]} particles, {content.title} has {n}")
     with artifacts.atomic_path(path) as temporary, _text_file(temporary, zipped=path.suffix == ".gz") as stream:
-        stream.write(_preamble(record))
+        stream.write(_preamble(record, content))
         for start in range(0, len(record), CHUNK):
-            stream.write("".join(_EVENT % tuple(row) for row in _rows(record[start : start + CHUNK])))
+            stream.write("".join(_event(n) % tuple(row) for row in _rows(record[start : start + CHUNK], content)))
         stream.write("</LesHouchesEvents>\n")
 
 
-_EVENT = (
-    "<event>\n%d %d %.16e %.16e %.16e %.16e\n" + 5 * "%d %d %d %d %d %d %.16e %.16e %.16e %.16e %.16e %d %d\n" + "</event>\n"
-)
+def _event(n: int) -> str:
+    line = "%d %d %d %d %d %d %.16e %.16e %.16e %.16e %.16e %d %d\n"
+    return "<event>\n%d %d %.16e %.16e %.16e %.16e\n" + n * line + "</event>\n"
 
 
 @contextmanager
@@ -180,34 +186,36 @@ def _text_file(path: Path, zipped: bool) -> Iterator[TextIO]:
             yield text
 
 
-def _preamble(record: LHERecord) -> str:
-    """The header with α and the masses, and the <init> block of one process with weights of mean σ (IDWTUP -4)."""
-    alpha = "" if record.alpha is None else f"Block cpyuk\n    1 {record.alpha:.16e} # alphaCP (radians)\n"
-    masses = f"Block mass\n    6 {record.masses.top:.8e} # MT\n   25 {record.masses.higgs:.8e} # MH\n"
+def _preamble(record: LHERecord, content: LHEContent) -> str:
+    """The header with parameters and masses, and the <init> block of one process with weights of mean σ (IDWTUP -4)."""
+    known = [] if record.theta is None else list(zip(content.parameters, record.theta, strict=True))
+    parameters = "".join(where.line(value) for where, value in known)
+    codes = [abs(int(code)) for code in record.pdg[0]] if len(record) else []
+    massive = {code: mass for code, mass in zip(codes, content.masses, strict=False) if mass > 0}
+    masses = "Block mass\n" + "".join(f"   {code} {mass:.8e}\n" for code, mass in sorted(massive.items()))
     cross_section = f"{record.cross_section:.16e} {record.cross_section_error:.16e}"
+    beam = f"{record.sqrt_s / 2:.16e}"
     return (
-        '<LesHouchesEvents version="3.0">\n<header>\n<slha>\n' + alpha + masses + "</slha>\n</header>\n<init>\n"
-        f"2212 2212 {record.sqrt_s / 2:.16e} {record.sqrt_s / 2:.16e} 0 0 247000 247000 -4 1\n"
+        '<LesHouchesEvents version="3.0">\n<header>\n<slha>\n' + parameters + masses + "</slha>\n</header>\n<init>\n"
+        f"{content.beams[0]} {content.beams[1]} {beam} {beam} 0 0 247000 247000 -4 1\n"
         f"{cross_section} {record.cross_section:.16e} 1\n"
         f"<generator name='bmem' version='{artifacts.software_versions().get('bmem', 'unknown')}'></generator>\n</init>\n"
     )
 
 
-def _rows(record: LHERecord) -> list[list[float]]:
-    """All numbers of each event, in the order of ``_EVENT``."""
+def _rows(record: LHERecord, content: LHEContent) -> list[list[float]]:
+    """All numbers of each event, in the order of ``_event``."""
     n, pdg = len(record), record.pdg.numpy()
-    scale = np.full(n, (record.masses.top + record.masses.higgs) / 2) if record.scale is None else record.scale.numpy()
     heads = np.zeros((n, 6))
-    heads[:] = [5, 1, 0, 0, -1, -1]  # -1: let the reader compute the couplings
-    heads[:, 2], heads[:, 3] = record.weight.numpy() * record.cross_section, scale
-    particles = np.zeros((n, 5, 13))
+    heads[:] = [len(content.roles), 1, 0, 0, -1, -1]  # -1: let the reader compute the couplings
+    heads[:, 2] = record.weight.numpy() * record.cross_section
+    heads[:, 3] = sum(content.masses[2:]) / 2 if record.scale is None else record.scale.numpy()
+    particles = np.zeros((n, len(content.roles), 13))
     particles[..., 0] = pdg
-    particles[..., 1] = [-1, -1, 1, 1, 1]
+    particles[..., 1] = np.where(np.arange(len(content.roles)) < 2, -1, 1)
     particles[:, 2:, 2:4] = [1, 2]
-    # the t-channel W carries no colour: one line runs from b to t, the other along the light quark
-    line = np.where((np.abs(pdg) >= 5) & (np.abs(pdg) <= 6), 501, np.where(pdg == 25, 0, 502))
-    particles[..., 4], particles[..., 5] = np.where(pdg > 0, line, 0), np.where(pdg < 0, line, 0)
+    particles[..., 4:6] = content.colours(pdg)
     particles[..., [9, 6, 7, 8]] = record.momenta.numpy()
-    particles[..., 10] = [0, 0, record.masses.top, record.masses.higgs, 0]
+    particles[..., 10] = content.masses
     particles[..., 12] = 9  # helicity unknown
     return np.concatenate([heads, particles.reshape(n, -1)], axis=1).tolist()

@@ -83,11 +83,14 @@ def import_parquet(path: Path) -> Events:
 
     Observed events need ``photons`` (list of pt, eta, phi, isolated) and ``jets`` (list of pt, eta, phi, mass, btag), in
     GeV and radians. Hard events need ``hard``, ``theta``, ``weight``, and may have ``pdg``. Pairs need all of these and
-    ``accepted``. Other columns are ignored. The objects of an event come back ordered by pT.
+    ``accepted``. Other columns are ignored (``left_out`` names them). The objects of an event come back ordered by pT.
 
     Raises:
         EventFileError: the file is not Parquet, damaged or empty, a column is missing or of the wrong type, or a value is
             not finite or out of range; the message names column and event.
+
+    Warns:
+        EventWarning: see ``bmem.events.observed.checked``.
     """
     try:
         table = pq.read_table(path, partitioning=None)
@@ -102,6 +105,17 @@ def import_parquet(path: Path) -> Events:
     except InputError as error:
         raise EventFileError(f"{path}: {error}") from error
     return _checked(path, events)
+
+
+def left_out(path: Path, events: Events) -> list[str]:
+    """Columns, and features of collections ("jets.area"), of a user's file that are not in the ``events`` read from it."""
+    there, kept = pq.read_schema(path), to_table(events).schema
+    left = [name for name in there.names if name not in kept.names]
+    for name in observed.FEATURES:
+        if name in kept.names:
+            own, read = there.field(name).type.value_type, kept.field(name).type.value_type
+            left += [f"{name}.{field.name}" for field in own if read.get_field_index(field.name) < 0]
+    return left
 
 
 def _write(path: Path, events: Events, settings: Settings | None, parents: Parents | None) -> artifacts.Header:
@@ -127,13 +141,18 @@ def _checked(path: Path, events: Events) -> Events:
     if isinstance(events, RecoEvents):
         return observed.checked(str(path), events)
     hard = events if isinstance(events, HardEvents) else events.hard
+    _check_finite(path, hard)
+    if isinstance(events, HardEvents):
+        observed.tell_repeated(str(path), hard.x, torch.arange(1, len(hard) + 1))
+        return events
+    numbers = events.accepted.nonzero()[:, 0] + 1
+    return PairedEvents(hard, events.accepted, observed.checked(str(path), events.reco, numbers))
+
+
+def _check_finite(path: Path, hard: HardEvents) -> None:
     for name, values in {"hard": hard.x, "theta": hard.theta, "weight": hard.weight[:, None]}.items():
         sound = torch.isfinite(values).all(dim=1)
         if not sound.all():
             raise EventFileError(
                 f"{path}: event {int((~sound).nonzero()[0]) + 1}: {name} is not finite; correct or drop the event"
             )
-    if isinstance(events, HardEvents):
-        return events
-    numbers = events.accepted.nonzero()[:, 0] + 1
-    return PairedEvents(hard, events.accepted, observed.checked(str(path), events.reco, numbers))

@@ -25,6 +25,8 @@ Array = NDArray[np.float64]
 Curve = Callable[[Array], Array]
 """x [G] → values [G]; negative inside the region."""
 
+EVERYTHING = "everything"
+"""How an interval is printed that excludes nothing."""
 _PRECISION = 1e-9
 _REFINEMENT = 2
 
@@ -70,7 +72,7 @@ class IntervalSet:
 
     def __str__(self) -> str:
         if self.whole:
-            return "everything"
+            return EVERYTHING
         scale, unit = (180 / np.pi, "°") if _is_angle(self.parameter) else (1.0, "")
         shown = (f"[{a * scale:.4g}{unit}, {b * scale:.4g}{unit}]" for a, b in self.intervals)
         return " ∪ ".join(shown)

@@ -76,8 +76,15 @@ class Estimate:
         """Decimals of the value and of its errors."""
         return decimals(self.total if self.sides is None else min(self.sides, key=lambda side: side or math.inf))
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether the events exclude no value at all at the lowest level: then there is nothing to quote."""
+        return bool(self.intervals) and self.intervals[0].whole
+
     def __str__(self) -> str:
         unit = self.quantity.suffix
+        if self.is_flat:
+            return "not measured"
         if self.sides is not None:
             return f"{number(self.value, self.places)} {errors(*self.sides, self.places)}{unit}"
         if math.isfinite(self.total):

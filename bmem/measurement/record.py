@@ -137,7 +137,7 @@ class Measurement(JsonRecord):
         return axes
 
     def __str__(self) -> str:
-        lines = [f"{e.name} = {e}  (68.3 %: {e.region(e.intervals[0])})" for e in self.estimates]
+        lines = [_flat(e) if e.is_flat else f"{e.name} = {e}  (68.3 %: {e.region(e.intervals[0])})" for e in self.estimates]
         if self.belt is not None:
             lines.append(f"Feldman-Cousins, 68.3 %: {self.estimate.region(self.belt.intervals[0])}")
         errors = ", ".join(f"{name} {self.estimate.source(name)}" for name in self.estimate.sources)
@@ -213,3 +213,11 @@ class Measurement(JsonRecord):
         """
         artifacts.verify(path, KIND)
         return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _flat(estimate: Estimate) -> str:
+    name = estimate.quantity.shown
+    return (
+        f"{name} is not measured: its likelihood is too flat to exclude any value at 68.3 %; it takes more events, or some "
+        f"that depend on {name}"
+    )

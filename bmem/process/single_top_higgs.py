@@ -163,12 +163,12 @@ class SingleTopHiggs:
         Raises:
             InputError: the record mixes several α, or was made at another collision energy.
         """
-        if record.alpha is None:
-            raise InputError("the LHE record does not say at which α it was made; read it with an explicit alpha")
+        if record.theta is None:
+            raise InputError("the LHE record does not say at which α it was made; read it with an explicit theta")
         if abs(record.sqrt_s - self.sqrt_s) > 1e-6 * self.sqrt_s:
             raise InputError(f"the LHE record is of {record.sqrt_s:g} GeV, the process of {self.sqrt_s:g} GeV; set sqrt_s")
         x = self.space.from_momenta(record.momenta[:, 2:])[0]
-        theta = torch.full((len(x), 1), record.alpha, dtype=x.dtype, device=x.device)
+        theta = torch.tensor([record.theta], dtype=x.dtype, device=x.device).expand(len(x), 1).clone()
         return HardEvents(x, theta, record.weight, record.pdg)
 
     @cached_property

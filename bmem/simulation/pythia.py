@@ -19,6 +19,7 @@ from torch import Tensor
 
 from bmem.errors import ConfigError, InputError, MissingExtraError
 from bmem.events.lhe import LHERecord, write_lhe
+from bmem.events.lhe_content import LHEContent
 from bmem.events.record import HardEvents
 from bmem.simulation.contract import SimulatedEvents
 from bmem.simulation.detector import TruthEvents, detect
@@ -39,8 +40,11 @@ class Showered(Protocol):
     """What Pythia has to be told of a hard process; its ``repr`` must name all of it, as a dataclass's does.
 
     ``lines`` are settings in Pythia's words: masses of the resonances and their decays. ``resonance`` is the particle code
-    of the one, single in every event, whose photons are the signal's.
+    of the one, single in every event, whose photons are the signal's. ``content`` says how the events are written.
     """
+
+    @property
+    def content(self) -> LHEContent: ...
 
     @property
     def lines(self) -> tuple[str, ...]: ...
@@ -129,7 +133,7 @@ class PythiaResponse:
         parts, positions, finished = [_nothing()], [torch.arange(0)], []
         with tempfile.TemporaryDirectory(prefix="bmem-") as folder:
             lhe = Path(folder) / "hard.lhe"
-            write_lhe(lhe, hard)
+            write_lhe(lhe, hard, self.hard.content)
             pythia = start(self.lines(lhe, seed))
             for index in torch.arange(len(hard)).split(_BATCH):
                 batch = pythia.nextBatch(len(index), "none")

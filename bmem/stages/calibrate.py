@@ -16,7 +16,7 @@ from bmem.stages.hypotheses import hypothesis_of
 from bmem.stages.period import calibrate_period
 from bmem.stages.prospects import calibrate_with_bank
 from bmem.stages.run import Run, plain
-from bmem.stages.simulate import load_sample
+from bmem.stages.simulate import load_sample, measured_samples
 
 
 def calibrate_all(run: Run) -> None:
@@ -33,7 +33,7 @@ def calibrate_samples(run: Run) -> None:
 
 def products(run: Run) -> list[Product[SampleCalibration]]:
     """The calibration of every sample."""
-    return [_product(run, sample.name) for sample in run.config.sample]
+    return [_product(run, sample.name) for sample in measured_samples(run)]
 
 
 def _product(run: Run, name: str) -> Product[SampleCalibration]:

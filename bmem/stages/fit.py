@@ -21,7 +21,7 @@ from bmem.stages.belt import load_bank, measured_with_belt
 from bmem.stages.hypotheses import hypothesis_of
 from bmem.stages.integrate import AVAILABLE
 from bmem.stages.run import Run, plain
-from bmem.stages.simulate import UNREAD, is_observed, measured_events
+from bmem.stages.simulate import UNREAD, is_observed, measured_events, measured_samples
 
 
 def fit_all(run: Run) -> None:
@@ -31,7 +31,7 @@ def fit_all(run: Run) -> None:
 
 def products(run: Run) -> list[Product[Measurement]]:
     """The measurement of every sample."""
-    return [_product(run, sample.name) for sample in run.config.sample]
+    return [_product(run, sample.name) for sample in measured_samples(run)]
 
 
 def _product(run: Run, name: str) -> Product[Measurement]:

@@ -34,7 +34,7 @@ from bmem.likelihood.integrand import Integrand
 from bmem.rng import generator
 from bmem.stages.backgrounds import background_events, mixed, observed
 from bmem.stages.run import Report, Run, plain
-from bmem.stages.simulate import measured_events
+from bmem.stages.simulate import measured_events, measured_samples
 from bmem.stages.train import NAMES, Networks
 
 BANK_RESAMPLES = 20
@@ -57,7 +57,7 @@ def integrate_all(run: Run) -> None:
 def products(run: Run) -> list[Product[Any]]:
     """σ_fid, and of every sample and the bank the integrals and, where x_hard is known, the yardstick."""
     integrals = _Integrals(run)
-    names = [sample.name for sample in run.config.sample] + [BANK] * bool(run.config.belt.bank_events)
+    names = [sample.name for sample in measured_samples(run)] + [BANK] * bool(run.config.belt.bank_events)
     samples = [integrals.products(name) for name in names]
     return [integrals.fiducial_product, *(product for found in samples for product in found)]
 

@@ -19,8 +19,9 @@ from rich.table import Table
 from bmem import artifacts
 from bmem.artifacts import Product, work
 from bmem.config import Config, SampleSection
-from bmem.errors import RangeError
+from bmem.errors import ConfigError, RangeError
 from bmem.events.importing import read_events
+from bmem.events.lhe_content import LHEContent
 from bmem.events.record import PairedEvents, RecoEvents
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.coefficients import Coefficients
@@ -93,8 +94,11 @@ def plan(run: Run) -> Plan:
     """Measure a run in small, in a temporary folder, and scale every stage to the configuration.
 
     Raises:
+        ConfigError: there is no sample.
         BmemError: what the stages themselves raise.
     """
+    if not run.config.sample:
+        raise ConfigError("there is no [[sample]] in the configuration: add one to plan a measurement")
     points = typical_points(run.config.integration)
     with tempfile.TemporaryDirectory(prefix="bmem-plan-") as folder:
         pilot = Pilot(run, Path(folder), round(points.mean()))
@@ -142,16 +146,20 @@ class _Planner:
         """Events of each sample, and of the bank, that will be integrated."""
         share = float(self.pairs.accepted.double().mean())
         found = []
-        for sample in self.config.sample:
-            n, hard = _responses(sample)
-            there, asked = max(round(n * share) if hard else n, 1), self._wanted(sample.name, hard)
+        for n, hard in self._responses:
+            there, asked = max(round(n * share) if hard else n, 1), self._wanted(hard)
             found.append(there if asked is None else min(asked, there))
         return [*found, max(1, round(share * self.config.belt.bank_events))]
 
-    def _wanted(self, name: str, hard: bool) -> int | None:
+    def _wanted(self, hard: bool) -> int | None:
         """As ``bmem.stages.integrate.wanted``, of events that may not be there yet."""
         fit, calibration = self.config.fit, self.config.calibration
         return None if fit.events is None and not hard else max(fit.size, calibration.subsamples * calibration.size)
+
+    @cached_property
+    def _responses(self) -> list[tuple[int, bool]]:
+        """Events of each sample, and whether they are to be simulated."""
+        return [_responses(sample, self.pilot.full.channel.lhe) for sample in self.config.sample]
 
     @property
     def times(self) -> float:
@@ -167,9 +175,8 @@ class _Planner:
         pairs, hard, rest = self.simulated
         section = self.config.simulation
         mixtures = section.events, section.validation_events, self.config.belt.bank_events
-        simulated = [s for s in self.config.sample if _responses(s)[1]]
-        generated = sum(mixtures) + sum(s.events or 0 for s in simulated if s.file is None)
-        responses = section.events * (section.repeats - 1) + sum(mixtures) + sum(_responses(s)[0] for s in simulated)
+        generated = sum(mixtures) + sum(s.events or 0 for s in self.config.sample if s.file is None)
+        responses = section.events * (section.repeats - 1) + sum(mixtures) + sum(n for n, hard in self._responses if hard)
         training = section.events * section.repeats / len(pairs)
         return Cost(
             serial=hard * generated / len(pairs),
@@ -262,11 +269,11 @@ class _Planner:
         return Cost(seconds * self.times, 0.0, _peak(), _disk(self.pilot.run.out / "figures") * self.times)
 
 
-def _responses(sample: SampleSection) -> tuple[int, bool]:
+def _responses(sample: SampleSection, lhe: LHEContent | None) -> tuple[int, bool]:
     """Events of a sample to simulate, or that were observed; whether they are to be simulated."""
     if sample.file is None:
         return (sample.events or 0) * sample.repeats, True
-    content = read_events(sample.file, 0.0)
+    content = read_events(sample.file, lhe, tuple(0.0 for _ in lhe.parameters) if lhe else None)
     number = min(len(content), sample.events or len(content))
     return number * sample.repeats, not isinstance(content, RecoEvents)
 

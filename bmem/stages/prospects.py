@@ -31,7 +31,7 @@ from bmem.rng import numpy_generator
 from bmem.stages.belt import belt_of, load_bank, parents, treatment
 from bmem.stages.period import identity
 from bmem.stages.run import Run, plain
-from bmem.stages.simulate import load_sample
+from bmem.stages.simulate import load_sample, measured_samples
 
 KIND, SBC, PREDICTIVE = "prospects", "posterior calibration", "predictive"
 _PIECE, _DRAWS = 100, 200
@@ -44,7 +44,7 @@ def calibrate_with_bank(run: Run) -> None:
     bank = _Bank(run)
     _prospects(run, bank)
     _posterior_calibration(run, bank)
-    for sample in run.config.sample:
+    for sample in measured_samples(run):
         _predictive(run, bank, sample.name)
 
 

@@ -32,7 +32,7 @@ from bmem.stages.calibrate import true_value
 from bmem.stages.period import load_period
 from bmem.stages.prospects import load_posterior_calibration, load_predictive, load_prospects
 from bmem.stages.run import Run
-from bmem.stages.simulate import load_sample
+from bmem.stages.simulate import load_sample, measured_samples
 from bmem.stages.train import NAMES, Networks, load_history, load_pairs, trainings
 
 _DRAWN = 20_000
@@ -66,7 +66,7 @@ class _Sources:
 
     @cached_property
     def measurements(self) -> dict[str, Measurement]:
-        return {sample.name: Measurement.load(self.run.fit(sample.name)) for sample in self.run.config.sample}
+        return {sample.name: Measurement.load(self.run.fit(sample.name)) for sample in measured_samples(self.run)}
 
     @cached_property
     def truths(self) -> dict[str, float | None]:

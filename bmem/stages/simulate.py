@@ -7,14 +7,17 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow.parquet as parquet_file
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import torch
+from rich.markup import escape
 
 from bmem import artifacts
 from bmem.config import BANK, TRAINING, VALIDATION, SampleSection
 from bmem.errors import ConfigError, EventFileError, InputError
 from bmem.events import lhe, parquet
-from bmem.events.importing import read_events
+from bmem.events.importing import read_events, telling
 from bmem.events.record import HardEvents, PairedEvents, RecoEvents
 from bmem.process.contract import ParticleProcess
 from bmem.rng import generator
@@ -31,6 +34,7 @@ def simulate_all(run: Run) -> None:
     """Make every sample of the configuration (first, so that a wrong file shows at once), then the mixtures."""
     for sample in run.config.sample:
         sample_events(run, sample)
+    _tell_what_is_not_measured(run)
     repeats = run.config.simulation.repeats
     mixture_pairs(run, TRAINING, run.config.simulation.events, repeats)
     mixture_pairs(run, VALIDATION, run.config.simulation.validation_events, repeats)
@@ -76,7 +80,7 @@ def is_observed(run: Run, name: str) -> bool:
     """
     path = run.events(name)
     if artifacts.exists(path):
-        return "hard" not in parquet_file.read_schema(path).names
+        return "hard" not in pq.read_schema(path).names
     source = run.sample(name).file
     return source is not None and source.suffix in (".parquet", ".root")
 
@@ -85,6 +89,37 @@ def measured_events(run: Run, name: str) -> int | None:
     """How many events of a sample are measured, the first ones; None for all."""
     section = run.config.fit
     return None if section.events is None and is_observed(run, name) else section.size
+
+
+def measured_samples(run: Run) -> list[SampleSection]:
+    """The samples with at least one accepted event, or whose events are not there yet; nothing can be said of others."""
+    return [sample for sample in run.config.sample if _accepted(run, sample.name) != 0]
+
+
+def _tell_what_is_not_measured(run: Run) -> None:
+    if not run.config.sample:
+        missing = escape("there is no [[sample]] in the configuration: networks are trained, nothing is measured")
+        run.say(f"  [yellow]{missing}[/]")
+    for sample in run.config.sample:
+        if _accepted(run, sample.name) == 0:
+            run.say(
+                f"  [yellow]{sample.name}: no event passes the selection, the sample is not measured; give more events, or "
+                "loosen the selection[/]"
+            )
+
+
+def _accepted(run: Run, name: str) -> int | None:
+    """Events of a sample that pass the selection; None if they are not there yet."""
+    path = run.events(name)
+    if not artifacts.exists(path):
+        return None
+    try:
+        with pq.ParquetFile(path) as file:
+            if "accepted" not in file.schema_arrow.names:
+                return file.metadata.num_rows
+            return pc.sum(file.read(["accepted"])["accepted"]).as_py() or 0
+    except (pa.ArrowException, OSError):
+        return None  # whoever reads the events says what is wrong with the file
 
 
 def load_sample(run: Run, name: str) -> tuple[RecoEvents, HardEvents | None]:
@@ -103,7 +138,8 @@ def _hard_events(run: Run, sample: SampleSection) -> HardEvents | RecoEvents:
     if sample.file is None:
         theta = torch.tensor(truth, dtype=torch.float64)
         return run.process.sample(sample.events or 0, theta, generator(run.config.seed, "sample", sample.name))
-    content = read_events(sample.file, None if truth is None else truth[0])
+    with telling(lambda text: run.say(f"  {sample.name}: {escape(text)}")):
+        content = read_events(sample.file, run.channel.lhe, truth)
     if isinstance(content, lhe.LHERecord):
         content = _of_record(run, content, sample.file)
     if isinstance(content, PairedEvents):

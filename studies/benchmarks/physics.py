@@ -73,6 +73,6 @@ def _plain_pythia(hard: HardEvents, response: PythiaResponse) -> float:
     """Seconds of Pythia's event loop alone: no jets, no detector, no Python objects made of the particles."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "hard.lhe"
-        write_lhe(path, response.hard.record(hard))
+        write_lhe(path, response.hard.record(hard), response.hard.content)
         pythia = start(response.lines(path, 1))
         return once(lambda: [pythia.next() for _ in range(SHOWERED)])

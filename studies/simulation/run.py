@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from bmem.channels.thj.lhe import ThjLHE
 from bmem.channels.thj.response import ParametricResponse, pythia_response
 from bmem.channels.thj.selection import Selection
 from bmem.events.lhe import read_lhe
@@ -32,7 +33,7 @@ def measure(name: str, response: Response, hard: HardEvents) -> None:
 def main(path: Path, events: int) -> None:
     """Run the parametric chain over all events of the file, the Pythia chain over the first ``events``."""
     torch.set_num_threads(1)
-    hard = THJ().to_hard(read_lhe(path))
+    hard = THJ().to_hard(read_lhe(path, ThjLHE()))
     measure("parametric", ParametricResponse(), hard)
     hard = hard[:events]
     measure("Pythia without MPI", pythia_response(PythiaSettings(mpi=False)), hard)

@@ -189,6 +189,6 @@ def test_events_are_written_imported_and_observed(case: str, tmp_path: Path) -> 
     hard = channel.process.sample(200, middle(channel), generator(6, "hard"))
     pairs = simulate(hard, channel.response, channel.selection, seed=1)
     parquet.write_reco(tmp_path / "seen.parquet", pairs.reco)
-    path = import_file(tmp_path / "seen.parquet", tmp_path / "imported", None, Console(file=io.StringIO()))
+    path = import_file(tmp_path / "seen.parquet", tmp_path / "imported", channel, {}, Console(file=io.StringIO()))
     again = parquet.read_reco(path)
     torch.testing.assert_close(channel.observe(again), channel.observe(pairs.reco), rtol=0, atol=0)

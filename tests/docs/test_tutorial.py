@@ -73,6 +73,11 @@ def test_own_process_agrees_with_quadrature(tmp_path: Path, monkeypatch: pytest.
     np.testing.assert_allclose(result["coefficients"].fiducial[0, 0], result["exact_fiducial"][0], rtol=0.03)
 
 
+def test_from_an_ntuple() -> None:
+    result = execute(DOCS / "guide" / "my_events.md")
+    assert len(result["events"]) == 300
+
+
 def test_observed_events_are_written_and_read_as_described() -> None:
     result = execute(DOCS / "guide" / "own_events.md")
     assert len(result["selected"]) == 1

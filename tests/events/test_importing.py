@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from bmem.channels.thj.lhe import ThjLHE
 from bmem.errors import ArtifactError, EventFileError
 from bmem.events import parquet
 from bmem.events.importing import read_events
@@ -22,9 +23,9 @@ SAMPLE = Path(__file__).parent.parent / "data" / "thj_alpha0_200.lhe.gz"
 def test_lhe_whatever_its_name(tmp_path: Path, name: str, zipped: bool) -> None:
     content = SAMPLE.read_bytes()
     (tmp_path / name).write_bytes(content if zipped else gzip.decompress(content))
-    events = read_events(tmp_path / name, alpha=0.5)
+    events = read_events(tmp_path / name, ThjLHE(), (0.5,))
     assert isinstance(events, LHERecord)
-    assert (len(events), events.alpha) == (200, 0.5)
+    assert (len(events), events.theta) == (200, (0.5,))
 
 
 def test_parquet_with_and_without_header(tmp_path: Path, pairs: Callable[[int], PairedEvents]) -> None:
@@ -68,7 +69,7 @@ def test_unknown_formats(tmp_path: Path, name: str, content: bytes) -> None:
 def test_a_failed_download_is_named_by_the_reader_of_its_suffix(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / name).write_bytes(b"<html><body>404 Not Found</body></html>\n")
     with pytest.raises(EventFileError, match=message):
-        read_events(tmp_path / name)
+        read_events(tmp_path / name, ThjLHE())
 
 
 def test_absent_files(tmp_path: Path) -> None:

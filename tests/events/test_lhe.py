@@ -12,14 +12,19 @@ import pytest
 import torch
 
 from bmem import kinematics
+from bmem.channels.thj.lhe import ThjLHE
 from bmem.errors import ArtifactError, EventFileError, InputError
 from bmem.events.lhe import LHERecord, read_lhe, write_lhe
-from bmem.events.lhe_checks import Masses
 
 SAMPLE = Path(__file__).parent.parent / "data" / "thj_alpha0_200.lhe.gz"
 TEXT = gzip.decompress(SAMPLE.read_bytes()).decode()
 HEADER, *EVENTS = re.split(r"(?=<event>\n)", TEXT.removesuffix("</LesHouchesEvents>\n"))
 END = "</LesHouchesEvents>\n"
+
+
+def read(path: Path, alpha: float | None = None) -> LHERecord:
+    """As events of tHj; α in radians."""
+    return read_lhe(path, ThjLHE(), None if alpha is None else (alpha,))
 
 
 def event(number: int, change: Callable[[list[list[str]]], None]) -> str:
@@ -85,7 +90,7 @@ FAULTS = {
     "a particle missing": (event(3, lambda rows: rows.pop()), "event 3 says 5 particles and holds 4"),
     "a particle too many": (event(3, lambda rows: rows.append(rows[-1])), "event 3 says 5 particles and holds 6"),
     "no lines": (event(2, lambda rows: rows.clear()), "event 2 says no particles and holds 0"),
-    "a decayed top": (event(4, decayed), "event 4 holds 7 particles (5 2 6 25 1 24 5), but tHj has 5"),
+    "a decayed top": (event(4, decayed), "event 4 holds 7 particles (5 2 6 25 1 24 5), but q b → q' t H"),
     "status 2": (event(4, put(3, 1, "2")), "event 4 has particles that have decayed (status 2)"),
     "a gluon": (event(1, with_gluon), "event 1 is not q b → q' t H"),
     "a wrong sign": (event(2, put(3, 0, "-6")), "event 2 is not q b → q' t H"),
@@ -109,10 +114,13 @@ FAULTS = {
         re.sub(r"\n(4.190500e-02|2.193910e-02) ", "\n0.0 ", five),
         "the cross section in its <init> block is missing or not positive",
     ),
-    "no alpha": (alpha_line(""), "its header has no α (SLHA block cpyuk, entry 1 alphaCP); give alpha"),
-    "alpha not a number": (alpha_line("    1 zero # alphaCP"), "α in its header (block cpyuk) is not a number: zero"),
-    "alpha nan": (alpha_line("    1 nan # alphaCP"), "α = nan in its header is not an angle in radians"),
-    "alpha in degrees": (alpha_line("    1 45.0 # alphaCP"), "α = 45.0 in its header is not an angle in radians"),
+    "no alpha": (alpha_line(""), "its header has no α (SLHA block cpyuk, entry 1); give it in degrees: --alpha"),
+    "alpha not a number": (
+        alpha_line("    1 zero # alphaCP"),
+        "α in its header (SLHA block cpyuk, entry 1) is not a",
+    ),
+    "alpha nan": (alpha_line("    1 nan # alphaCP"), "α = nan in its header is no number within ±360°; give it in degrees"),
+    "alpha in degrees": (alpha_line("    1 45.0 # alphaCP"), "α = 45.0 in its header is no number within ±360°"),
     "several alphas": (two_alphas(), "its header has several α (0.0000000000000000e+00, 7.8539816339744828e-01)"),
 }
 
@@ -124,7 +132,7 @@ def test_faults_are_named(tmp_path: Path, name: str, zipped: bool) -> None:
     path = tmp_path / ("bad.lhe.gz" if zipped else "bad.lhe")
     path.write_bytes(gzip.compress(text.encode()) if zipped else text.encode())
     with pytest.raises(EventFileError, match=re.escape(message)) as caught:
-        read_lhe(path)
+        read(path)
     assert str(path) in str(caught.value)
 
 
@@ -133,17 +141,17 @@ def test_damage_of_the_file_itself(tmp_path: Path) -> None:
     packed = SAMPLE.read_bytes()
     path.write_bytes(packed[: len(packed) // 2])
     with pytest.raises(EventFileError, match=r"gzip stream ends early after event \d+: the file is truncated"):
-        read_lhe(path)
+        read(path)
     path.write_bytes(packed[:20000] + bytes(100) + packed[20100:])
     with pytest.raises(EventFileError, match=r"gzip stream is damaged|is truncated|event \d+"):
-        read_lhe(path)
+        read(path)
     path.write_bytes(torch.randint(0, 256, (5000,), generator=torch.Generator().manual_seed(1)).byte().numpy().tobytes())
     with pytest.raises(EventFileError, match="not an LHE file"):
-        read_lhe(path)
+        read(path)
     with pytest.raises(EventFileError, match="cannot be read"):
-        read_lhe(tmp_path / "absent.lhe")
+        read(tmp_path / "absent.lhe")
     with pytest.raises(EventFileError, match="cannot be read"):
-        read_lhe(tmp_path)
+        read(tmp_path)
 
 
 def test_every_cut_of_a_file_is_noticed(tmp_path: Path) -> None:
@@ -153,7 +161,7 @@ def test_every_cut_of_a_file_is_noticed(tmp_path: Path) -> None:
     for kept in range(0, len(lines), 7):
         path.write_text("".join(lines[:kept]))
         with pytest.raises(EventFileError):
-            read_lhe(path)
+            read(path)
 
 
 def test_the_first_of_several_bad_events_is_named(tmp_path: Path) -> None:
@@ -161,13 +169,13 @@ def test_the_first_of_several_bad_events_is_named(tmp_path: Path) -> None:
     bad = [e.replace("1.7250000000e+02", "nan") if i in (7, 30, 31) else e for i, e in enumerate(EVENTS)]
     path.write_text(HEADER + "".join(bad) + END)
     with pytest.raises(EventFileError, match=r"event 8 \(and 2 of the 200 events read with it\) holds a number that is not"):
-        read_lhe(path)
+        read(path)
 
 
 def test_the_sample() -> None:
-    record = read_lhe(SAMPLE)
+    record = read(SAMPLE)
     assert len(record) == 200
-    assert (record.alpha, record.sqrt_s) == (0.0, 13_000.0)
+    assert (record.theta, record.sqrt_s) == ((0.0,), 13_000.0)
     assert record.cross_section == pytest.approx(0.0638441, abs=1e-12)
     assert record.cross_section_error == pytest.approx(math.hypot(5.211120e-05, 4.304745e-05))
     assert record.momenta.dtype == torch.float64
@@ -181,7 +189,7 @@ def test_the_sample() -> None:
 
 
 def test_the_reader_agrees_with_pylhe_on_sound_events() -> None:
-    record = read_lhe(SAMPLE)
+    record = read(SAMPLE)
     for number, other in enumerate(pylhe.LHEFile.fromfile(SAMPLE).events):
         expected = {int(p.id): [p.e, p.px, p.py, p.pz] for p in other.particles}
         for code, momentum in zip(record.pdg[number].tolist(), record.momenta[number].tolist(), strict=True):
@@ -196,61 +204,61 @@ def test_particles_may_come_in_any_order(tmp_path: Path) -> None:
         rows[1:] = [rows[i] for i in (5, 2, 4, 1, 3)]
 
     path.write_text(event(1, shuffle))
-    assert torch.equal(read_lhe(path).momenta, read_lhe(SAMPLE).momenta[:5])
+    assert torch.equal(read(path).momenta, read(SAMPLE).momenta[:5])
 
 
 def test_optional_blocks_and_comments_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "blocks.lhe"
     extra = "# a comment\n<mgrwt>\n<rscale> 0 1.48e2 </rscale>\n</mgrwt>\n<rwgt>\n<wgt id='1'> 1 </wgt>\n</rwgt>\n</event>"
     path.write_text('<?xml version="1.0"?>\n' + five.replace("</event>", extra).replace("<event>", '<event npLO="0">'))
-    assert torch.equal(read_lhe(path).momenta, read_lhe(SAMPLE).momenta[:5])
+    assert torch.equal(read(path).momenta, read(SAMPLE).momenta[:5])
 
 
 def test_a_given_alpha_fills_in_and_replaces(tmp_path: Path) -> None:
     path = tmp_path / "alpha.lhe"
     for name in ("no alpha", "alpha not a number", "several alphas"):
         path.write_text(FAULTS[name][0])
-        assert read_lhe(path, alpha=0.5).alpha == 0.5
-    assert read_lhe(SAMPLE, alpha=-1.0).alpha == -1.0
-    with pytest.raises(InputError, match="convert it from degrees"):
-        read_lhe(SAMPLE, alpha=45.0)
+        assert read(path, alpha=0.5).theta == (0.5,)
+    assert read(SAMPLE, alpha=-1.0).theta == (-1.0,)
+    with pytest.raises(InputError, match="within ±360°; give it in degrees"):
+        read(SAMPLE, alpha=45.0)
 
 
 def test_other_masses_on_request(tmp_path: Path) -> None:
     with pytest.raises(EventFileError, match=r"event 1 \(and 199 of the 200 .* top off the mass shell of 173 GeV"):
-        read_lhe(SAMPLE, masses=Masses(top=173.0))
+        read_lhe(SAMPLE, ThjLHE(top=173.0))
 
 
 @pytest.mark.parametrize("name", ["out.lhe", "out.lhe.gz"])
 def test_round_trip(tmp_path: Path, name: str) -> None:
-    record = read_lhe(SAMPLE, alpha=0.3)
-    write_lhe(tmp_path / name, record)
-    again = read_lhe(tmp_path / name)
+    record = read(SAMPLE, alpha=0.3)
+    write_lhe(tmp_path / name, record, ThjLHE())
+    again = read(tmp_path / name)
     assert torch.equal(again.momenta, record.momenta)
     assert torch.equal(again.pdg, record.pdg)
     torch.testing.assert_close(again.weight, record.weight, rtol=1e-14, atol=0)
     assert again.scale is not None
     assert record.scale is not None
     assert torch.equal(again.scale, record.scale)
-    assert (again.alpha, again.cross_section, again.sqrt_s) == (0.3, record.cross_section, record.sqrt_s)
+    assert (again.theta, again.cross_section, again.sqrt_s) == ((0.3,), record.cross_section, record.sqrt_s)
     first = (tmp_path / name).read_bytes()
-    write_lhe(tmp_path / name, record)
+    write_lhe(tmp_path / name, record, ThjLHE())
     assert (tmp_path / name).read_bytes() == first
 
 
 def test_a_mixture_over_alpha_is_written_without_one(tmp_path: Path) -> None:
-    record = read_lhe(SAMPLE)[:20]
+    record = read(SAMPLE)[:20]
     mixed = LHERecord(record.momenta, record.pdg, record.weight, None, record.cross_section)
-    write_lhe(tmp_path / "mixed.lhe", mixed)
+    write_lhe(tmp_path / "mixed.lhe", mixed, ThjLHE())
     with pytest.raises(EventFileError, match="its header has no α"):
-        read_lhe(tmp_path / "mixed.lhe")
-    assert read_lhe(tmp_path / "mixed.lhe", alpha=0.0).scale.tolist() == 20 * [148.75]
+        read(tmp_path / "mixed.lhe")
+    assert read(tmp_path / "mixed.lhe", alpha=0.0).scale.tolist() == 20 * [148.75]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record = read_lhe(SAMPLE)
+    record = read(SAMPLE)
     path = tmp_path / "out.lhe.gz"
-    write_lhe(path, record)
+    write_lhe(path, record, ThjLHE())
     before = path.read_bytes()
 
     def full(*_: object, **__: object) -> None:
@@ -258,14 +266,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(gzip.GzipFile, "write", full)
     with pytest.raises(ArtifactError, match="No space left on device"):
-        write_lhe(path, record)
+        write_lhe(path, record, ThjLHE())
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_colour_flows_from_beam_to_final_state(tmp_path: Path) -> None:
-    record = read_lhe(SAMPLE)
-    write_lhe(tmp_path / "out.lhe", record)
+    record = read(SAMPLE)
+    write_lhe(tmp_path / "out.lhe", record, ThjLHE())
     for written, real in zip(
         pylhe.LHEFile.fromfile(tmp_path / "out.lhe").events, pylhe.LHEFile.fromfile(SAMPLE).events, strict=True
     ):
@@ -288,8 +296,8 @@ def _connections(event: pylhe.LHEEvent) -> set[tuple[int, str, int]]:
 
 def test_pythia_reads_what_is_written(tmp_path: Path) -> None:
     pythia8 = pytest.importorskip("pythia8mc")
-    record = read_lhe(SAMPLE)
-    write_lhe(tmp_path / "out.lhe.gz", record)
+    record = read(SAMPLE)
+    write_lhe(tmp_path / "out.lhe.gz", record, ThjLHE())
     pythia = pythia8.Pythia("", False)
     for setting in ("Print:quiet = on", "Beams:frameType = 4", f"Beams:LHEF = {tmp_path / 'out.lhe.gz'}"):
         assert pythia.readString(setting)
@@ -312,7 +320,7 @@ def test_20_000_events_are_read_in_seconds(tmp_path: Path) -> None:
     with gzip.open(path, "wt", compresslevel=1) as stream:
         stream.write(HEADER + 100 * "".join(EVENTS) + END)
     start = time.perf_counter()
-    record = read_lhe(path)
+    record = read(path)
     assert time.perf_counter() - start < 3.0
     assert len(record) == 20_000
-    assert torch.equal(record.momenta[-200:], read_lhe(SAMPLE).momenta)
+    assert torch.equal(record.momenta[-200:], read(SAMPLE).momenta)

@@ -221,18 +221,18 @@ def test_momenta_travel_through_an_lhe_record(thj: THJ) -> None:
     assert bool((momenta[:, 0, 3] > 0).all())
     assert bool((momenta[:, 1, 3] < 0).all())
     assert events.pdg is not None
-    back = thj.to_hard(LHERecord(momenta, events.pdg, events.weight, math.radians(45.0), cross_section=1.0))
+    back = thj.to_hard(LHERecord(momenta, events.pdg, events.weight, (math.radians(45.0),), cross_section=1.0))
     torch.testing.assert_close(back.x, events.x, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(back.theta, events.theta)
 
 
 def test_a_record_of_another_energy_or_of_many_alphas_is_an_error(thj: THJ) -> None:
     events = thj.sample(2, angle(45.0), rng(91))
-    record = LHERecord(thj.to_momenta(events), events.pdg, events.weight, 0.5, cross_section=1.0, sqrt_s=14_000.0)
+    record = LHERecord(thj.to_momenta(events), events.pdg, events.weight, (0.5,), cross_section=1.0, sqrt_s=14_000.0)
     with pytest.raises(InputError, match="14000 GeV"):
         thj.to_hard(record)
     with pytest.raises(InputError, match="α"):
-        thj.to_hard(replace(record, sqrt_s=13_000.0, alpha=None))
+        thj.to_hard(replace(record, sqrt_s=13_000.0, theta=None))
 
 
 @pytest.mark.parametrize("theta", [torch.zeros(2), torch.zeros(3, 1), torch.zeros(5), torch.tensor([float("nan")])])

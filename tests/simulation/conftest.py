@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bmem.channels.thj.lhe import ThjLHE
 from bmem.channels.thj.response import THJ_PHASE_SPACE
 from bmem.events.lhe import read_lhe
 from bmem.events.record import HardEvents
@@ -32,6 +33,6 @@ def make_hard() -> Callable[..., HardEvents]:
 @pytest.fixture(scope="session")
 def real() -> HardEvents:
     """200 tHj events at α = 0 from MadGraph."""
-    record = read_lhe(DATA / "thj_alpha0_200.lhe.gz")
+    record = read_lhe(DATA / "thj_alpha0_200.lhe.gz", ThjLHE())
     x = THJ_PHASE_SPACE.from_momenta(record.momenta[:, 2:])[0]
     return HardEvents(x, torch.zeros(len(x), 1, dtype=torch.float64), record.weight, record.pdg)

@@ -157,12 +157,14 @@ def test_simulated_pairs_are_no_sample(finished: Run, call: Call, tmp_path: Path
 
 
 def test_a_sample_without_accepted_events(finished: Run, call: Call, tmp_path: Path) -> None:
-    """It ends with its name when it is to be integrated; the other samples keep what they have."""
+    """It is told and left out; the other samples are measured."""
     out = shutil.copytree(finished.out, tmp_path / "out")
     low = [[{**item, "pt": 26.0} for item in event] for event in OBSERVED["photons"]]
     pq.write_table(columns(photons=low), tmp_path / "low.parquet")
     path = written(finished, tmp_path, {"name": "low", "file": str(tmp_path / "low.parquet")})
-    assert "sample 'low': no event passes the selection" in call.fails("InputError", "run", path, "--out", out)
+    assert call("run", path, "--out", out)[0] == 0
+    assert not (out / "fit" / "low.json").exists()
+    assert "α̂ of lhe" in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_out_is_a_file(call: Call, tmp_path: Path) -> None:

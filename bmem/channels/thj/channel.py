@@ -15,6 +15,7 @@ from bmem.channels.thj.backgrounds import DiphotonBackground
 from bmem.channels.thj.bases import coupling_basis
 from bmem.channels.thj.coordinates import ObservedReco, ThjHard, ThjReco
 from bmem.channels.thj.display import displayed
+from bmem.channels.thj.lhe import ThjLHE
 from bmem.channels.thj.reconstruction import Reconstruction
 from bmem.channels.thj.response import ParametricResponse, pythia_response
 from bmem.channels.thj.selection import Selection
@@ -65,6 +66,7 @@ class ThjChannel:
         self.transfer = ThjReco(jet_pt_min=settings.selection.jet_pt)
         self.proposal = ThjHard()
         self.unconditional = ObservedReco(settings.selection.jet_pt)
+        self.lhe = ThjLHE()
         self.bases: Mapping[str, PolynomialBasis] = {"couplings": coupling_basis()}
 
     @cached_property

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from bmem import kinematics
+from bmem.channels.thj.lhe import ThjLHE
 from bmem.channels.thj.settings import DecaySettings, ParametricSettings
 from bmem.events.lhe import LHERecord
-from bmem.events.lhe_checks import Masses
 from bmem.events.record import HardEvents, RecoEvents
 from bmem.kinematics import mass
 from bmem.process.phase_space import PhaseSpace
@@ -94,6 +94,11 @@ class ThjShower:
         masses = (f"6:m0 = {self.phase_space.mt}", f"25:m0 = {self.phase_space.mh}")
         return (*masses, "24:onMode = off", "24:onIfAny = 1 2 3 4 5", "25:onMode = off", "25:onIfMatch = 22 22")
 
+    @property
+    def content(self) -> ThjLHE:
+        """With the masses of the process."""
+        return ThjLHE(self.phase_space.mt, self.phase_space.mh)
+
     def record(self, hard: HardEvents) -> LHERecord:
         """Hard events as an LHE record of unit weights."""
         assert hard.pdg is not None
@@ -105,8 +110,8 @@ class ThjShower:
         incoming[:, 1, 0] = (total[:, 0] - total[:, 3]) / 2
         incoming[:, 1, 3] = -incoming[:, 1, 0]
         momenta = torch.cat([incoming, outgoing], dim=1)
-        weight, masses = torch.ones(len(momenta), dtype=torch.float64), Masses(space.mt, space.mh)
-        return LHERecord(momenta, hard.pdg, weight, None, cross_section=1.0, sqrt_s=space.sqrt_s, masses=masses)
+        weight = torch.ones(len(momenta), dtype=torch.float64)
+        return LHERecord(momenta, hard.pdg, weight, None, cross_section=1.0, sqrt_s=space.sqrt_s)
 
 
 def pythia_response(settings: PythiaSettings, phase_space: PhaseSpace = THJ_PHASE_SPACE) -> PythiaResponse:
