@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from bmem.events.record import RecoEvents
+from bmem.inference.rate import RateFactor
 from bmem.likelihood.coordinates import Residuals
 from bmem.process.contract import Process
 from bmem.quantity import Quantity
@@ -49,6 +50,8 @@ class Channel(Protocol):
         hard_quantities: the coordinates of x_hard, in order.
         backgrounds: stated densities, by the name that ``[[background]] density`` gives.
         bases: further bases b_k(θ) for the same components (free couplings, say), by name.
+        rate: factors of the number of events (a branching ratio that depends on θ), by the name of the basis, "process" for
+            the process's own; a basis that is not named has none.
     """
 
     Settings: ClassVar[type]
@@ -63,6 +66,7 @@ class Channel(Protocol):
     hard_quantities: tuple[Quantity, ...]
     backgrounds: Mapping[str, Background]
     bases: Mapping[str, Any]
+    rate: Mapping[str, RateFactor]
 
     def observe(self, reco: RecoEvents) -> Tensor:
         """What the networks read of accepted events: [N, D] (float64).

@@ -66,7 +66,7 @@ def _measure(run: Run, name: str, parents: Mapping[str, Path]) -> dict[str, Any]
         "printed_intervals": [str(region) for region in regions],
         "belt": measured_with_belt(run, likelihood, table.estimate),
         "theta": grid.tolist(),
-        "delta": (profile(total, 0)(grid) - table.estimate.best.value).tolist(),
+        "delta": (profile(total, 0)(grid) - table.estimate.floor).tolist(),
         "curves": _curves(hypothesis, likelihood, grid).tolist(),
     }
 

@@ -13,11 +13,14 @@ from bmem.channels.contract import Background
 from bmem.events.reconstruction import Reconstruction
 from bmem.events.record import RecoEvents
 from bmem.events.selection import Selection, SelectionSettings
+from bmem.inference.rate import RateFactor
 from bmem.likelihood.background import ObservedReco
+from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coordinates import ThjHard, ThjReco
 from bmem.likelihood.couplings import coupling_basis
 from bmem.process import THJ
 from bmem.process.backgrounds import DiphotonBackground
+from bmem.process.decays import diphoton_coefficients, diphoton_width
 from bmem.quantity import Quantity
 from bmem.simulation.contract import Response
 from bmem.simulation.parametric import ParametricResponse, ParametricSettings
@@ -85,6 +88,12 @@ class ThjChannel:
         if settings.response == "pythia":
             return PythiaResponse(settings.pythia, space)
         return ParametricResponse(settings.parametric, space)
+
+    @cached_property
+    def rate(self) -> Mapping[str, RateFactor]:
+        """Of H → γγ."""
+        of_phase = MorphingBasis(self.process.parameters, diphoton_width)
+        return {"process": RateFactor(of_phase, (1.0,)), "couplings": RateFactor(coupling_basis(), diphoton_coefficients())}
 
     @property
     def backgrounds(self) -> Mapping[str, Background]:
