@@ -1,9 +1,9 @@
 """The mean of a likelihood over the range of its parameters, by sums on a grid: what makes likelihoods comparable.
 
-Sums over equal cells converge faster than any power of the cell for a smooth peak: with a standard deviation of one cell they
-are right to 1e-8. A curve of one parameter that is narrower is interpolated by a cubic spline of -2 log L; for several
-parameters the grid shrinks to the box in which the likelihood is not negligible, and the mean is known to some per cent,
-as much as the weight of a replica needs.
+Sums over equal cells converge faster than any power of the cell for a smooth peak: with a standard deviation of one cell
+they are right to 1e-8. A curve of one parameter that is narrower is interpolated by a cubic spline of -2 log L; for several
+parameters the grid shrinks to the box in which the likelihood is not negligible, and the mean is known to some per cent, as
+much as the weight of a replica needs.
 """
 
 from __future__ import annotations

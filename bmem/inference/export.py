@@ -2,7 +2,8 @@
 
 A draw is a pair of a replica of the networks, all with the same probability, and of the parameter in it: the draws are those
 of the average of the replicas' posteriors, and given such a pair the events are independent, which is what ``arviz.loo`` and
-``arviz.compare`` need. How many replicas the draws are worth is the attribute ``effective_replicas`` of ``sample_stats``. Everything of arviz works on the result unchanged.
+``arviz.compare`` need. How many replicas the draws are worth is the attribute ``effective_replicas`` of ``sample_stats``.
+Everything of arviz works on the result unchanged.
 """
 
 from __future__ import annotations
@@ -95,7 +96,6 @@ def inference_data_of_chains(
     if chains.parameters != objective.parameters:
         names = [[p.name for p in both] for both in (chains.parameters, objective.parameters)]
         raise InputError(f"the chains are of {names[0]}, the likelihood is of {names[1]}; draw them from this likelihood")
-    replicas = _replicas(objective)
     theta = chains.samples.reshape(-1, len(chains.parameters))
     chosen = np.zeros(len(theta), np.int64)
     if isinstance(objective, MarginalLikelihood):

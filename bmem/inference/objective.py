@@ -1,7 +1,8 @@
 """-2 log L(θ) of a sample of events with exact derivatives, in numpy alone.
 
 ``NegativeTwoLogLikelihood`` is the likelihood in one replica of the networks, ``MarginalLikelihood`` the average over
-replicas, each normalised and with the same weight. They are iminuit cost objects: they add to other costs, ``objective + NormalConstraint(...)``, and have exact gradients.
+replicas, each normalised and with the same weight. They are iminuit cost objects: they add to other costs,
+``objective + NormalConstraint(...)``, and have exact gradients.
 """
 
 from __future__ import annotations
@@ -240,11 +241,11 @@ class MeanLikelihood(Objective):
 class MarginalLikelihood(MeanLikelihood):
     """-2 log of the mean over R replicas of their normalised likelihoods: -2 log[1/R Σ_r L_r(θ)/Z_r] - 2 <log Z_r>.
 
-    log L_r of n events differs between replicas by an amount that grows with n and says nothing of θ, so that the mean of the
-    L_r themselves would be one replica's. Z_r is the mean of L_r over the range of all parameters: this is -2 log of the
+    log L_r of n events differs between replicas by an amount that grows with n and says nothing of θ: the mean of the L_r
+    themselves would be one replica's. Z_r is the mean of L_r over the range of all parameters, so that this is -2 log of the
     average of the replicas' posterior densities under a flat prior, up to a constant that makes it -2 log L of a single
-    replica. Its profile intervals contain what the replicas disagree on; ``fit`` takes the estimate and its statistical error
-    from ``estimator``. A constraint that is added weighs the replicas by how well they meet it.
+    replica. Its profile intervals contain what the replicas disagree on; ``fit`` takes the estimate and its statistical
+    error from ``estimator``. A constraint that is added weighs the replicas by how well they meet it.
     """
 
     def __init__(self, replicas: Sequence[NegativeTwoLogLikelihood]) -> None:

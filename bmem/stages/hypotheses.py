@@ -11,7 +11,7 @@ from iminuit.cost import NormalConstraint
 from numpy.typing import ArrayLike, NDArray
 
 from bmem.config import EXTERNAL, Config
-from bmem.inference.combine import Budget, budget
+from bmem.inference.combine import Budget, budget, separated
 from bmem.inference.constraints import GaussianTerm, Joint
 from bmem.inference.mixture import mixture_by_fractions
 from bmem.inference.objective import Basis, MarginalLikelihood, Objective, unusable_events
@@ -26,7 +26,8 @@ Array = NDArray[np.float64]
 class Hypothesis:
     """Coefficients and basis of everything that the events may be, and the external ``constraints`` on its parameters.
 
-    Events in ``excluded`` have no usable density.
+    Events in ``excluded`` have no usable density. ``alone`` are the coefficients in which only the weights, and only σ_k,
+    differ between replicas.
     """
 
     coefficients: Coefficients
@@ -34,6 +35,7 @@ class Hypothesis:
     luminosity: float | None
     constraints: tuple[NormalConstraint, ...]
     excluded: NDArray[np.int64]
+    alone: tuple[Coefficients, Coefficients]
 
     @classmethod
     def of(
@@ -48,15 +50,19 @@ class Hypothesis:
 
         ``strength`` frees that of the signal; of the configuration's constraints those take part whose parameter is free.
         """
-        coefficients = signal
+        coefficients, (weights, simulation) = signal, separated(signal)
         if backgrounds:
             bounds = {p.name.removeprefix("f_"): p.bounds for p in config.fractions}
-            coefficients, basis = mixture_by_fractions(signal, basis, backgrounds, bounds)
+            own = basis
+            coefficients, basis = mixture_by_fractions(signal, own, backgrounds, bounds)
+            common = {name: np.atleast_2d(logs).mean(axis=0) for name, logs in backgrounds.items()}
+            weights = mixture_by_fractions(weights, own, backgrounds, bounds)[0]
+            simulation = mixture_by_fractions(simulation, own, common, bounds)[0]
         lost = unusable_events(coefficients, basis)
         basis = with_strength(basis) if strength else basis
         names = {p.name for p in basis.parameters}
         constraints = tuple(c for c in config.constraints if set(c._parameters) <= names)
-        return cls(coefficients, basis, config.fit.luminosity, constraints, lost)
+        return cls(coefficients, basis, config.fit.luminosity, constraints, lost, (weights, simulation))
 
     def likelihood(self) -> MarginalLikelihood:
         """Of the events alone, averaged over replicas."""
@@ -68,7 +74,8 @@ class Hypothesis:
 
     def budget(self) -> tuple[MarginalLikelihood, Budget]:
         """The likelihood of the events alone, and its constrained fit with the uncertainties by source."""
-        return budget(self.coefficients, self.basis, self.luminosity, self.excluded, self.constraints)
+        everything = self.coefficients, self.basis, self.luminosity, self.excluded, self.constraints
+        return budget(*everything, alone=self.alone)
 
     def prior(self) -> Prior:
         """Of the first parameter: flat, times what is known of it from elsewhere."""
