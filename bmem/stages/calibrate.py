@@ -76,9 +76,8 @@ def calibrate_samples(run: Run) -> None:
     """Calibrate every sample whose truth is known and that has no calibration yet."""
     for sample in run.config.sample:
         name = sample.name
-        luminosity = run.config.fit.luminosity
         own = {key: plain(run.config.calibration)[key] for key in ("subsamples", "size")}
-        settings: dict[str, Any] = {"calibration": own, "luminosity": luminosity, "seed": run.config.seed}
+        settings: dict[str, Any] = {"calibration": own, "luminosity": None, "seed": run.config.seed}
         settings["background"] = [plain(background) for background in run.config.background]
         parents = {"coefficients": run.coefficients(name)} | background_parents(run)
         if not run.config.background:
@@ -99,7 +98,8 @@ def calibrate_samples(run: Run) -> None:
             continue
         result = _calibrate(run, name, truth)
         run.save_json(run.calibration(name), KIND, result.to_dict(), settings, parents)
-        run.say(f"  {name}: {summary(result)}")
+        shape = "" if run.config.fit.luminosity is None else ", of the shape alone: subsamples of a fixed size have no rate"
+        run.say(f"  {name}: {summary(result)}{shape}")
 
 
 def _calibrate(run: Run, name: str, truth: float) -> SampleCalibration:
@@ -109,6 +109,8 @@ def _calibrate(run: Run, name: str, truth: float) -> SampleCalibration:
     rows = disjoint_subsamples(reco.n_events, section.size, numpy_generator(run.config.seed, "subsamples", name))
     rows = rows[: section.subsamples]
     whole = Hypothesis.of(run.config, reco, basis, log_densities(run, name, reco.n_events))
+    # subsamples of a fixed size say nothing of a rate: their coverage is that of the shape
+    whole = replace(whole, luminosity=None)
     # a constraint on α itself would pull every sample to one value, whatever its truth
     whole = replace(whole, constraints=tuple(c for c in whole.constraints if basis.parameters[0].name not in c._parameters))
     theta = [truth, *(background.fraction for background in run.config.background)]

@@ -47,7 +47,8 @@ def _measure(run: Run, name: str, parents: Mapping[str, Path]) -> dict[str, Any]
     """Estimate, intervals, budget and the curve of -2 log L, as plain values (radians); the posterior is kept for arviz."""
     signal = Coefficients.load(run.coefficients(name), slice(0, run.config.fit.events))
     backgrounds = log_densities(run, name, signal.n_events)
-    hypothesis = Hypothesis.of(run.config, signal, MorphingBasis.of(run.process), backgrounds)
+    rate = run.channel.rate.get("process")
+    hypothesis = Hypothesis.of(run.config, signal, MorphingBasis.of(run.process), backgrounds, rate=rate)
     lost = hypothesis.excluded.tolist()
     if lost:
         run.say(f"  [yellow]{len(lost)} events have no usable density and are left out: {lost}[/]")
@@ -105,8 +106,8 @@ def headline(result: Mapping[str, Any]) -> str:
     errors = f"± {np.degrees(integration):.1f}° (integration)"
     if statistical is not None and np.isfinite(statistical):
         errors = f"± {np.degrees(statistical):.1f}° (statistical) " + errors
-    if table["network"] is not None:
-        errors += f" ± {np.degrees(table['network']['std'][0]):.1f}° (network)"
+    for source in ("simulation", "weights") if table["weights"] is not None else ():
+        errors += f" ± {np.degrees(table[source][0]):.2f}° ({source})"
     line = f"α̂ = {estimate:.1f}° {errors}, 68.3 %: {result['printed_intervals'][0]} ({result['events']} events)"
     belt = result.get("belt") or {}
     if "intervals" in belt:

@@ -16,6 +16,7 @@ from bmem.inference.constraints import GaussianTerm, Joint
 from bmem.inference.mixture import mixture_by_fractions
 from bmem.inference.objective import Basis, MarginalLikelihood, Objective, unusable_events
 from bmem.inference.posterior import FLAT, Prior
+from bmem.inference.rate import RateFactor, with_rate
 from bmem.inference.scale import with_strength
 from bmem.likelihood.coefficients import Coefficients
 
@@ -45,9 +46,12 @@ class Hypothesis:
         basis: Basis,
         backgrounds: Mapping[str, ArrayLike],
         strength: bool = False,
+        *,
+        rate: RateFactor | None = None,
     ) -> Hypothesis:
         """``signal`` with the ``basis`` of its parameters, and the log-densities [N] or [R, N] of the ``backgrounds``.
 
+        With a luminosity the number of events has the factor ``rate`` of the parameters, see ``Channel.rate``.
         ``strength`` frees that of the signal; of the configuration's constraints those take part whose parameter is free.
         """
         coefficients, (weights, simulation) = signal, separated(signal)
@@ -59,6 +63,7 @@ class Hypothesis:
             weights = mixture_by_fractions(weights, own, backgrounds, bounds)[0]
             simulation = mixture_by_fractions(simulation, own, common, bounds)[0]
         lost = unusable_events(coefficients, basis)
+        basis = basis if config.fit.luminosity is None else with_rate(basis, rate)
         basis = with_strength(basis) if strength else basis
         names = {p.name for p in basis.parameters}
         constraints = tuple(c for c in config.constraints if set(c._parameters) <= names)

@@ -164,7 +164,7 @@ def _prospects(run: Run, bank: _Bank) -> None:
 
 
 def _expected(run: Run, bank: Bank, events: int) -> Prospects:
-    found, belt = power(bank, _CURVE), _belt(run, bank, events)
+    found, belt = power(bank, _CURVE, factor=run.channel.rate.get("process")), _belt(run, bank, events)
     regions: dict[str, list[IntervalSet]] = {}
     numbers = np.unique(np.round(_TIMES * events)).astype(np.int64)
     numbers = numbers[numbers >= _FEWEST]

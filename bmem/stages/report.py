@@ -91,7 +91,8 @@ def _headline(run: Run, name: str) -> Headline:
     if table["integration"] is not None:
         errors["integration"] = table["integration"]["std"][0]
     if table["network"] is not None:
-        errors |= {"network": table["network"]["std"][0], "total": table["total"][0]}
+        parts = {"simulation statistics": table["simulation"][0], "weights": table["weights"][0]}
+        errors |= parts | {"total": table["total"][0]}
     budget = [(source, _degrees(error)) for source, error in errors.items()]
     budget += [("network", "not evaluated")] * (table["network"] is None)
     regions = zip(fit["intervals"], fit["printed_intervals"], strict=True)
@@ -117,6 +118,11 @@ def _budget_table(run: Run, names: list[str]) -> Table:
                 known = f"{100 * found.relative_error:.0f} %"
                 share = f"{100 * found.switched:.0f} %"
                 rows.append((name, source, _degrees(found.std[0]), f"{found.n} {what}", known, share))
+        if budget["weights"] is not None:
+            for part, what in (("simulation", "counting of σ_k"), ("weights", "same σ_k for all replicas")):
+                rows.append((name, f"network: {part}", _degrees(budget[part][0]), what, "", ""))
+        count, of = budget["effective_replicas"], 1 if budget["network"] is None else budget["network"]["n"]
+        rows.append((name, "effective replicas", f"{count:.1f} of {of}", "shares in the average likelihood at α̂", "", ""))
     note = (
         f"An error bar known to 20 % takes {estimates_needed(0.2)} replicas or resamples, to 10 % {estimates_needed(0.1)}. "
         "Switched: estimates whose best minimum is another than that of α̂; the spread follows the one of α̂."

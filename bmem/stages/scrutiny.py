@@ -103,12 +103,14 @@ def _fractions(total: Objective, estimate: FitResult) -> list[dict[str, Any]]:
 
 def _couplings(run: Run, sample: Sample) -> dict[str, Any]:
     """Fit, budget and contours of (κ_S, κ_P), from the same integrals."""
-    return _second_fit(Hypothesis.of(run.config, sample[0], coupling_basis(), sample[1]))
+    rate = run.channel.rate.get("couplings")
+    return _second_fit(Hypothesis.of(run.config, sample[0], coupling_basis(), sample[1], rate=rate))
 
 
 def _strength(run: Run, sample: Sample) -> dict[str, Any]:
     """The same of α and the signal strength, with the intervals of both."""
-    hypothesis = Hypothesis.of(run.config, sample[0], MorphingBasis.of(run.process), sample[1], strength=True)
+    basis, rate = MorphingBasis.of(run.process), run.channel.rate.get("process")
+    hypothesis = Hypothesis.of(run.config, sample[0], basis, sample[1], strength=True, rate=rate)
     return _second_fit(hypothesis, intervals=True)
 
 

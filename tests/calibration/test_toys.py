@@ -113,9 +113,9 @@ def test_drawn_replicas_are_those_of_the_bank(bank: Bank) -> None:
 def test_a_toy_is_averaged_as_a_measurement_is(bank: Bank) -> None:
     """The curve of a toy is that of ``MarginalLikelihood`` for the same events, up to a constant of each event."""
     both, events = two_replicas(bank), np.arange(25)
-    curve = ToyScan(both, 90)._curves(events[None], _logs(both, true_values(both.basis.parameters[0], 91)), numpy_generator(1))
-    measured = MarginalLikelihood.of(both.coefficients(events), both.basis)
-    expected = measured.value(true_values(both.basis.parameters[0], 91)[:, None])
+    values = true_values(both.basis.parameters[0], 91)
+    curve = ToyScan(both, 90)._curves(events[None], _logs(both, values), numpy_generator(1))
+    expected = MarginalLikelihood.of(both.coefficients(events), both.basis).value(values[:, None])
     np.testing.assert_allclose(curve[0], expected, atol=1e-8)
 
 

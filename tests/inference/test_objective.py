@@ -6,6 +6,7 @@ from iminuit import Minuit
 from iminuit.cost import NormalConstraint
 from likelihood_examples import ANGLE, MIXTURE, PLANE, RESOLVED, YUKAWA, counts, toy_sample
 from scipy import stats
+from scipy.special import logsumexp
 
 from bmem.errors import InputError
 from bmem.inference import objective as module
@@ -186,7 +187,8 @@ def test_a_constant_gives_a_replica_no_weight():
     assert result.theta == pytest.approx(fit(same).theta, abs=1e-8)
     alone = np.mean([fit(replica).theta for replica in shifted.replicas])
     assert result.theta[0] == pytest.approx(alone, abs=0.02 * result.error[0])
-    assert result.floor == pytest.approx(shifted.value(np.linspace(-np.pi, np.pi, 200_001)[:, None]).min(), abs=1e-4)
+    near = result.theta + np.linspace(-0.1, 0.1, 2001)[:, None]
+    assert result.floor == pytest.approx(shifted.value(near).min(), abs=1e-4)
 
 
 def test_a_marginal_likelihood_does_not_underflow():
