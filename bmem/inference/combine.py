@@ -230,8 +230,8 @@ def _linear(
     """Errors [P] by ``linear_covariance`` in each replica at its estimate, averaged in quadrature."""
     rows = zip(objective.replicas, centres, coefficients.covariance, coefficients.fiducial_covariance, strict=True)
     found = [
-        linear_covariance(replica, centre, *covariances, _constrained(replica, constraints).curvature(centre))
-        for replica, centre, *covariances in rows
+        linear_covariance(replica, centre, of_integrals, of_sigma, _constrained(replica, constraints).curvature(centre))
+        for replica, centre, of_integrals, of_sigma in rows
     ]
     return _quadratic_mean([np.sqrt(np.diag(covariance)) for covariance in found])
 
