@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bmem.calibration.toys import Minima, minima
+from bmem.calibration.toys import minima
 from bmem.inference.evidence import log_mean, log_pool
 from bmem.inference.objective import NegativeTwoLogLikelihood, effective_number
 from bmem.likelihood.basis import MorphingBasis
@@ -84,13 +84,9 @@ def _experiment(events: int, seed: int, number: int) -> tuple[float, ...]:
 
 def _interval(curve: Array, curves: Array, evidence: Array) -> tuple[bool, float]:
     """Whether the profile interval of 68.3 % holds the truth, the middle of the grid; how many replicas are in its minimum."""
-    lowest = int(curve.argmin())
+    lowest, found = int(curve.argmin()), minima(curve[None], np.arange(len(curve)), False)
     shares = np.exp(-(curves[:, lowest] - curves[:, lowest].min()) / 2 - (evidence - evidence.max()))
-    return bool(curve[len(curve) // 2] - _value(minima(curve[None], np.arange(len(curve)), False)) <= 1), effective_number(shares)
-
-
-def _value(found: Minima) -> float:
-    return float(found.value[0])
+    return bool(curve[len(curve) // 2] - found.value[0] <= 1), effective_number(shares)
 
 
 def _curves(events: int, theta: Array, source: tuple[float, int, int], rng: np.random.Generator) -> Array:
@@ -99,7 +95,8 @@ def _curves(events: int, theta: Array, source: tuple[float, int, int], rng: np.r
     torch_rng = generator(seed, "error bar", events, number)
     hard = PROCESS.sample(events, torch.tensor([truth], dtype=torch.float64), torch_rng)
     x = PROCESS.response(hard.x, torch_rng)
-    displacement, counting = (s * rng.normal(size=(REPLICAS + 1, n)) for s, n in ((DISPLACED, x.shape[1]), (COUNTED, len(SIGMA))))
+    displacement = DISPLACED * rng.normal(size=(REPLICAS + 1, x.shape[1]))
+    counting = COUNTED * rng.normal(size=(REPLICAS + 1, len(SIGMA)))
     normalisation = 1 + NORMALISED * rng.normal(size=REPLICAS)
     curves = []
     for r in range(REPLICAS):
