@@ -83,7 +83,7 @@ def _experiment(events: int, seed: int, number: int) -> tuple[float, ...]:
 
 
 def _interval(curve: Array, curves: Array, evidence: Array) -> tuple[bool, float]:
-    """Whether the profile interval of 68.3 % holds the truth, the middle of the grid; how many replicas are in its minimum."""
+    """Whether the profile interval of 68.3 % holds the truth, the middle of the grid; how many replicas its minimum has."""
     lowest, found = int(curve.argmin()), minima(curve[None], np.arange(len(curve)), False)
     shares = np.exp(-(curves[:, lowest] - curves[:, lowest].min()) / 2 - (evidence - evidence.max()))
     return bool(curve[len(curve) // 2] - found.value[0] <= 1), effective_number(shares)
