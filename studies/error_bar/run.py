@@ -70,14 +70,16 @@ _COVERAGES = (("coverage", ""), ("coverage", "_profile"), ("old_coverage", ""))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], default=list(PARTS))
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {list(PARTS)}, by default all")
     parser.add_argument("--out", type=Path, default=HERE)
     parser.add_argument("--quick", action="store_true", help="a tenth of the work")
     parser.add_argument("--readme", action="store_true", help="only write README.md from the results")
     given = parser.parse_args()
+    if unknown := set(given.parts) - set(PARTS):
+        parser.error(f"no part {sorted(unknown)}; there are {list(PARTS)}")
     path = given.out / "results.json"
     given.out.mkdir(parents=True, exist_ok=True)
-    for name in [] if given.readme else given.parts:
+    for name in [] if given.readme else given.parts or PARTS:
         found = PARTS[name](10 if given.quick else 1)
         every = {**(json.loads(path.read_text()) if path.exists() else {}), **found}
         path.write_text(json.dumps(dict(sorted(every.items())), indent=2) + "\n")
