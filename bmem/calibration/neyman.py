@@ -150,7 +150,7 @@ class Belt(JsonRecord):
         """t - t_c as a function of θ."""
 
         def excess(x: Array) -> Array:
-            return objective.value(x[:, None]) - result.best.value - self.critical_value(x, level)
+            return objective.value(x[:, None]) - result.floor - self.critical_value(x, level)
 
         return excess
 

@@ -20,7 +20,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.interpolate import CubicSpline
 from scipy.optimize import brentq
-from scipy.special import logsumexp
 from scipy.stats import chi2
 
 from bmem.calibration.bank import Bank
@@ -28,8 +27,10 @@ from bmem.calibration.mean_density import mean_density_score
 from bmem.calibration.neyman import Belt
 from bmem.calibration.record import Array, JsonRecord
 from bmem.errors import InputError, RangeError
+from bmem.inference.evidence import log_mean, log_pool
 from bmem.inference.intervals import IntervalSet, regions
 from bmem.inference.objective import axes
+from bmem.inference.rate import RateFactor, with_rate
 
 _MINIMUM = 200.0
 """Unweighted events that the bank must be worth for an information: it is then known to some 10 %."""
@@ -50,7 +51,8 @@ class Power(JsonRecord):
 
     ``reco`` [A] of the reconstructed events and ``hard`` [A] with x_hard known, ``kept`` [A] their ratio (NaN if both are
     zero), with Monte Carlo errors ``..._error`` [A] (at most: the balance of the weights makes them smaller); ``rate`` [A]
-    that of the number of events, (∂ log σ_fid/∂θ)² for each of them; ``fiducial`` [A] σ_fid in pb; ``effective`` [A] what
+    that of the number of events, (∂ log κ²σ_fid/∂θ)² for each of them; ``fiducial`` [A] κ²σ_fid in pb, with the factor κ² by
+    which the branching ratios depend on θ; ``effective`` [A] what
     the bank was worth.
     """
 
@@ -106,8 +108,8 @@ class Power(JsonRecord):
         return self.events_needed(sigma, hard, rate) / self.fiducial
 
 
-def power(bank: Bank, truths: ArrayLike, minimum: float = _MINIMUM) -> Power:
-    """The information in the events of ``bank`` at every one of the ``truths`` [A].
+def power(bank: Bank, truths: ArrayLike, minimum: float = _MINIMUM, factor: RateFactor | None = None) -> Power:
+    """The information in the events of ``bank`` at every one of the ``truths`` [A]; the rate has the ``factor`` κ²(α).
 
     Raises:
         InputError: the basis has several parameters.
@@ -115,22 +117,26 @@ def power(bank: Bank, truths: ArrayLike, minimum: float = _MINIMUM) -> Power:
     """
     _demand_one_parameter(bank)
     truths = np.asarray(truths, np.float64)
-    return Power(truths, *np.array([_at(bank, float(truth), minimum) for truth in truths]).T)
+    counted = with_rate(bank.basis, factor)
+    rows = []
+    for truth in truths:
+        mean, slope = (f([truth]) @ bank.exact_fiducial for f in (counted.value, counted.gradient))
+        shape, effective = _at(bank, float(truth), minimum)
+        rows.append((*shape, float(slope[0] / mean) ** 2, float(mean), effective))
+    return Power(truths, *np.array(rows).T)
 
 
-def _at(bank: Bank, truth: float, minimum: float) -> tuple[float, ...]:
-    """One row of ``Power``."""
+def _at(bank: Bank, truth: float, minimum: float) -> tuple[tuple[float, ...], float]:
+    """The information of the shape in one row of ``Power``, and what the bank is worth there."""
     weights, effective = _weights(bank, truth, minimum)
     b, slope = bank.basis.value([truth]), bank.basis.gradient([truth])[0]
     used = weights > 0
     w = weights[used]
     own = mean_density_score(bank.integrals[:, used], bank.fiducial, b, slope)
     exact = mean_density_score(bank.exact[None, used], bank.exact_fiducial[None], b, slope)
-    sigma = float(b @ bank.exact_fiducial)
-    rate = float(slope @ bank.exact_fiducial / sigma) ** 2
     low, high = bank.basis.parameters[0].bounds
     own, exact = (_unless_rounding(score - w @ score, w, high - low) for score in (own, exact))
-    return *_shape(own, exact, w), rate, sigma, effective
+    return _shape(own, exact, w), effective
 
 
 def _unless_rounding(score: Array, w: Array, span: float) -> Array:
@@ -186,7 +192,12 @@ class Expectation:
 
         Replicas that disagree keep it from becoming narrow without limit.
         """
-        return _marginal(self.log_density(x), events)
+        return -2 * log_pool(events * self.log_density(x), self._evidence(events))
+
+    def _evidence(self, events: float) -> Array:
+        """log of the mean likelihood of as many events over the range, in each replica [R]."""
+        (grid,), period = axes(self.bank.basis.parameters), self.bank.basis.parameters[0].period
+        return log_mean(-2 * events * self.log_density(grid), grid, period)
 
     def interval(self, events: int, level: float, belt: Belt | None = None) -> IntervalSet:
         """The region of ``level`` that ``events`` events are expected to leave, by the χ² quantile or the ``belt``.
@@ -223,7 +234,8 @@ class Expectation:
         fine = self.log_density(np.linspace(low, high, _FINE * len(axes(self.bank.basis.parameters)[0]) + 1))
 
         def excess(log_events: float) -> float:
-            curve = _marginal(fine, float(np.exp(log_events)))
+            events = float(np.exp(log_events))
+            curve = -2 * log_pool(events * fine, self._evidence(events))
             return float(np.quantile(curve - curve.min(), length / (high - low))) - threshold
 
         if most <= 1 or excess(np.log(most)) < 0:
@@ -266,11 +278,6 @@ class Expectation:
             raise InputError(
                 "the belt was made for another parameter, process or other networks than the bank; make it anew"
             )
-
-
-def _marginal(log_density: Array, events: float) -> Array:
-    """-2 log of the mean over replicas of exp(events · log_density [R, G]) → [G]."""
-    return np.asarray(-2 * (logsumexp(events * log_density, axis=0) - np.log(len(log_density))))
 
 
 def _weights(bank: Bank, truth: float, minimum: float) -> tuple[Array, float]:

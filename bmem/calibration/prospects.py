@@ -12,6 +12,7 @@ from bmem.calibration.neyman import Belt
 from bmem.calibration.power import Expectation, Power, power
 from bmem.calibration.record import Array, IntArray, JsonRecord
 from bmem.inference.intervals import IntervalSet
+from bmem.inference.rate import RateFactor
 from bmem.process.contract import Parameter
 
 LEVEL = 0.683
@@ -40,15 +41,24 @@ class Prospects(JsonRecord):
     lengths: Array
 
 
-def prospects(bank: Bank, events: int, belt: Belt | None = None, progress: Progress | None = None) -> Prospects:
+def prospects(
+    bank: Bank,
+    events: int,
+    belt: Belt | None = None,
+    progress: Progress | None = None,
+    *,
+    factor: RateFactor | None = None,
+) -> Prospects:
     """Expected precision and regions of measurements of ``events`` events; by the ``belt``, too, if there is one.
+
+    ``factor`` is that of the number of events, see ``Channel.rate``.
 
     Raises:
         InputError: the bank is of several parameters.
         RangeError: it is worth too few events even for the precision.
     """
     truths = _Truths.of(bank.basis.parameters[0])
-    found = power(bank, truths.power)
+    found = power(bank, truths.power, factor=factor)
     numbers = np.unique(np.round(_TIMES * events)).astype(np.int64)
     numbers = numbers[numbers >= _FEWEST]
     steps = len(truths.regions) + len(truths.lengths)

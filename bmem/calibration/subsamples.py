@@ -157,7 +157,7 @@ class _Measurement:
             error=float(result.error[index]),
             valid=result.valid,
             intervals=tuple(fold_pieces(p, truth, period) for p in pieces) if folded else tuple(pieces),
-            delta_truth=float(profile(objective, index)(candidates).min()) - result.best.value,
+            delta_truth=float(profile(objective, index)(candidates).min()) - result.floor,
             sign_gap=_sign_gap(result, index, truth),
             excluded=len(result.excluded),
         )

@@ -1,7 +1,8 @@
 """Toys: many small samples drawn from a bank, their -2 log L on a grid of one parameter, and the minima of these curves.
 
 A toy is analysed as a measurement would be. With several replicas of the networks there are two ways: the likelihood is the
-mean over the replicas ("marginal"), or that of one replica, drawn for each toy ("drawn"). The integration errors are those
+average over the replicas, each normalised ("marginal", see ``bmem.inference.objective.MarginalLikelihood``), or that of one
+replica, drawn for each toy ("drawn"). The integration errors are those
 that the events of the bank have; "resampled" toys are given another realisation of them, which counts them twice.
 """
 
@@ -14,11 +15,11 @@ from typing import Literal
 import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.sparse import csr_array
-from scipy.special import logsumexp
 
 from bmem.calibration.bank import Bank
 from bmem.calibration.record import Array, IntArray
 from bmem.errors import InputError
+from bmem.inference.evidence import log_mean, log_pool
 from bmem.process.contract import Parameter
 
 _BLOCK = 2000
@@ -39,7 +40,7 @@ class Treatment:
 
 
 AS_INTEGRATED = Treatment()
-"""The mean over the replicas, with the integration errors that the events have."""
+"""The average over the replicas, with the integration errors that the events have."""
 
 
 @dataclass(frozen=True)
@@ -149,12 +150,17 @@ class ToyScan:
         if len(logs) == 1:
             return -2 * (counts @ logs[0])
         if self.treatment.replicas == "marginal":
-            summed = np.stack([counts @ replica for replica in logs])
-            return -2 * (logsumexp(summed, axis=0) - np.log(len(logs)))
+            return self._average(np.stack([counts @ replica for replica in logs]))
         drawn, curves = rng.integers(len(logs), size=toys), np.empty((toys, logs.shape[2]))
         for r, replica in enumerate(logs):
             curves[drawn == r] = -2 * (counts[drawn == r] @ replica)
         return curves
+
+    def _average(self, logs: Array) -> Array:
+        """-2 log L [T, G + E] averaged over replicas as a measurement is, from log L [R, T, G + E] of each."""
+        parameter, grid = self.bank.basis.parameters[0], len(self.values)
+        evidence = np.stack([log_mean(-2 * one[:, :grid], self.values, parameter.period) for one in logs])
+        return -2 * log_pool(logs, evidence)
 
 
 def _logs(bank: Bank, values: Array) -> Array:

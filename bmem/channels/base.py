@@ -16,6 +16,7 @@ from bmem.channels.section import plain_settings
 from bmem.errors import InputError
 from bmem.events.lhe_content import LHEContent
 from bmem.events.record import Objects, RecoEvents
+from bmem.inference.rate import RateFactor
 from bmem.likelihood.coordinates import Difference, Residuals
 from bmem.likelihood.polynomial import PolynomialBasis
 from bmem.process.contract import Parameter, Process
@@ -83,6 +84,7 @@ class BaseChannel:
     selection = WhatWasSeen()
     backgrounds: Mapping[str, Background] = {}
     bases: Mapping[str, PolynomialBasis] = {}
+    rate: Mapping[str, RateFactor] = {}
 
     def __init__(self, settings: Any = None) -> None:
         self.settings = self.Settings() if settings is None else settings

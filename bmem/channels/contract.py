@@ -16,6 +16,7 @@ from torch import Tensor
 from bmem.errors import InputError
 from bmem.events.lhe_content import LHEContent
 from bmem.events.record import RecoEvents
+from bmem.inference.rate import RateFactor
 from bmem.likelihood.coordinates import Residuals
 from bmem.likelihood.polynomial import PolynomialBasis
 from bmem.process.contract import Process
@@ -57,6 +58,8 @@ class Channel(Protocol):
         bases: further bases b_k(θ) for the same components (free couplings, say), by name.
         provenance: settings by which artifacts know what made them, as plain values: ``process`` what the integrals depend
             on, ``selection`` the cuts, and any other (of the response, say).
+        rate: factors of the number of events (a branching ratio that depends on θ), by the name of the basis, "process" for
+            the process's own; a basis that is not named has none.
 
     It may also have ``shown``, the names of the observables that reports draw and predict (all if it has not), and
     ``display(reco, row)``, the ``DisplayObject``s of an event.
@@ -77,6 +80,7 @@ class Channel(Protocol):
     backgrounds: Mapping[str, Background]
     bases: Mapping[str, PolynomialBasis]
     provenance: Mapping[str, Any]
+    rate: Mapping[str, RateFactor]
 
     def observe(self, reco: RecoEvents) -> Tensor:
         """What the networks read of accepted events: [N, D] (float64).

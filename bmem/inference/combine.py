@@ -1,4 +1,4 @@
-"""One estimate with its uncertainty budget: statistical, integration and network, from replicas and resamples.
+"""One estimate with its uncertainty budget: statistical, integration, simulation and weights, from replicas and resamples.
 
 Every (replica, resample) gives its own likelihood and estimate; a source is the spread of the estimates when only it varies.
 Where the likelihood has several minima, the one nearest to the central estimate is followed, and how often another one was
@@ -8,7 +8,7 @@ the lowest is reported as ``switched``: a jump from α to -α is an ambiguity, n
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from bmem.inference.constraints import Joint
 from bmem.inference.fit import FitResult, difference, fit
-from bmem.inference.objective import Basis, MarginalLikelihood, NegativeTwoLogLikelihood, Objective
+from bmem.inference.objective import (
+    Basis,
+    MarginalLikelihood,
+    NegativeTwoLogLikelihood,
+    Objective,
+    effective_number,
+)
 from bmem.likelihood.coefficients import Coefficients
 from bmem.process.contract import Parameter
 
@@ -47,12 +53,16 @@ class Spread:
 class Budget:
     """Uncertainties of each parameter [P], one standard deviation each.
 
-    ``estimate`` is the fit of the marginal likelihood, whose own curvature error mixes statistics and networks; the sources
-    alone are: ``statistical`` from the curvature in each replica, averaged in quadrature (NaN where there is none: use
-    intervals); ``integration_linear`` from the Monte Carlo covariance of the integrals and of σ_k by linear propagation,
-    averaged likewise; ``integration`` the spread over bootstrap resamples of which each is used in one replica, None if none
-    were kept; ``network`` the spread
-    over replicas, None with a single one (not evaluated).
+    ``estimate`` is the fit of the average over replicas, each with the same weight. The sources are: ``statistical`` from
+    the curvature in each replica, averaged in quadrature (NaN where there is none: use intervals); ``integration_linear``
+    from the Monte Carlo covariance of the integrals and of σ_k by linear propagation, averaged likewise; ``integration`` the
+    spread over bootstrap resamples of which each is used in one replica, None if none were kept; ``network`` the spread over
+    replicas, None with a single one (not evaluated).
+
+    ``network`` has two parts: ``weights``, the spread with one σ_k for all replicas, and ``simulation``, the spread with the
+    same integrals and the σ_k of each, which were counted from a finite simulation. Where σ_k have a covariance of their own
+    ``simulation`` is that of it, to first order, and part of ``integration``: of a single replica, or of integrated σ_k.
+    ``effective_replicas`` is how many of them make up the average likelihood at the estimate.
     """
 
     estimate: FitResult
@@ -60,6 +70,9 @@ class Budget:
     integration_linear: tuple[float, ...]
     integration: Spread | None
     network: Spread | None
+    simulation: tuple[float, ...]
+    weights: tuple[float, ...] | None
+    effective_replicas: float
 
     @property
     def total(self) -> Array:
@@ -72,7 +85,9 @@ class Budget:
         return "\n".join(self._line(i, parameter) for i, parameter in enumerate(self.estimate.parameters))
 
     def _line(self, i: int, parameter: Parameter) -> str:
-        network = "not evaluated" if self.network is None else f"{self.network.std[i]:.4f}"
+        network = "not evaluated"
+        if self.network is not None and self.weights is not None:
+            network = f"{self.network.std[i]:.4f} (simulation {self.simulation[i]:.4f}, weights {self.weights[i]:.4f})"
         integration = self.integration_linear[i] if self.integration is None else self.integration.std[i]
         return (
             f"{parameter.name} = {self.estimate.theta[i]:.4f} ± {self.statistical[i]:.4f} (statistical) "
@@ -82,7 +97,7 @@ class Budget:
     def to_dict(self) -> dict[str, Any]:
         """For JSON; NaN becomes None."""
         content = {**asdict(self), "estimate": self.estimate.to_dict(), "total": self.total.tolist()}
-        for name in ("statistical", "integration_linear", "total"):
+        for name in ("statistical", "integration_linear", "simulation", "total"):
             content[name] = [float(e) if np.isfinite(e) else None for e in content[name]]
         return content
 
@@ -93,6 +108,8 @@ def budget(
     luminosity: float | None = None,
     exclude: ArrayLike = (),
     constraints: Sequence[NormalConstraint] = (),
+    *,
+    alone: tuple[Coefficients, Coefficients] | None = None,
 ) -> tuple[MarginalLikelihood, Budget]:
     """Fit the likelihood averaged over replicas and take the budget of its global minimum.
 
@@ -102,35 +119,41 @@ def budget(
         luminosity: see ``NegativeTwoLogLikelihood``.
         exclude: indices of events to leave out, from ``unusable_events``.
         constraints: external measurements of some parameters; every fit has them, and the statistical errors theirs.
+        alone: the same with differences of the weights alone and of σ_k alone, ``separated`` of the signal where there are
+            backgrounds.
 
     Returns:
         The marginal likelihood (without the constraints, see ``Joint``), for curves and intervals, and the budget.
     """
     objective = MarginalLikelihood.of(coefficients, basis, luminosity, exclude)
     estimate = fit(_constrained(objective, constraints))
-    replicas = [_constrained(replica, constraints) for replica in objective.replicas]
-    fits = [fit(replica) for replica in replicas]
+    fits = [fit(_constrained(replica, constraints)) for replica in objective.replicas]
     centres = [np.array(result.nearest(estimate.theta).theta) for result in fits]
-    statistical = [result.nearest(estimate.theta).error for result in fits]
-    linear = [
-        np.diag(
-            linear_covariance(
-                replica,
-                centre,
-                coefficients.covariance[r],
-                coefficients.fiducial_covariance[r],
-                replicas[r].curvature(centre),
-            )
-        )
-        for r, (replica, centre) in enumerate(zip(objective.replicas, centres, strict=True))
-    ]
+    own = replace(coefficients, covariance=np.zeros_like(coefficients.covariance))
+    simulation, weights = _linear(own, objective, centres, constraints), None
+    if len(fits) > 1:
+        models = separated(coefficients) if alone is None else alone
+        parts = [_parts(model, objective, estimate, constraints) for model in models]
+        weights = parts[0]
+        simulation = simulation if own.fiducial_covariance.any() else parts[1]
     return objective, Budget(
         estimate=estimate,
-        statistical=_quadratic_mean(statistical),
-        integration_linear=_quadratic_mean(np.sqrt(linear)),
+        statistical=_quadratic_mean([result.nearest(estimate.theta).error for result in fits]),
+        integration_linear=_linear(coefficients, objective, centres, constraints),
         integration=_integration(coefficients, objective, centres, constraints),
         network=spread(fits, estimate.theta) if len(fits) > 1 else None,
+        simulation=simulation,
+        weights=weights,
+        effective_replicas=effective_number(objective.shares(estimate.theta)),
     )
+
+
+def separated(coefficients: Coefficients) -> tuple[Coefficients, Coefficients]:
+    """The same with one σ_k for all replicas, the mean; and with one set of integrals, the mean, and the σ_k of each."""
+    values, sigma = coefficients.values, coefficients.fiducial
+    common = np.broadcast_to(values.mean(axis=0), values.shape)
+    weights = replace(coefficients, fiducial=np.broadcast_to(sigma.mean(axis=0), sigma.shape))
+    return weights, replace(coefficients, values=common)
 
 
 def estimates_needed(accuracy: float) -> int:
@@ -187,6 +210,30 @@ def resampled(objective: MarginalLikelihood, coefficients: Coefficients, b: int)
     r = b % len(objective.replicas)
     sample = coefficients.resample(b)
     return r, objective.replicas[r].with_integrals(sample.values[r], sample.fiducial[r])
+
+
+def _parts(
+    model: Coefficients, objective: MarginalLikelihood, estimate: FitResult, constraints: Sequence[NormalConstraint]
+) -> tuple[float, ...]:
+    """Standard deviations [P] of the estimates of the replicas of ``model``, which takes the place of their integrals."""
+    inputs = zip(objective.replicas, model.values, model.fiducial, strict=True)
+    likelihoods = [replica.with_integrals(values, sigma) for replica, values, sigma in inputs]
+    return spread([fit(_constrained(likelihood, constraints)) for likelihood in likelihoods], estimate.theta).std
+
+
+def _linear(
+    coefficients: Coefficients,
+    objective: MarginalLikelihood,
+    centres: Sequence[Array],
+    constraints: Sequence[NormalConstraint],
+) -> tuple[float, ...]:
+    """Errors [P] by ``linear_covariance`` in each replica at its estimate, averaged in quadrature."""
+    rows = zip(objective.replicas, centres, coefficients.covariance, coefficients.fiducial_covariance, strict=True)
+    found = [
+        linear_covariance(replica, centre, of_integrals, of_sigma, _constrained(replica, constraints).curvature(centre))
+        for replica, centre, of_integrals, of_sigma in rows
+    ]
+    return _quadratic_mean([np.sqrt(np.diag(covariance)) for covariance in found])
 
 
 def _integration(

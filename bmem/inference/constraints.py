@@ -89,6 +89,7 @@ class Joint(Objective):
         self.n_events = sum(o.n_events for o in objectives)
         before = np.cumsum([0] + [o.n_events for o in objectives])
         self.excluded = np.concatenate([o.excluded + n for o, n in zip(objectives, before, strict=False)])
+        self._parts = tuple(objectives), tuple(constraints)
         self.constraints = tuple(GaussianTerm(c, self.parameters) for c in constraints)
         terms: list[Term] = [*objectives, *self.constraints]
         self._terms = [(term, self._index(term)) for term in terms]
@@ -98,6 +99,12 @@ class Joint(Objective):
     def _index(self, term: Term) -> list[int]:
         names = [p.name for p in self.parameters]
         return [names.index(p.name) for p in term.parameters]
+
+    @property
+    def estimator(self) -> Objective:
+        estimators = [o.estimator for o in self._parts[0]]
+        same = all(one is other for one, other in zip(estimators, self._parts[0], strict=True))
+        return self if same else Joint(estimators, self._parts[1])
 
     def value(self, theta: ArrayLike) -> Array:
         theta = np.asarray(theta, np.float64)

@@ -132,10 +132,11 @@ def contours(
     surface = _Profile(objective, indices)
     x, y = surface.parameters
     whole = surface.scan((_range(x), _range(y)))
-    lowest = result.best.value
+    lowest = result.floor
     if whole.values.min() < lowest - 1e-3:
         raise FitError(f"-2 log L falls {lowest - whole.values.min():.3g} below the fitted minimum; fit again")
-    minima = np.array([[*np.array(m.theta)[list(indices)], m.delta] for m in result.minima])
+    deltas = [float(objective.value(np.array(m.theta))) - lowest for m in result.minima]
+    minima = np.array([[*np.array(m.theta)[list(indices)], d] for m, d in zip(result.minima, deltas, strict=True)])
     found = []
     for level in levels:
         threshold = float(chi2.ppf(level, degrees_of_freedom))

@@ -1,9 +1,9 @@
 """Results for arviz: posterior draws, the likelihood of every event, and how far the integrals can be trusted.
 
-A draw is a pair of a replica of the networks, with the probability that the events give it, and of the parameter in it: the
-draws are those of the likelihood averaged over replicas, and given such a pair the events are independent, which is what
-``arviz.loo`` and ``arviz.compare`` need. Everything of arviz, 0.x or 1.x, works on the result unchanged; files are written
-by xarray alone and are the same for both.
+A draw is a pair of a replica of the networks, all with the same probability, and of the parameter in it: the draws are those
+of the average of the replicas' posteriors, and given such a pair the events are independent, which is what ``arviz.loo`` and
+``arviz.compare`` need. How many replicas the draws are worth is the attribute ``effective_replicas`` of ``sample_stats``.
+Everything of arviz, 0.x or 1.x, works on the result unchanged; files are written by xarray alone and are the same for both.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.special import softmax
 
 from bmem import artifacts
 from bmem.errors import ArtifactError, InputError
 from bmem.inference.nuts import Chains
-from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood, Objective
+from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood, Objective, effective_number
 from bmem.inference.posterior import FLAT, Prior, posterior
 
 Array = NDArray[np.float64]
@@ -73,7 +72,7 @@ def inference_data(
     posteriors = [posterior(replica, prior) for replica in replicas]
     count, name = settings.chains * settings.draws, objective.parameters[0].name
     each = np.stack([p.sample(count, rng) for p in posteriors], axis=-1)
-    chosen = rng.choice(len(replicas), size=count, p=softmax([p.log_evidence for p in posteriors]))
+    chosen = rng.integers(len(replicas), size=count)
     theta = each[np.arange(count), chosen][:, None]
     shape = (settings.chains, settings.draws)
     draws = _Draws(shape, theta, chosen, prior.log_density(theta[:, 0]) + _log_likelihood(replicas, theta, chosen))
@@ -88,7 +87,7 @@ def inference_data_of_chains(
 ) -> Any:
     """The same of NUTS ``chains`` of any number of parameters, without the posteriors of single replicas.
 
-    ``rng`` draws the replica that goes with each θ, with the probability that the events give it there; ``lp`` is the log
+    ``rng`` draws the replica that goes with each θ, with what it contributes to the average there; ``lp`` is the log
     posterior averaged over replicas, and the number of steps that diverged is an attribute of ``sample_stats``.
 
     Raises:
@@ -97,10 +96,11 @@ def inference_data_of_chains(
     if chains.parameters != objective.parameters:
         names = [[p.name for p in both] for both in (chains.parameters, objective.parameters)]
         raise InputError(f"the chains are of {names[0]}, the likelihood is of {names[1]}; draw them from this likelihood")
-    replicas = _replicas(objective)
     theta = chains.samples.reshape(-1, len(chains.parameters))
-    likelihoods = np.stack([-replica.value(theta) / 2 for replica in replicas], axis=-1)
-    chosen = np.argmax(likelihoods + rng.gumbel(size=likelihoods.shape), axis=-1)
+    chosen = np.zeros(len(theta), np.int64)
+    if isinstance(objective, MarginalLikelihood):
+        logs = objective.normalised(theta)
+        chosen = np.argmax(logs + rng.gumbel(size=logs.shape), axis=0)
     draws = _Draws(chains.samples.shape[:2], theta, chosen, chains.log_posterior.ravel())
     data = _inference_data(objective, draws, diagnostics or {}, xr.Dataset(attrs={"prior": chains.prior}))
     data.sample_stats.attrs["divergences"] = chains.divergences
@@ -127,11 +127,12 @@ def _inference_data(objective: Objective, draws: _Draws, diagnostics: Mapping[st
     stats: dict[str, Any] = {key: (("event",), values) for key, values in _of_events(diagnostics, objective).items()}
     stats |= {"lp": (_DRAW, draws.log_posterior.reshape(shape)), "replica": (_DRAW, draws.replica.reshape(shape))}
     counts = {"n_events": objective.n_events, "excluded": len(objective.excluded)}
+    number = effective_number(np.bincount(draws.replica))
     return _as_arviz(
         {
             "posterior": more.assign(columns).assign_coords(steps).assign_attrs(counts),
             "log_likelihood": xr.Dataset({"events": ((*_DRAW, "event"), logs)}, coords=events),
-            "sample_stats": xr.Dataset(stats, coords=events),
+            "sample_stats": xr.Dataset(stats, coords=events, attrs={"effective_replicas": number}),
         }
     )
 

@@ -22,6 +22,7 @@ Array = NDArray[np.float64]
 _MAX_STARTS = 20
 _TOLERANCE = 1e-3
 """Migrad's tolerance: an expected distance to the minimum of 2e-6 in -2 log L, 0.14 % of a standard deviation."""
+_LOWEST_STARTS = 2
 _ROUNDING = 1e-12
 _SAME = 1 / 360
 """Minima closer than this, in units of a parameter's range (a step of the scan), are one."""
@@ -46,12 +47,22 @@ class Minimum:
 
 @dataclass(frozen=True)
 class FitResult:
-    """All ``minima`` of a likelihood, lowest first; ``n_events`` went in, those in ``excluded`` were left out of them."""
+    """All ``minima`` of a likelihood, lowest first; ``n_events`` went in, those in ``excluded`` were left out of them.
+
+    Of an average over replicas they are the minima of its ``estimator``; ``lowest`` is then the lowest value of the average
+    itself, from which its intervals are counted.
+    """
 
     parameters: tuple[Parameter, ...]
     minima: tuple[Minimum, ...]
     n_events: int
     excluded: tuple[int, ...] = ()
+    lowest: float | None = None
+
+    @property
+    def floor(self) -> float:
+        """The lowest value of the objective that was fitted."""
+        return self.best.value if self.lowest is None else self.lowest
 
     @property
     def best(self) -> Minimum:
@@ -99,6 +110,7 @@ class FitResult:
                 minima=tuple(_minimum_from_dict(m) for m in content["minima"]),
                 n_events=content["n_events"],
                 excluded=tuple(content["excluded"]),
+                lowest=content.get("lowest"),
             )
         except (KeyError, TypeError) as error:
             raise InputError(f"not the dictionary of a fit result: {error!r}") from error
@@ -110,7 +122,7 @@ def _minimum_from_dict(content: dict[str, Any]) -> Minimum:
 
 
 def fit(objective: Objective) -> FitResult:
-    """Minimise ``objective`` from every minimum of a scan over the whole range.
+    """Minimise the ``estimator`` of ``objective`` from every minimum of a scan over the whole range.
 
     Raises:
         InputError: not an objective but a plain sum of costs.
@@ -121,9 +133,9 @@ def fit(objective: Objective) -> FitResult:
             f"{type(objective).__name__} has no exact derivatives and ranges; bmem.inference.constraints.joint makes an "
             "objective of a sum of likelihoods and constraints"
         )
-    minima: list[Minimum] = []
-    for start in _starts(objective):
-        found = _refine(objective, start)
+    estimator, minima = objective.estimator, list[Minimum]()
+    for start in _starts(estimator):
+        found = _refine(estimator, start)
         same = [m for m in minima if distance(np.array(found.theta), np.array(m.theta), objective.parameters) < _SAME]
         if np.isfinite(found.value) and not same:
             minima.append(found)
@@ -136,7 +148,12 @@ def fit(objective: Objective) -> FitResult:
         minima=tuple(Minimum(**{**vars(m), "delta": m.value - lowest}) for m in minima),
         n_events=objective.n_events,
         excluded=tuple(int(e) for e in objective.excluded),
+        lowest=None if estimator is objective else _lowest(objective),
     )
+
+
+def _lowest(objective: Objective) -> float:
+    return min(_refine(objective, start).value for start in _starts(objective)[:_LOWEST_STARTS])
 
 
 def _starts(objective: Objective) -> Array:

@@ -9,11 +9,12 @@ import numpy as np
 from iminuit.cost import NormalConstraint
 from numpy.typing import ArrayLike, NDArray
 
-from bmem.inference.combine import Budget, budget, resampled
+from bmem.inference.combine import Budget, budget, resampled, separated
 from bmem.inference.constraints import GaussianTerm, Joint
 from bmem.inference.mixture import mixture_by_fractions
 from bmem.inference.objective import Basis, MarginalLikelihood, Objective, unusable_events
 from bmem.inference.posterior import FLAT, Prior
+from bmem.inference.rate import RateFactor, with_rate
 from bmem.inference.scale import with_strength
 from bmem.likelihood.coefficients import Coefficients
 
@@ -26,7 +27,8 @@ _PROFILED = {1: 120, 2: 24}
 class Hypothesis:
     """Coefficients and basis of everything that the events may be, and the external ``constraints`` on its parameters.
 
-    Events in ``excluded`` have no usable density.
+    Events in ``excluded`` have no usable density. ``alone`` are the coefficients in which only the weights, and only σ_k,
+    differ between replicas.
     """
 
     coefficients: Coefficients
@@ -34,6 +36,7 @@ class Hypothesis:
     luminosity: float | None
     constraints: tuple[NormalConstraint, ...]
     excluded: NDArray[np.int64]
+    alone: tuple[Coefficients, Coefficients]
 
     @classmethod
     def of(
@@ -45,21 +48,28 @@ class Hypothesis:
         bounds: Mapping[str, tuple[float, float]] | None = None,
         luminosity: float | None = None,
         constraints: Sequence[NormalConstraint] = (),
+        rate: RateFactor | None = None,
         strength: bool = False,
     ) -> Hypothesis:
         """``signal`` with the ``basis`` of its parameters, and the log-densities [N] or [R, N] of the ``backgrounds``.
 
-        ``bounds`` are those of the fractions of the backgrounds; ``strength`` frees that of the signal; of the
-        ``constraints`` those take part whose parameter is free.
+        ``bounds`` are those of the fractions of the backgrounds; with a ``luminosity`` the number of events has the factor
+        ``rate`` of the parameters, see ``Channel.rate``; ``strength`` frees that of the signal; of the ``constraints`` those
+        take part whose parameter is free.
         """
-        coefficients = signal
+        coefficients, (weights, simulation) = signal, separated(signal)
         if backgrounds:
-            coefficients, basis = mixture_by_fractions(signal, basis, backgrounds, bounds)
+            own = basis
+            coefficients, basis = mixture_by_fractions(signal, own, backgrounds, bounds)
+            common = {name: np.atleast_2d(logs).mean(axis=0) for name, logs in backgrounds.items()}
+            weights = mixture_by_fractions(weights, own, backgrounds, bounds)[0]
+            simulation = mixture_by_fractions(simulation, own, common, bounds)[0]
         lost = unusable_events(coefficients, basis)
+        basis = basis if luminosity is None else with_rate(basis, rate)
         basis = with_strength(basis) if strength else basis
         names = {p.name for p in basis.parameters}
-        own = tuple(c for c in constraints if set(c._parameters) <= names)
-        return cls(coefficients, basis, luminosity, own, lost)
+        known = tuple(c for c in constraints if set(c._parameters) <= names)
+        return cls(coefficients, basis, luminosity, known, lost, (weights, simulation))
 
     def likelihood(self) -> MarginalLikelihood:
         """Of the events alone, averaged over replicas."""
@@ -76,7 +86,8 @@ class Hypothesis:
 
     def budget(self) -> tuple[MarginalLikelihood, Budget]:
         """The likelihood of the events alone, and its constrained fit with the uncertainties by source."""
-        return budget(self.coefficients, self.basis, self.luminosity, self.excluded, self.constraints)
+        everything = self.coefficients, self.basis, self.luminosity, self.excluded, self.constraints
+        return budget(*everything, alone=self.alone)
 
     def prior(self) -> Prior:
         """Of the first parameter: flat, times what is known of it from elsewhere."""

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from iminuit.cost import NormalConstraint
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import logsumexp, softmax
 
 from bmem.errors import InputError
 from bmem.inference.constraints import Joint
@@ -117,7 +116,7 @@ def influence(
     """The influence of every event of ``objective`` on its fit ``result``.
 
     Args:
-        objective: the likelihood of events, in one replica or averaged over replicas.
+        objective: the likelihood of events, in one replica or averaged over replicas, of which all have the same weight.
         result: its fit; the global minimum is followed.
         diagnostics: of the ``Coefficients`` of the same sample, for the doubts: ``flags`` of the integration, ``outside``.
         constraints: external measurements that the fit had beside the ``objective``; they stay when an event goes.
@@ -127,26 +126,15 @@ def influence(
     """
     replicas, theta = _replicas(objective), result.theta
     parts = [_contributions(replica, theta) for replica in replicas]
-    values, gradients, curvatures = (np.stack(column) for column in zip(*parts, strict=True))
-    totals = np.array([replica.value(theta) for replica in replicas])
-    share = softmax((values - totals[:, None]) / 2, axis=0)
-    gradient = np.stack([replica.gradient(theta) for replica in replicas])[:, None] - gradients
-    curvature = np.stack([replica.curvature(theta) for replica in replicas])[:, None] - curvatures
-    mean = np.einsum("rn,rnp->np", share, gradient)
-    centred = gradient - mean
-    second = np.einsum("rn,rnpq->npq", share, curvature) - 0.5 * np.einsum("rn,rnp,rnq->npq", share, centred, centred)
-    kept, curvature_of_all = _kept(objective), objective.curvature(theta)
-    if constraints:
-        external = Joint([objective], constraints)
-        mean = mean + external.gradient(theta) - objective.gradient(theta)
-        second = second + external.curvature(theta) - curvature_of_all
-        curvature_of_all = external.curvature(theta)
+    _, gradients, curvatures = (np.mean(column, axis=0) for column in zip(*parts, strict=True))
+    fitted = Joint([objective.estimator], constraints) if constraints else objective.estimator
+    kept, curvature_of_all = _kept(objective), fitted.curvature(theta)
     return Influence(
         parameters=objective.parameters,
         theta=theta,
         error=curvature_errors(curvature_of_all),
         events=kept,
-        shift=_newton(second, mean),
+        shift=_newton(curvature_of_all - curvatures, fitted.gradient(theta) - gradients),
         doubts=_doubts(objective.n_events, kept, diagnostics or {}),
     )
 
@@ -154,14 +142,15 @@ def influence(
 def ratio_pulls(objective: Objective, first: ArrayLike, second: ArrayLike) -> Array:
     """What each event adds to -2 log L(first)/L(second) [N]: positive if it speaks for ``second`` [P].
 
-    It is the ratio of the sample less that of the sample without the event. In one replica, shape only, their sum is the
-    ratio of the sample; a rate or several replicas belong to no event.
+    It is the ratio of the sample less that of the sample without the event, in the mean over replicas. Shape only, their sum
+    is the ratio of the sample; a rate belongs to no event.
 
     Raises:
         InputError: not the likelihood of events.
     """
-    sides = [_difference_without(_replicas(objective), np.asarray(theta, np.float64)) for theta in (first, second)]
-    return sides[0] - sides[1]
+    replicas = _replicas(objective)
+    sides = [[_contributions(r, np.asarray(theta, np.float64))[0] for r in replicas] for theta in (first, second)]
+    return np.asarray(np.mean(sides[0], axis=0) - np.mean(sides[1], axis=0))
 
 
 def left_out(objective: Objective, events: ArrayLike) -> FitResult:
@@ -214,13 +203,6 @@ def _newton(curvature: Array, gradient: Array) -> Array:
     usable = np.linalg.eigvalsh(curvature)[:, 0] > 0
     shift[usable] = -np.linalg.solve(curvature[usable], gradient[usable][..., None])[..., 0]
     return shift
-
-
-def _difference_without(replicas: tuple[NegativeTwoLogLikelihood, ...], theta: Array) -> Array:
-    """-2 log L(θ) less that of the sample without each event [N]."""
-    logs = -np.array([replica.value(theta) for replica in replicas]) / 2
-    factors = np.stack([_contributions(replica, theta)[0] for replica in replicas])
-    return -2 * (logsumexp(logs) - logsumexp(logs[:, None] + factors / 2, axis=0))
 
 
 def _without(replica: NegativeTwoLogLikelihood, gone: NDArray[np.int64]) -> NegativeTwoLogLikelihood:

@@ -118,9 +118,9 @@ def profile_intervals(
     scan = axes(objective.parameters, _REFINEMENT if len(objective.parameters) == 1 else 1)[index]
     grid = np.union1d(scan, [m.theta[index] for m in result.minima])
     values = curve(grid)
-    if values.min() < result.best.value - 1e-3:
-        raise FitError(f"-2 log L falls {result.best.value - values.min():.3g} below the fitted minimum; fit again")
-    thresholds = [result.best.value + chi2.ppf(level, 1) for level in levels]
+    if values.min() < result.floor - 1e-3:
+        raise FitError(f"-2 log L falls {result.floor - values.min():.3g} below the fitted minimum; fit again")
+    thresholds = [result.floor + chi2.ppf(level, 1) for level in levels]
     return tuple(
         IntervalSet(parameter, float(level), regions(_shifted(curve, t), grid, values - t, parameter.period))
         for level, t in zip(levels, thresholds, strict=True)

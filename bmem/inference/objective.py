@@ -1,7 +1,8 @@
 """-2 log L(θ) of a sample of events with exact derivatives, in numpy alone.
 
-``NegativeTwoLogLikelihood`` is the likelihood in one replica of the networks, ``MarginalLikelihood`` its mean over replicas.
-Both are iminuit cost objects: they add to other costs, ``objective + NormalConstraint(...)``, and have exact gradients.
+``NegativeTwoLogLikelihood`` is the likelihood in one replica of the networks, ``MarginalLikelihood`` the average over
+replicas, each normalised and with the same weight. They are iminuit cost objects: they add to other costs,
+``objective + NormalConstraint(...)``, and have exact gradients.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from typing import Protocol
 import numpy as np
 from iminuit.cost import Cost
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln, logsumexp, softmax
+from scipy.special import gammaln, softmax
 
 from bmem.errors import InputError
+from bmem.inference.evidence import log_evidence, log_pool
 from bmem.likelihood.coefficients import Coefficients
 from bmem.process.contract import Parameter
 
@@ -58,6 +60,11 @@ class Objective(Cost):
     @abstractmethod
     def value(self, theta: ArrayLike) -> Array:
         """-2 log L: θ [..., P] → [...]."""
+
+    @property
+    def estimator(self) -> Objective:
+        """What the estimate minimises: this objective itself, but for averages over replicas."""
+        return self
 
     @abstractmethod
     def gradient(self, theta: ArrayLike) -> Array:
@@ -204,19 +211,49 @@ class NegativeTwoLogLikelihood(Objective):
         return of_integrals, of_fiducial
 
 
-class MarginalLikelihood(Objective):
-    """-2 log of the mean likelihood over R replicas of the networks, -2 log[1/R Σ_r L_r(θ)].
+class MeanLikelihood(Objective):
+    """The mean over R replicas of -2 log L: its minimum is an estimate in which every replica has the same weight.
 
-    Each replica changes all events at once, so it is the likelihood of the whole sample that is averaged.
+    To first order it is the mean of their estimates; constants in log L drop out. Its curvature is the statistical error.
     """
 
     def __init__(self, replicas: Sequence[NegativeTwoLogLikelihood]) -> None:
         if not replicas:
-            raise InputError("a marginal likelihood needs at least one replica")
+            raise InputError("an average over replicas needs at least one replica")
         super().__init__(replicas[0].parameters)
         self.replicas = tuple(replicas)
         self.n_events = replicas[0].n_events
         self.excluded = replicas[0].excluded
+
+    def value(self, theta: ArrayLike) -> Array:
+        return self._stacked("value", theta).mean(axis=0)
+
+    def gradient(self, theta: ArrayLike) -> Array:
+        return self._stacked("gradient", theta).mean(axis=0)
+
+    def curvature(self, theta: ArrayLike) -> Array:
+        return self._stacked("curvature", theta).mean(axis=0)
+
+    def _stacked(self, what: str, theta: ArrayLike) -> Array:
+        return np.stack([getattr(replica, what)(theta) for replica in self.replicas])
+
+
+class MarginalLikelihood(MeanLikelihood):
+    """-2 log of the mean over R replicas of their normalised likelihoods: -2 log[1/R Σ_r L_r(θ)/Z_r] - 2 <log Z_r>.
+
+    log L_r of n events differs between replicas by an amount that grows with n and says nothing of θ: the mean of the L_r
+    themselves would be one replica's. Z_r is the mean of L_r over the range of all parameters, so that this is -2 log of the
+    average of the replicas' posterior densities under a flat prior, up to a constant that makes it -2 log L of a single
+    replica. Its profile intervals contain what the replicas disagree on; ``fit`` takes the estimate and its statistical
+    error from ``estimator``. A constraint that is added weighs the replicas by how well they meet it.
+    """
+
+    def __init__(self, replicas: Sequence[NegativeTwoLogLikelihood]) -> None:
+        super().__init__(replicas)
+        several = self.replicas if len(self.replicas) > 1 else ()
+        evidence = [log_evidence(r.value, r.parameters, axes(r.parameters)) for r in several]
+        self.log_evidence = np.array(evidence or [0.0])
+        """log Z_r [R]; a single replica needs none."""
 
     @classmethod
     def of(
@@ -226,22 +263,36 @@ class MarginalLikelihood(Objective):
         replicas = range(coefficients.n_replicas)
         return cls([NegativeTwoLogLikelihood.of(coefficients, basis, r, luminosity, exclude) for r in replicas])
 
+    @property
+    def estimator(self) -> Objective:
+        return MeanLikelihood(self.replicas) if len(self.replicas) > 1 else self.replicas[0]
+
+    def normalised(self, theta: ArrayLike) -> Array:
+        """log of L_r(θ)/Z_r [R, ...] of each replica at θ [..., P]."""
+        values = self._stacked("value", theta)
+        return -values / 2 - np.expand_dims(self.log_evidence, tuple(range(1, values.ndim)))
+
     def value(self, theta: ArrayLike) -> Array:
-        values = np.stack([replica.value(theta) for replica in self.replicas])
-        return -2 * (logsumexp(-values / 2, axis=0) - np.log(len(self.replicas)))
+        return -2 * log_pool(-self._stacked("value", theta) / 2, self.log_evidence)
 
     def gradient(self, theta: ArrayLike) -> Array:
-        return self._shares(theta) @ np.stack([replica.gradient(theta) for replica in self.replicas])
+        return self.shares(theta) @ self._stacked("gradient", theta)
 
     def curvature(self, theta: ArrayLike) -> Array:
-        share = self._shares(theta)
-        gradients = np.stack([replica.gradient(theta) for replica in self.replicas])
+        share, gradients = self.shares(theta), self._stacked("gradient", theta)
         centred = gradients - share @ gradients
-        mean = np.tensordot(share, np.stack([replica.curvature(theta) for replica in self.replicas]), 1)
+        mean = np.tensordot(share, self._stacked("curvature", theta), 1)
         return mean - 0.5 * np.einsum("r,rp,rq->pq", share, centred, centred)
 
-    def _shares(self, theta: ArrayLike) -> Array:
-        return softmax(-np.array([replica.value(theta) for replica in self.replicas]) / 2)
+    def shares(self, theta: ArrayLike) -> Array:
+        """What each replica contributes to the average at θ [P], [R]; they add up to 1."""
+        return softmax(self.normalised(theta))
+
+
+def effective_number(weights: ArrayLike) -> float:
+    """How many replicas count, (Σ w)²/Σ w² of their ``weights`` [R]: R if they count alike."""
+    w = np.asarray(weights, np.float64)
+    return float(w.sum() ** 2 / np.square(w).sum())
 
 
 def unusable_events(coefficients: Coefficients, basis: Basis) -> NDArray[np.int64]:

@@ -19,8 +19,9 @@ from scipy.interpolate import CubicSpline
 from scipy.special import logsumexp
 
 from bmem.errors import InputError, RangeError
+from bmem.inference.evidence import log_pool
 from bmem.inference.intervals import IntervalSet, regions
-from bmem.inference.objective import Objective
+from bmem.inference.objective import MarginalLikelihood, Objective
 from bmem.process.contract import Parameter
 
 Array = NDArray[np.float64]
@@ -73,7 +74,7 @@ class Posterior:
     """p(x | events): ``log_density`` [G], normalised, at ``points`` [G], the centres of equal cells that fill the range.
 
     ``prior`` describes the prior in words; ``log_evidence`` is the log of the mean likelihood over it, for comparisons of
-    likelihoods of the same events under the same prior.
+    likelihoods of the same events under the same prior; of several replicas it is the mean of theirs.
     """
 
     parameter: Parameter
@@ -188,7 +189,8 @@ def posterior(objective: Cost, prior: Prior = FLAT, points: int = POINTS) -> Pos
     """The posterior of the only parameter of ``objective``, exact on ``points`` cells of its range, or more if it is narrow.
 
     Args:
-        objective: a likelihood in one replica, averaged over replicas, or the sum of one with constraints of iminuit.
+        objective: a likelihood in one replica; averaged over replicas, which gives the mean of their posteriors; or the sum
+            of one with constraints of iminuit.
         prior: the prior.
         points: cells in which -2 log L is evaluated.
 
@@ -211,23 +213,24 @@ def posterior(objective: Cost, prior: Prior = FLAT, points: int = POINTS) -> Pos
     prior_density = prior.at(x, parameter)
     log_density = prior_density - values / 2
     step = (parameter.bounds[1] - parameter.bounds[0]) / len(x)
-    total = float(logsumexp(log_density))
-    evidence = total - float(logsumexp(prior_density))
-    return Posterior(parameter, prior.description, x, log_density - total - np.log(step), evidence)
+    totals = logsumexp(log_density, axis=1)
+    total, evidence = totals.mean(), float(totals.mean() - logsumexp(prior_density))
+    pooled = log_pool(log_density, totals)
+    return Posterior(parameter, prior.description, x, pooled - total - np.log(step), evidence)
 
 
 def _largest_share(log_density: Array) -> float:
-    """Of one cell in the whole."""
-    return float(1 / np.exp(log_density - log_density.max()).sum())
+    """Of one cell in the whole of a replica, the largest of all of them [R, G]."""
+    return float(1 / np.exp(log_density - log_density.max(axis=1, keepdims=True)).sum(axis=1).min())
 
 
 def _divided(x: Array, values: Array, parts: int, parameter: Parameter) -> tuple[Array, Array]:
-    """Centres of cells that are ``parts`` times as many, and a curve known at the centres x [G] there."""
+    """Centres of cells that are ``parts`` times as many, and curves [R, G] known at the centres x [G] there."""
     fine = _centres(parameter, parts * len(x))
     if parameter.period is None:
-        return fine, CubicSpline(x, values)(fine)
-    closed = CubicSpline(np.append(x, x[0] + parameter.period), np.append(values, values[0]), bc_type="periodic")
-    return fine, closed(fine)
+        return fine, CubicSpline(x, values, axis=1)(fine)
+    closed = np.append(x, x[0] + parameter.period), np.concatenate([values, values[:, :1]], axis=1)
+    return fine, CubicSpline(*closed, axis=1, bc_type="periodic")(fine)
 
 
 def _centres(parameter: Parameter, cells: int) -> Array:
@@ -244,7 +247,7 @@ def _draw(parameter: Parameter, masses: Array, n: int, rng: np.random.Generator)
 
 
 def _curve(objective: Cost) -> tuple[Parameter, Callable[[Array], Array]]:
-    """The only parameter of ``objective`` and -2 log L as a function of it, x [G] → [G]."""
+    """The only parameter of ``objective`` and -2 log L in each replica as a function of it, x [G] → [R, G]."""
     parts = list(objective) if isinstance(objective, CostSum) else [objective]
     likelihoods = [part for part in parts if isinstance(part, Objective)]
     if not likelihoods:
@@ -252,7 +255,12 @@ def _curve(objective: Cost) -> tuple[Parameter, Callable[[Array], Array]]:
     names = set(objective._parameters)
     if len(names) != 1:
         raise InputError(f"a posterior on a grid is of one parameter, not of {sorted(names)}; draw from it by NUTS")
-    parameter = likelihoods[0].parameters[0]
-    if len(parts) == 1:
-        return parameter, lambda x: likelihoods[0].value(x[:, None])
-    return parameter, lambda x: np.array([objective(value) for value in x])
+    first = likelihoods[0]
+    replicas = first.replicas if isinstance(first, MarginalLikelihood) else (first,)
+    rest = [part for part in parts if part is not first]
+
+    def curve(x: Array) -> Array:
+        own = np.stack([replica.value(x[:, None]) for replica in replicas])
+        return own + sum(np.array([part(value) for value in x]) for part in rest)
+
+    return first.parameters[0], curve

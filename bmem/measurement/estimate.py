@@ -19,12 +19,14 @@ from bmem.quantity import Quantity
 class Estimate:
     """``value`` of a ``parameter`` and standard deviations by ``sources``, in printed units; ``intervals`` in stored ones.
 
-    ``sources`` has "statistical" (NaN without a curvature), "integration", and "network" if there are replicas.
+    ``sources`` has "statistical" (NaN without a curvature), "integration", and if there are replicas "simulation
+    statistics" and "weights", the two parts of what they differ by; ``total`` is all in quadrature (NaN likewise).
     """
 
     parameter: Parameter
     value: float
     sources: dict[str, float]
+    total: float
     intervals: tuple[IntervalSet, ...] = ()
 
     @classmethod
@@ -36,11 +38,12 @@ class Estimate:
             "statistical": budget.statistical[index],
             "integration": budget.integration_linear[index] if spread is None else spread.std[index],
         }
-        if budget.network is not None:
-            found["network"] = budget.network.std[index]
+        if budget.weights is not None:
+            found |= {"simulation statistics": budget.simulation[index], "weights": budget.weights[index]}
         scale = parameter.scale
         sources = {name: float(error) * scale for name, error in found.items()}
-        return cls(parameter, float(budget.estimate.theta[index]) * scale, sources, intervals)
+        total = float(budget.total[index]) * scale
+        return cls(parameter, float(budget.estimate.theta[index]) * scale, sources, total, intervals)
 
     @property
     def quantity(self) -> Quantity:
@@ -51,11 +54,6 @@ class Estimate:
         """With a hat where the name is one letter."""
         shown = self.quantity.shown
         return f"{shown}\u0302" if len(shown) == 1 else shown
-
-    @property
-    def total(self) -> float:
-        """All sources in quadrature; NaN without a curvature."""
-        return math.sqrt(sum(error**2 for error in self.sources.values()))
 
     @property
     def sides(self) -> tuple[float, float] | None:

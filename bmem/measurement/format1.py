@@ -11,12 +11,15 @@ _EXTERNAL = {"strength": "mu", "kappa_S": "kappa_s", "kappa_P": "kappa_p"}
 
 def upgraded(content: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a ``Measurement`` from the plain values of old; what came later is None or empty."""
-    copied = {name: content[name] for name in ("budget", "events", "replicas", "excluded")}
+    copied = {name: content[name] for name in ("events", "replicas", "excluded")}
     belt, goodness = content.get("belt") or {}, content.get("goodness") or {}
     fractions = [fraction["intervals"] for fraction in content.get("fractions", ())]
     parts = {"belt": belt, "goodness": goodness}
     return {
         **copied,
+        "budget": _budget(content["budget"]),
+        "observed": False,
+        "unread": 0,
         "influence": content.get("influence"),
         "posterior": _without(content.get("posterior"), "printed_intervals"),
         "available": None,
@@ -31,8 +34,8 @@ def upgraded(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _further(content: Mapping[str, Any]) -> dict[str, Any]:
-    copied = {name: content[name] for name in ("budget", "contours", "excluded")}
-    return {**copied, "intervals": content.get("intervals", ()), "constraints": _constraints(content)}
+    copied = {name: content[name] for name in ("contours", "excluded")}
+    return {**copied, "budget": _budget(content["budget"]), "intervals": content.get("intervals", ()), "constraints": _constraints(content)}
 
 
 def _constraints(content: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -41,3 +44,9 @@ def _constraints(content: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _without(content: Mapping[str, Any] | None, name: str) -> dict[str, Any] | None:
     return None if content is None else {key: value for key, value in content.items() if key != name}
+
+
+def _budget(content: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of the network error were not told apart."""
+    unknown = [None] * len(content["statistical"])
+    return {"simulation": unknown, "weights": None, "effective_replicas": None, **content}

@@ -37,7 +37,7 @@ def measure(
         intervals=tuple(profile_intervals(total, table.estimate, LEVELS, i) for i in range(len(total.parameters))),
         curve=ProfileCurve(
             theta=grid,
-            delta=profile(total, 0)(grid) - table.estimate.best.value,
+            delta=profile(total, 0)(grid) - table.estimate.floor,
             resamples=hypothesis.resampled_curves(likelihood, grid, _RESAMPLES),
         ),
         constraints=external(hypothesis.constraints),

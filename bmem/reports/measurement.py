@@ -19,6 +19,7 @@ from bmem.reports.words import percent, printed
 
 Measurements = Mapping[str, Measurement]
 """By the name of the sample."""
+_PRINTED = ("statistical", "integration", "simulation statistics", "weights")
 
 
 def headline(name: str, found: Measurement, truth: float | None) -> Headline:
@@ -35,7 +36,7 @@ def headline(name: str, found: Measurement, truth: float | None) -> Headline:
             (f"{other.name}, {percent(other.intervals[0].level)}", f"{other} in {other.region(other.intervals[0])}")
         )
     budget = [(source, main.source(source)) for source in main.sources]
-    budget += [("network", "not evaluated")] * (found.budget.network is None)
+    budget += [("simulation statistics and weights", "not evaluated")] * (found.budget.network is None)
     remark = found.events_line
     if truth is not None:
         remark += f", generated at {main.quantity.shown} = {printed(main.quantity, truth)}"
@@ -69,11 +70,17 @@ def budget_table(found: Measurements) -> Table:
 
 def _sources(name: str, main: Estimate, budget: Budget) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [(name, "statistical", main.source("statistical"), "curvature of −2 log L", "", "")]
-    for source, what in (("integration", "resamples"), ("network", "replicas")):
-        spread = getattr(budget, source)
-        if spread is not None:
-            known, switched = percent(spread.relative_error, 0), percent(spread.switched, 0)
-            rows.append((name, source, main.source(source), f"{spread.n} {what}", known, switched))
+    if budget.integration is not None:
+        spread = budget.integration
+        known, switched = percent(spread.relative_error, 0), percent(spread.switched, 0)
+        rows.append((name, "integration", main.source("integration"), f"{spread.n} resamples", known, switched))
+    if budget.network is not None:
+        known, switched = percent(budget.network.relative_error, 0), percent(budget.network.switched, 0)
+        replicas = f"{budget.network.n} replicas"
+        for source, what in (("simulation statistics", "the counting of σ_k"), ("weights", "one σ_k for all")):
+            rows.append((name, source, main.source(source), f"{replicas}, {what}", known, switched))
+        count = f"{budget.effective_replicas:.1f} of {budget.network.n}"
+        rows.append((name, "effective replicas", count, "shares in the average likelihood at the estimate", "", ""))
     return rows
 
 
@@ -82,7 +89,7 @@ def parameter_tables(found: Measurements) -> tuple[Table, ...]:
     tables = []
     rows = [row for name, one in found.items() for row in _parameters(name, one)]
     if rows:
-        columns = ("sample", "fit", "parameter", "estimate", "statistical", "integration", "network", "68.3 %", "95.4 %")
+        columns = ("sample", "fit", "parameter", "estimate", "statistical", "integration", "simulation", "weights", "68.3 %", "95.4 %")
         note = "Errors from the curvature, resamples and replicas; intervals by the profile likelihood."
         tables.append(Table("Fits with more parameters", columns, tuple(rows), note))
     known = dict.fromkeys(row for one in found.values() for row in _constraints(one))
@@ -96,7 +103,7 @@ def _parameters(name: str, found: Measurement) -> list[tuple[str, ...]]:
     fits = {"fractions": found.estimates} if len(found.estimates) > 1 else {}
     fits |= {what: fit.estimates for what, fit in found.further.items()}
     return [
-        (name, what, one.name, str(one), *map(one.source, ("statistical", "integration", "network")), *_texts(one))
+        (name, what, one.name, str(one), *map(one.source, _PRINTED), *_texts(one))
         for what, estimates in fits.items()
         for one in estimates
     ]

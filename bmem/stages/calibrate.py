@@ -38,7 +38,7 @@ def products(run: Run) -> list[Product[SampleCalibration]]:
 
 def _product(run: Run, name: str) -> Product[SampleCalibration]:
     own = {key: plain(run.config.calibration)[key] for key in ("subsamples", "size")}
-    settings: dict[str, Any] = {"calibration": own, "luminosity": run.config.fit.luminosity, "seed": run.config.seed}
+    settings: dict[str, Any] = {"calibration": own, "luminosity": None, "seed": run.config.seed}
     settings["background"] = [plain(background) for background in run.config.background]
     parents = {"coefficients": run.coefficients(name)} | background_parents(run)
     if not run.config.background:
@@ -61,7 +61,8 @@ def _calibration(run: Run, name: str) -> JsonFile | None:
         )
         return None
     result = _calibrate(run, name, truth)
-    run.say(f"  {name}: {result.line(run.config.first.quantity)}")
+    shape = "" if run.config.fit.luminosity is None else ", of the shape alone: subsamples of a fixed size have no rate"
+    run.say(f"  {name}: {result.line(run.config.first.quantity)}{shape}")
     return JsonFile(KIND, result.to_dict())
 
 
@@ -72,6 +73,8 @@ def _calibrate(run: Run, name: str, truth: float) -> SampleCalibration:
     rows = disjoint_subsamples(reco.n_events, section.size, numpy_generator(run.config.seed, "subsamples", name))
     rows = rows[: section.subsamples]
     whole = hypothesis_of(run.config, reco, basis, log_densities(run, name, reco.n_events))
+    # subsamples of a fixed size say nothing of a rate: their coverage is that of the shape
+    whole = replace(whole, luminosity=None)
     # a constraint on the parameter itself would pull every sample to one value, whatever its truth
     whole = replace(whole, constraints=tuple(c for c in whole.constraints if basis.parameters[0].name not in c._parameters))
     theta = [truth, *(background.fraction for background in run.config.background)]

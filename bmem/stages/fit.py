@@ -65,10 +65,14 @@ def _measured(run: Run, name: str) -> Measurement:
     config, basis = run.config, MorphingBasis.of(run.process)
     signal = Coefficients.load(run.coefficients(name), slice(0, measured_events(run, name)))
     backgrounds = log_densities(run, name, signal.n_events)
-    further = {base: hypothesis_of(config, signal, run.channel.bases[base], backgrounds) for base in config.fit.bases}
+    rate, bases = run.channel.rate, run.channel.bases
+    further = {
+        base: hypothesis_of(config, signal, bases[base], backgrounds, rate=rate.get(base)) for base in config.fit.bases
+    }
+    own = rate.get("process")
     if config.fit.strength:
-        further["strength"] = hypothesis_of(config, signal, basis, backgrounds, strength=True)
-    result = measure(hypothesis_of(config, signal, basis, backgrounds), further)
+        further["strength"] = hypothesis_of(config, signal, basis, backgrounds, rate=own, strength=True)
+    result = measure(hypothesis_of(config, signal, basis, backgrounds, rate=own), further)
     result = replace(result, **_origin_of_events(run, name, signal.n_events))
     if result.excluded:
         lost = list(result.excluded)

@@ -107,7 +107,7 @@ def _prospects(run: Run, bank: _Bank) -> None:
     try:
         belt = _belt(run, bank.events, events)
         with run.progress("expected intervals") as progress:
-            found = prospects(bank.events, events, belt, progress)
+            found = prospects(bank.events, events, belt, progress, factor=run.channel.rate.get("process"))
     except RangeError as error:
         run.say(f"  [yellow]no expected precision: {error}[/]")
         return

@@ -9,10 +9,10 @@ from scipy import stats
 
 from bmem.calibration.bank import Bank
 from bmem.calibration.toy_intervals import METHODS, held, lengths
-from bmem.calibration.toys import Toys, ToyScan, Treatment
+from bmem.calibration.toys import Toys, ToyScan, Treatment, _logs, true_values
 from bmem.errors import InputError
 from bmem.inference.fit import fit
-from bmem.inference.objective import NegativeTwoLogLikelihood
+from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood
 from bmem.process.toy import LinearGaussian
 from bmem.rng import numpy_generator
 
@@ -104,8 +104,19 @@ def test_drawn_replicas_are_those_of_the_bank(bank: Bank) -> None:
     assert (first ^ second).all()
     assert abs(first.sum() - 100) < 5 * np.sqrt(50)
     marginal = ToyScan(both, 90).draw(0.4, POINTS, shape, numpy_generator(3))
-    expected = -2 * np.log((np.exp(-alone[0].curves / 2) + np.exp(-alone[1].curves / 2)) / 2)
+    likelihoods = np.stack([np.exp(-one.curves / 2) for one in alone])
+    evidence = likelihoods.mean(axis=2, keepdims=True)
+    expected = -2 * np.log((likelihoods / evidence).mean(axis=0)) - np.log(evidence).mean(axis=0) * 2
     np.testing.assert_allclose(marginal.curves, expected, atol=1e-8)
+
+
+def test_a_toy_is_averaged_as_a_measurement_is(bank: Bank) -> None:
+    """The curve of a toy is that of ``MarginalLikelihood`` for the same events, up to a constant of each event."""
+    both, events = two_replicas(bank), np.arange(25)
+    values = true_values(both.basis.parameters[0], 91)
+    curve = ToyScan(both, 90)._curves(events[None], _logs(both, values), numpy_generator(1))
+    expected = MarginalLikelihood.of(both.coefficients(events), both.basis).value(values[:, None])
+    np.testing.assert_allclose(curve[0], expected, atol=1e-8)
 
 
 def test_resampled_toys_use_the_resamples_in_turn(bank: Bank) -> None:

@@ -6,10 +6,12 @@ from iminuit import Minuit
 from iminuit.cost import NormalConstraint
 from likelihood_examples import ANGLE, MIXTURE, PLANE, RESOLVED, YUKAWA, counts, toy_sample
 from scipy import stats
+from scipy.special import logsumexp
 
 from bmem.errors import InputError
 from bmem.inference import objective as module
-from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood, unusable_events
+from bmem.inference.fit import fit
+from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood, effective_number, unusable_events
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 
@@ -154,12 +156,39 @@ def test_limits_come_from_the_bounds():
     assert minuit.limits["share"] == (0.001, 0.999)
 
 
-def test_the_marginal_likelihood_is_the_mean_of_the_likelihoods():
-    objective = replicated()
-    likelihoods = [np.exp(-replica.value([0.4]) / 2) for replica in objective.replicas]
-    assert np.exp(-objective.value([0.4]) / 2) == pytest.approx(np.mean(likelihoods), rel=1e-11)
-    same = MarginalLikelihood([objective.replicas[0]] * 3)
-    assert same.value([0.4]) == pytest.approx(float(objective.replicas[0].value([0.4])), rel=1e-13)
+def test_the_marginal_likelihood_is_the_mean_of_the_normalised_likelihoods():
+    """Up to a constant the average of the posterior densities under a flat prior, these by sums over 7200 points."""
+    objective, theta = replicated(), np.array([-1.0, 0.4, 2.5])[:, None]
+    fine = np.linspace(-np.pi, np.pi, 7201)[:-1, None]
+    evidence = [logsumexp(-replica.value(fine) / 2) - np.log(7200) for replica in objective.replicas]
+    densities = [np.exp(-r.value(theta) / 2 - z) for r, z in zip(objective.replicas, evidence, strict=True)]
+    expected = -2 * np.log(np.mean(densities, axis=0)) - 2 * np.mean(evidence)
+    np.testing.assert_allclose(objective.value(theta), expected, rtol=1e-12)
+
+
+def test_a_single_replica_is_what_it_is():
+    alone = replicated().replicas[0]
+    for objective in (MarginalLikelihood([alone]), MarginalLikelihood([alone] * 3)):
+        assert objective.value([0.4]) == pytest.approx(float(alone.value([0.4])), rel=1e-13)
+        np.testing.assert_allclose(objective.gradient([0.4]), alone.gradient([0.4]), rtol=1e-12)
+        np.testing.assert_allclose(objective.curvature([0.4]), alone.curvature([0.4]), rtol=1e-12)
+    assert MarginalLikelihood([alone]).estimator is alone
+
+
+def test_a_constant_gives_a_replica_no_weight():
+    """Densities of one replica that are 1 % larger for every event, which at 10 000 events is a factor e^100 in L."""
+    events = np.tile(sample(), (250, 1))
+    other = np.stack([events, events**1.02])
+    same = MarginalLikelihood.of(coefficients(other), BASIS)
+    shifted = MarginalLikelihood.of(coefficients(other * np.array([1.0, 1.01])[:, None, None]), BASIS)
+    assert shifted.shares([0.4]) == pytest.approx(same.shares([0.4]), rel=1e-6)
+    result = fit(shifted)
+    assert effective_number(shifted.shares(result.theta)) > 1.5
+    assert result.theta == pytest.approx(fit(same).theta, abs=1e-8)
+    alone = np.mean([fit(replica).theta for replica in shifted.replicas])
+    assert result.theta[0] == pytest.approx(alone, abs=0.02 * result.error[0])
+    near = result.theta + np.linspace(-0.1, 0.1, 2001)[:, None]
+    assert result.floor == pytest.approx(shifted.value(near).min(), abs=1e-4)
 
 
 def test_a_marginal_likelihood_does_not_underflow():

@@ -15,7 +15,8 @@ FIT = FitResult((ANGLE,), (Minimum((0.8,), 0.0, 0.0, (0.1,), True, False),), 100
 
 def of(statistical: float, integration: float, network: float | None) -> Budget:
     replicas = None if network is None else Spread(9, (0.0,), (network,), 0.0)
-    return Budget(FIT, (statistical,), (integration,), Spread(51, (0.0,), (integration,), 0.0), replicas)
+    spread = Spread(51, (0.0,), (integration,), 0.0)
+    return Budget(FIT, (statistical,), (integration,), spread, replicas, (0.0,), None, 1.0)
 
 
 def test_every_source_is_drawn_in_degrees_with_its_own_error(axes, error_bars, legend_hides_nothing):

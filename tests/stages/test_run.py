@@ -71,7 +71,6 @@ def test_a_second_call_computes_nothing(finished: Run) -> None:
         ("integrate", {"integration": {"pilot": 32}}, r"\.nc.*\(integration\.pilot: 16 there, 32 here\)"),
         ("integrate", {"likelihood": {"fiducial": "learned"}}, r"fiducial\.npz.*\(events: nothing there, 200000 here\)"),
         ("fit", {"fit": {"luminosity": 1.0}}, r"fit/lhe\.json.*\(fit\.luminosity: nothing there, 1\.0 here\)"),
-        ("calibrate", {"fit": {"luminosity": 1.0}}, r"calibration/lhe\.json.*\(luminosity: nothing there, 1\.0 here\)"),
         ("calibrate", {"calibration": {"size": 16}}, r"calibration/lhe\.json.*\(calibration\.size: 15 there, 16 here\)"),
     ],
 )

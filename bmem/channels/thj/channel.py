@@ -22,8 +22,11 @@ from bmem.channels.thj.selection import Selection
 from bmem.channels.thj.settings import ThjSettings
 from bmem.errors import ConfigError
 from bmem.events.record import RecoEvents
+from bmem.inference.rate import RateFactor
+from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.polynomial import PolynomialBasis
 from bmem.process import THJ, PDFGrid
+from bmem.process.decays import diphoton_coefficients, diphoton_width
 from bmem.quantity import Quantity
 from bmem.simulation.contract import Response
 
@@ -80,6 +83,12 @@ class ThjChannel:
         if settings.response == "pythia":
             return pythia_response(settings.pythia, space)
         return ParametricResponse(settings.parametric, space)
+
+    @cached_property
+    def rate(self) -> Mapping[str, RateFactor]:
+        """Of H → γγ."""
+        of_phase = MorphingBasis(self.process.parameters, diphoton_width)
+        return {"process": RateFactor(of_phase, (1.0,)), "couplings": RateFactor(coupling_basis(), diphoton_coefficients())}
 
     @property
     def backgrounds(self) -> Mapping[str, Background]:
