@@ -1,4 +1,4 @@
-"""What physics is measured: the process contract, single top + Higgs (THJ, TBH), top pair + Higgs (TTH), and the linear-Gaussian toy."""
+"""What physics is measured: the process contract, single top + Higgs (THJ, TBH), top pair + Higgs (TTH), and a toy."""
 
 from bmem.process.contract import Parameter, Process
 from bmem.process.couplings import ElectroweakInputs

@@ -34,8 +34,8 @@ class CrossSection:
     def integrate(cls, adapted: AdaptedMap, odd: tuple[int, ...] = ()) -> CrossSection:
         """Integrate all components of all channels; deterministic.
 
-        ``odd`` components change their sign under p_y → -p_y, as do their points under u₅ → 1 - u₅: they are zero by symmetry
-        and set so.
+        ``odd`` components change their sign under p_y → -p_y, as do their points under u₅ → 1 - u₅: they are zero by
+        symmetry and set so.
         """
         channels = adapted.partonic.luminosity.channels
         replicates = 2 * torch.stack([_replicate(adapted, seed) for seed in range(REPLICATES)])

@@ -1,7 +1,7 @@
 """pp → n particles at leading order, whatever the process: parton densities times |M|², integrated and generated.
 
-A process says what its channels, components, phase space and map are; differential and total cross section, unweighted events
-and their way to momenta and back follow.
+A process says what its channels, components, phase space and map are. Differential and total cross section, unweighted
+events and their way to momenta and back follow.
 """
 
 from __future__ import annotations
@@ -63,9 +63,9 @@ class LeadingOrderProcess(ABC):
         """The map from the unit cube to points of ``space``."""
 
     def components(self, x_hard: Tensor) -> Tensor:
-        """dσ/dx_hard in pb per unit of x_hard as coefficients of ``basis``, summed over channels and beams: [..., D] → [..., K].
+        """dσ/dx_hard in pb per unit of x_hard as coefficients of ``basis``: [..., D] → [..., K].
 
-        Zero outside the phase space (x1 or x2 above 1, negative transverse momenta).
+        Summed over channels and beams. Zero outside the phase space (x1 or x2 above 1, negative transverse momenta).
 
         Raises:
             InputError: the last axis does not hold the coordinates.

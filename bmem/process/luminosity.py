@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -29,7 +29,7 @@ class Partons(Protocol):
         ...
 
     @property
-    def roles(self) -> Hashable:
+    def roles(self) -> Any:
         """What the partons are in the matrix element."""
         ...
 
@@ -49,12 +49,12 @@ class Luminosity:
     channels: tuple[Partons, ...]
     flavours: ScalePDF
     sums: ScalePDF
-    pairs: dict[Hashable, tuple[tuple[int, int], ...]]
+    pairs: dict[Any, tuple[tuple[int, int], ...]]
 
     @classmethod
     def of(cls, channels: Sequence[Partons], grid: PDFGrid, scale: float) -> Luminosity:
         """Tabulate ``grid`` at ``scale`` GeV for ``channels``."""
-        groups: dict[Hashable, dict[int, list[int]]] = {}
+        groups: dict[Any, dict[int, list[int]]] = {}
         for channel in channels:
             groups.setdefault(channel.roles, {}).setdefault(channel.second, []).append(channel.first)
         products = {roles: [(tuple(a), (b,)) for b, a in seconds.items()] for roles, seconds in groups.items()}
@@ -63,7 +63,7 @@ class Luminosity:
         single = [(code,) for channel in channels for code in (channel.first, channel.second)]
         return cls(tuple(channels), grid.at_scale(scale, single), grid.at_scale(scale, columns), pairs)
 
-    def summed(self, x1: Tensor, x2: Tensor) -> tuple[dict[Hashable, Tensor], ...]:
+    def summed(self, x1: Tensor, x2: Tensor) -> tuple[dict[Any, Tensor], ...]:
         """For each beam order, the luminosity [N] that multiplies each matrix element."""
         plus, minus = self.sums(x1).unbind(-1), self.sums(x2).unbind(-1)
         return tuple(

@@ -43,7 +43,8 @@ class PhaseSpace:
     def check(self, x_hard: Tensor) -> None:
         """Raise InputError unless the last axis holds the seven coordinates."""
         if x_hard.ndim < 1 or x_hard.shape[-1] != DIMENSION:
-            raise InputError(f"x_hard has shape {tuple(x_hard.shape)}; expected [..., {DIMENSION}]: {', '.join(COORDINATES)}")
+            names = ", ".join(COORDINATES)
+            raise InputError(f"x_hard has shape {tuple(x_hard.shape)}; expected [..., {DIMENSION}]: {names}")
 
     def kinematics(self, x_hard: Tensor) -> HardKinematics:
         """Light-cone momenta and momentum fractions; beyond the boundary fractions exceed 1."""

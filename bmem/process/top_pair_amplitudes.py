@@ -1,8 +1,8 @@
 """Helicity amplitudes of g g and q q̄ → t t̄ H by gluon exchange, for incoming partons along the beam axis.
 
-Every diagram is one quark line from the antitop to the top, on which two gluons (or one that the initial partons make) and the
-Higgs boson sit in some order. A Dirac spinor is a tensor [4, top spin, antitop spin, ...] = (ψ_L, ψ_R) of ``spinors``; a row
-is ``bar`` of one. With the equations of motion at its ends (S is a propagator, u and v the ends)
+Every diagram is one quark line from the antitop to the top, on which two gluons (or one that the initial partons make) and
+the Higgs boson sit in some order. A Dirac spinor is a tensor [4, top spin, antitop spin, ...] = (ψ_L, ψ_R) of ``spinors``;
+a row is ``bar`` of one. With the equations of motion at its ends (S is a propagator, u and v the ends)
 
     S Γ u = (2m u + p̸_H u) / (m_H² + 2p_t·p_H) for Γ = 1,     S ε̸ u = (2p_t·ε u - k̸ ε̸ u) / (-2p_t·k) for a gluon k, ε
 
@@ -35,7 +35,7 @@ States = Callable[[LightCone, float], DiracSpinors]
 
 
 class PairMomenta(NamedTuple):
-    """Outgoing top, antitop and Higgs; ``plus`` = E + p_z of the parton along +z and ``minus`` = E - p_z of that along -z."""
+    """Outgoing top, antitop and Higgs; ``plus`` is E + p_z of the parton along +z, ``minus`` is E - p_z of that along -z."""
 
     top: LightCone
     antitop: LightCone
@@ -119,11 +119,13 @@ class TopLine:
 
     def first(self, epsilon: Polarisation) -> Emission:
         """The gluon along +z."""
-        return self._emission(epsilon, self.along_plus, (momenta := self.momenta).plus, momenta.top.minus, momenta.antitop.minus)
+        top, antitop, _, plus, _ = self.momenta
+        return self._emission(epsilon, self.along_plus, plus * top.minus, plus * antitop.minus)
 
     def second(self, epsilon: Polarisation) -> Emission:
         """The gluon along -z."""
-        return self._emission(epsilon, self.along_minus, (momenta := self.momenta).minus, momenta.top.plus, momenta.antitop.plus)
+        top, antitop, _, _, minus = self.momenta
+        return self._emission(epsilon, self.along_minus, minus * top.plus, minus * antitop.plus)
 
     def along_plus(self, psi: Tensor) -> Tensor:
         """k̸₁ψ."""
@@ -154,12 +156,11 @@ class TopLine:
         straight = (self._straight * from_antitop + row * self._ending).sum(0)
         return Chiral(straight + emitted[0] + emitted[1], straight + emitted[2] + emitted[3])
 
-    def _emission(
-        self, epsilon: Polarisation, along: Callable[[Tensor], Tensor], size: Tensor, top: Tensor, antitop: Tensor
-    ) -> Emission:
+    def _emission(self, epsilon: Polarisation, along: Callable[[Tensor], Tensor], top: Tensor, antitop: Tensor) -> Emission:
+        """The gluon of momentum k: ``along`` applies k̸, ``top`` and ``antitop`` are 2p·k of either quark."""
         at_top = along(epsilon.conjugate(self.u)) - epsilon.along(self.momenta.top).conj() * self.u
         at_antitop = epsilon.along(self.momenta.antitop) * self.v - along(epsilon.slash(self.v))
-        return Emission(at_top / (size * top), at_antitop / (size * antitop), epsilon.slash, epsilon.conjugate)
+        return Emission(at_top / top, at_antitop / antitop, epsilon.slash, epsilon.conjugate)
 
 
 def gluon_amplitudes(line: TopLine, first: Polarisation, second: Polarisation) -> tuple[Chiral, Chiral]:

@@ -57,7 +57,8 @@ class PairCrossSection:
     def summed(self, point: Kinematics, orders: tuple[int, ...] = BEAM_ORDERS) -> Tensor:
         """Sum over channels and the given beam orders [2, N]."""
         luminosities, squares = self.luminosity.summed(point.x1, point.x2), self._squares(point)
-        return sum(luminosities[order][roles] * square for order in orders for roles, square in squares.items())
+        terms = [luminosities[order][roles] * square for order in orders for roles, square in squares.items()]
+        return torch.stack(terms).sum(0)
 
     def per_channel(self, point: Kinematics, orders: tuple[int, ...] = BEAM_ORDERS) -> Tensor:
         """Channel by channel and beam order by beam order [channel, order, 2, N]."""
@@ -67,8 +68,8 @@ class PairCrossSection:
 
     def _squares(self, point: Kinematics) -> dict[str, Tensor]:
         """|M|² over the flux [2, N] of one beam order of each kind."""
-        sqrt_s = self.space.sqrt_s
-        line = TopLine(PairMomenta(*point.outgoing, point.x1 * sqrt_s, point.x2 * sqrt_s), self.inputs)
+        sqrt_s, (top, antitop, higgs) = self.space.sqrt_s, point.outgoing
+        line = TopLine(PairMomenta(top, antitop, higgs, point.x1 * sqrt_s, point.x2 * sqrt_s), self.inputs)
         flux = strength(self.alpha_s, self.inputs) * GEV2_PB / (2 * sqrt_s**2) / (point.x1 * point.x2) ** 2
         return {
             GLUONS: (0.5 * GLUON_AVERAGE) * flux * gluon_squares(line),

@@ -47,7 +47,8 @@ def pair_basis(alpha: Tensor) -> Tensor:
 
 def gluon_squares(line: TopLine) -> Tensor:
     """Σ|M|² of g g as coefficients [2, ...] of ``pair_basis``, without couplings and averages."""
-    return 2 * sum(_colour_sum(*gluon_amplitudes(line, *spins)) for spins in HALF_OF_HELICITIES)
+    opposite, equal = (_colour_sum(*gluon_amplitudes(line, *spins)) for spins in HALF_OF_HELICITIES)
+    return 2 * (opposite + equal)
 
 
 def quark_squares(line: TopLine) -> Tensor:
@@ -60,8 +61,8 @@ def gluon_flows(line: TopLine) -> Tensor:
 
     First the order in which the gluon along +z is next to the top. These are the squares at leading colour, up to a factor.
     """
-    orders = zip(*(gluon_amplitudes(line, *spins) for spins in HALF_OF_HELICITIES), strict=True)
-    return torch.stack([_spin_sums(one) + _spin_sums(other) for one, other in orders])
+    opposite, equal = (gluon_amplitudes(line, *spins) for spins in HALF_OF_HELICITIES)
+    return torch.stack([_spin_sums(one) + _spin_sums(other) for one, other in zip(opposite, equal, strict=True)])
 
 
 def _spin_sums(amplitude: Chiral) -> Tensor:
@@ -80,7 +81,9 @@ def strength(alpha_s: float, inputs: ElectroweakInputs) -> float:
 
 
 def squared_components(pdg: Sequence[int], momenta: ArrayLike | Tensor, alpha_s: float, inputs: ElectroweakInputs) -> Tensor:
-    """|M|² in GeV⁻², averaged over the initial state, as coefficients [..., 2] of ``pair_basis``; see ``TTH.squared_amplitude``.
+    """|M|² in GeV⁻², averaged over the initial state, as coefficients [..., 2] of ``pair_basis``.
+
+    Codes and momenta as ``TTH.squared_amplitude`` takes them.
 
     Raises:
         InputError: unknown codes or a wrong shape.
@@ -120,14 +123,14 @@ def collinear(momenta: ArrayLike | Tensor, inputs: ElectroweakInputs) -> PairMom
         raise InputError(f"momenta have shape {tuple(p.shape)}; expected [..., 5, 4]: (E, px, py, pz) in GeV")
     p = p if p.is_floating_point() else p.double()
     masses = (0.0, 0.0, inputs.mt, inputs.mt, inputs.mh)
-    first, second, *outgoing = (light_cone(p[..., i, :], mass) for i, mass in enumerate(masses))
+    first, second, top, antitop, higgs = (light_cone(p[..., i, :], mass) for i, mass in enumerate(masses))
     energy, chi = torch.sqrt(minkowski(first, second)), (left_spinor(first), left_spinor(second))
 
     def seen(q: LightCone) -> LightCone:
         across = -inner(chi[0], sigma_bar(q, chi[1]))
         return LightCone(minkowski(q, second) / energy, minkowski(q, first) / energy, across / energy)
 
-    return PairMomenta(*(seen(q) for q in outgoing), energy, energy)
+    return PairMomenta(seen(top), seen(antitop), seen(higgs), energy, energy)
 
 
 def colour_lines(pdg: Tensor, momenta: Tensor, alpha: Tensor, rng: torch.Generator, inputs: ElectroweakInputs) -> Tensor:

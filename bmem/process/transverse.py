@@ -56,14 +56,14 @@ class TransversePhaseSpace:
         return self._order[:-1]
 
     @cached_property
-    def coordinates_names(self) -> tuple[str, ...]:
+    def coordinate_names(self) -> tuple[str, ...]:
         """Names of the coordinates: pt_, phi_ and y_ of every particle, of the last only y_."""
         names = [self.particles[i].name for i in self._order]
         return (*(f"{kind}_{name}" for name in names[:-1] for kind in ("pt", "phi", "y")), f"y_{names[-1]}")
 
     def check(self, x_hard: Tensor) -> None:
         """Raise InputError unless the last axis holds the coordinates."""
-        names = self.coordinates_names
+        names = self.coordinate_names
         if x_hard.ndim < 1 or x_hard.shape[-1] != len(names):
             raise InputError(f"x_hard has shape {tuple(x_hard.shape)}; expected [..., {len(names)}]: {', '.join(names)}")
 
@@ -104,9 +104,9 @@ class TransversePhaseSpace:
             InputError: a wrong shape.
         """
         if momenta.ndim < 2 or momenta.shape[-2:] != (len(self.particles), 4):
-            names = ", ".join(particle.name for particle in self.particles)
+            n, names = len(self.particles), ", ".join(particle.name for particle in self.particles)
             raise InputError(
-                f"momenta have shape {tuple(momenta.shape)}; expected [..., {len(self.particles)}, 4]: (E, px, py, pz) of {names}"
+                f"momenta have shape {tuple(momenta.shape)}; expected [..., {n}, 4]: (E, px, py, pz) of {names}"
             )
         parts = []
         for place in self._order:
@@ -116,7 +116,7 @@ class TransversePhaseSpace:
         return torch.stack([*parts[:-3], parts[-1]], dim=-1), -self.log_jacobian(momenta)
 
     def log_jacobian(self, momenta: Tensor) -> Tensor:
-        """log of Π E of all particles times Π pT of all but the last: d³p_1 … dp_z,n over dx_hard, for momenta [..., n, 4]."""
+        """log(Π E of all · Π pT of all but the last), d³p_1 … dp_z,n over dx_hard, for momenta [..., n, 4]."""
         free = kinematics.pt(momenta)[..., self.free]
         return torch.log(momenta[..., 0]).sum(-1) + torch.log(free).sum(-1)
 

@@ -30,9 +30,9 @@ HIGGS_TOP_ANTITOP = (2, 0, 1)
 class TTH(LeadingOrderProcess):
     """pp → t t̄ H by gluon exchange (α_s² y_t²): g g and q q̄ with q = u, d, s, c, both beam orders; all three undecayed.
 
-    dσ(α) = κ_S² s_S + κ_P² s_P: the interference of the two couplings vanishes after the spin sum, so undecayed tops know only
-    cos 2α, and neither the sign of α nor π - α from α. The basis has these two, K = 2; the four others of ``THJ`` would be
-    zeros to integrate. The parameter is the same α, so that likelihoods of the two processes add.
+    dσ(α) = κ_S² s_S + κ_P² s_P: the interference of the two couplings vanishes after the spin sum, so undecayed tops know
+    only cos 2α, and neither the sign of α nor π - α from α. The basis has these two, K = 2; the four others of ``THJ`` would
+    be zeros to integrate. The parameter is the same α, so that likelihoods of the two processes add.
 
     Args:
         sqrt_s: collision energy in GeV.

@@ -72,7 +72,7 @@ def test_squared_amplitude_is_that_of_madgraph_at_every_point_and_angle(tth: TTH
 
 
 def test_all_sixteen_helicities_of_two_gluons_are_those_of_madgraph(gluons: Table) -> None:
-    """Colour-summed by the matrix 16/3, -2/3. A gluon along -z of helicity -1 turns about z as one along +z of helicity +1."""
+    """Colour-summed by the matrix 16/3, -2/3. A gluon along -z of helicity -1 turns about z as one along +z of +1."""
     seen = momenta(gluons)[: len(gluons["hel_msq"]), None]
     line, alpha = TopLine(collinear(seen, INPUTS), INPUTS, helicity_states), angles(gluons)
     for index, (first, second, top, antitop, _) in enumerate(gluons["hel_labels"]):
