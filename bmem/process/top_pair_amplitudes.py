@@ -116,16 +116,22 @@ class TopLine:
         self._straight = bar(self.u * (inputs.mt * top_share))
         self._absorbing = slash(higgs, self.v) * antitop_share
         self._ending = self.v * (inputs.mt * antitop_share)
+        self._first: dict[Polarisation, Emission] = {}
+        self._second: dict[Polarisation, Emission] = {}
 
     def first(self, epsilon: Polarisation) -> Emission:
-        """The gluon along +z."""
-        top, antitop, _, plus, _ = self.momenta
-        return self._emission(epsilon, self.along_plus, plus * top.minus, plus * antitop.minus)
+        """The gluon along +z; computed once for each polarisation."""
+        if epsilon not in self._first:
+            top, antitop, _, plus, _ = self.momenta
+            self._first[epsilon] = self._emission(epsilon, self.along_plus, plus * top.minus, plus * antitop.minus)
+        return self._first[epsilon]
 
     def second(self, epsilon: Polarisation) -> Emission:
-        """The gluon along -z."""
-        top, antitop, _, _, minus = self.momenta
-        return self._emission(epsilon, self.along_minus, minus * top.plus, minus * antitop.plus)
+        """The gluon along -z; computed once for each polarisation."""
+        if epsilon not in self._second:
+            top, antitop, _, _, minus = self.momenta
+            self._second[epsilon] = self._emission(epsilon, self.along_minus, minus * top.plus, minus * antitop.plus)
+        return self._second[epsilon]
 
     def along_plus(self, psi: Tensor) -> Tensor:
         """k̸₁ψ."""

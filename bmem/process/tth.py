@@ -55,6 +55,7 @@ class TTH(LeadingOrderProcess):
 
     parameters = (ALPHA,)
     channels: tuple[PairChannel, ...] = PAIR_CHANNELS
+    particles: tuple[str, ...] = ("parton along +z", "parton along -z", "top", "antitop", "Higgs")
 
     def __init__(
         self,
