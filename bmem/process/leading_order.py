@@ -37,6 +37,7 @@ class LeadingOrderProcess(ABC):
 
     Attributes:
         sqrt_s: collision energy in GeV.
+        particles: names of the incoming and outgoing particles, in the order of the momenta.
         channels: partonic channels, in the order of the results.
         space: coordinates x_hard [..., D] and momenta of its n outgoing particles.
         partonic: components of dσ / (dx1 dx2 dΦ) at points of ``space``.
@@ -44,6 +45,7 @@ class LeadingOrderProcess(ABC):
     """
 
     parameters: tuple[Parameter, ...]
+    particles: tuple[str, ...]
     channels: tuple[Partons, ...]
     sqrt_s: float
     space: Any

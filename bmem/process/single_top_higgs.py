@@ -41,8 +41,8 @@ class SingleTopHiggs(LeadingOrderProcess):
     """
 
     channels: tuple[Channel, ...]
-    parameters = (ALPHA,)
-    odd = (2,)
+    parameters: tuple[Parameter, ...] = (ALPHA,)
+    particles: tuple[str, ...] = ("parton along +z", "parton along -z", "top", "Higgs", "jet")
 
     def __init__(
         self,
@@ -76,6 +76,9 @@ class SingleTopHiggs(LeadingOrderProcess):
             InputError: unknown codes or a wrong shape.
         """
         return matrix_element.squared_amplitude(pdg, momenta, alpha, self.inputs)
+
+    odd = (2,)
+    """The κ_P component is T-odd."""
 
     def codes(self, channel: Channel) -> tuple[int, ...]:
         """(incoming, incoming, top, Higgs, jet)."""
