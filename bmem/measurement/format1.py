@@ -35,7 +35,8 @@ def upgraded(content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _further(content: Mapping[str, Any]) -> dict[str, Any]:
     copied = {name: content[name] for name in ("contours", "excluded")}
-    return {**copied, "budget": _budget(content["budget"]), "intervals": content.get("intervals", ()), "constraints": _constraints(content)}
+    parts = {"budget": _budget(content["budget"]), "constraints": _constraints(content)}
+    return {**copied, **parts, "intervals": content.get("intervals", ())}
 
 
 def _constraints(content: Mapping[str, Any]) -> list[dict[str, Any]]:

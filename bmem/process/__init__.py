@@ -1,4 +1,4 @@
-"""What physics is measured: the process contract, single top + Higgs (THJ, TBH), and the linear-Gaussian toy."""
+"""What physics is measured: the process contract, single top + Higgs (THJ, TBH), top pair + Higgs (TTH), and a toy."""
 
 from bmem.process.contract import Parameter, Process
 from bmem.process.couplings import ElectroweakInputs
@@ -8,10 +8,12 @@ from bmem.process.phase_space import PhaseSpace
 from bmem.process.tbh import TBH
 from bmem.process.thj import THJ
 from bmem.process.toy import LinearGaussian
+from bmem.process.tth import TTH
 
 __all__ = [
     "TBH",
     "THJ",
+    "TTH",
     "ElectroweakInputs",
     "GenerationReport",
     "LinearGaussian",

@@ -1,4 +1,4 @@
-"""Unweighted generation of single top + Higgs events for any α, and the points from which it and the integration draw.
+"""Unweighted generation of events for any α, and the points from which it and the integration draw.
 
 Only the beam order with the first parton along +z is mapped: the other one is its rotation by π about the x axis
 (y → -y, φ → -φ), and the azimuth of the whole is uniform. One grid serves every α: it is adapted to the mean over α of
@@ -8,15 +8,15 @@ the normalised densities, from quasi-random points and so without a seed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from bmem.process.amplitudes import morphing_basis
-from bmem.process.mapping import MAPPED, PeakMap
-from bmem.process.partonic import PartonicCrossSection
-from bmem.process.phase_space import HardKinematics
+from bmem.process.luminosity import Luminosity
+from bmem.process.mapping import MAPPED
 from bmem.transforms.grid import VegasGrid
 
 CHUNK = 2**13
@@ -54,32 +54,52 @@ class GenerationReport:
         )
 
 
+class Partonic(Protocol):
+    """dσ / (dx1 dx2 dΦ) in pb GeV⁻² as components of a basis; points are of its own kind, on the last axis of results."""
+
+    @property
+    def luminosity(self) -> Luminosity:
+        """Of the channels."""
+        ...
+
+    def summed(self, point: Any, orders: tuple[int, ...] = ...) -> Tensor:
+        """Sum over channels and the given beam orders [K, N]."""
+        ...
+
+    def per_channel(self, point: Any, orders: tuple[int, ...] = ...) -> Tensor:
+        """Channel by channel and beam order by beam order [channel, order, K, N]."""
+        ...
+
+
 @dataclass(frozen=True)
 class AdaptedMap:
     """Points of the first beam order from the unit cube through an adapted grid.
 
-    Both beam orders together have twice the cross section of one.
+    Both beam orders together have twice the cross section of one. ``peaks`` maps [N, 6] in the unit cube to points and the
+    Jacobian [N]; ``basis`` is b_k of α, [...] → [..., K].
     """
 
-    partonic: PartonicCrossSection
-    peaks: PeakMap
+    partonic: Partonic
+    peaks: Callable[[Tensor], tuple[Any, Tensor]]
+    basis: Callable[[Tensor], Tensor]
     grid: VegasGrid
 
     @classmethod
-    def adapt(cls, partonic: PartonicCrossSection) -> AdaptedMap:
+    def adapt(
+        cls, partonic: Partonic, peaks: Callable[[Tensor], tuple[Any, Tensor]], basis: Callable[[Tensor], Tensor]
+    ) -> AdaptedMap:
         """Adapt a grid to the mean over α of dσ(α)/σ(α)."""
-        adapted = cls(partonic, PeakMap(partonic.space, partonic.inputs.mw), VegasGrid.uniform(MAPPED))
-        basis = morphing_basis(ceiling_angles())
+        adapted = cls(partonic, peaks, basis, VegasGrid.uniform(MAPPED))
+        at_angles = basis(ceiling_angles())
         quasi = torch.quasirandom.SobolEngine(MAPPED, scramble=True, seed=0)
         for _ in range(ADAPTATION_ROUNDS):
             u = quasi.draw(ADAPTATION_POINTS, dtype=torch.float64)
             weights = adapted.weights(u)
-            mixture = (basis / (basis @ weights.mean(0))[:, None]).mean(0)
-            grid = adapted.grid.adapted(adapted.grid(u)[0], weights @ mixture)
-            adapted = cls(partonic, adapted.peaks, grid)
+            mixture = (at_angles / (at_angles @ weights.mean(0))[:, None]).mean(0)
+            adapted = replace(adapted, grid=adapted.grid.adapted(adapted.grid(u)[0], weights @ mixture))
         return adapted
 
-    def points(self, u: Tensor) -> tuple[HardKinematics, Tensor]:
+    def points(self, u: Tensor) -> tuple[Any, Tensor]:
         """Phase-space points of u [N, 6] and the Jacobian d(x1, x2, Φ₃)/du [N]."""
         y, log_jacobian = self.grid(u)
         point, jacobian = self.peaks(y)
@@ -90,7 +110,7 @@ class AdaptedMap:
         return torch.cat([self._weights(chunk) for chunk in u.split(CHUNK)], dim=1).T
 
     def channel_weights(self, u: Tensor) -> Tensor:
-        """The same for each channel [channel, 6, N]."""
+        """The same for each channel [channel, K, N]."""
         point, jacobian = self.points(u)
         return self.partonic.per_channel(point, (0,))[:, 0] * jacobian
 
@@ -116,7 +136,7 @@ class Generator:
         """Find the ceilings: the weight above which an excess of ``EXCESS`` of the cross section lies."""
         u = torch.quasirandom.SobolEngine(MAPPED, scramble=True, seed=1).draw(PILOT_POINTS, dtype=torch.float64)
         weights = adapted.weights(u)
-        return cls(adapted, torch.stack([_ceiling(weights @ b) for b in morphing_basis(ceiling_angles())]))
+        return cls(adapted, torch.stack([_ceiling(weights @ b) for b in adapted.basis(ceiling_angles())]))
 
     def ceiling(self, alpha: Tensor) -> Tensor:
         """Linear interpolation of the ceilings to ``alpha`` [...]."""
@@ -131,7 +151,7 @@ class Generator:
             u [N, 6] of the accepted points, their weights [N] (1, or more where the ceiling was exceeded), and the report.
         """
         n = len(alpha)
-        basis, ceiling = morphing_basis(alpha), self.ceiling(alpha)
+        basis, ceiling = self.adapted.basis(alpha), self.ceiling(alpha)
         accepted, weight = torch.empty(n, MAPPED, dtype=torch.float64), torch.ones(n, dtype=torch.float64)
         active, tried = torch.arange(min(n, CHUNK)), 0
         waiting = len(active)

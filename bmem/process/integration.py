@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from bmem.errors import InputError
-from bmem.process.amplitudes import morphing_basis
 from bmem.process.generation import CHUNK, AdaptedMap
 from bmem.process.mapping import MAPPED
 
@@ -22,27 +22,29 @@ POINTS = 2**15
 class CrossSection:
     """σ(α) = Σ_k b_k(α) σ_k of every channel, both beam orders summed.
 
-    ``replicates`` [R, channel, 6] in pb: independently scrambled integrations, whose spread is the error;
-    ``names`` of the channels.
+    ``replicates`` [R, channel, K] in pb: independently scrambled integrations, whose spread is the error;
+    ``names`` of the channels; ``basis`` is b_k of α.
     """
 
     names: tuple[str, ...]
     replicates: Tensor
+    basis: Callable[[Tensor], Tensor]
 
     @classmethod
-    def integrate(cls, adapted: AdaptedMap) -> CrossSection:
+    def integrate(cls, adapted: AdaptedMap, odd: tuple[int, ...] = ()) -> CrossSection:
         """Integrate all components of all channels; deterministic.
 
-        The κ_P component is odd under p_y → -p_y, as are its points under u₅ → 1 - u₅: it is zero by symmetry and set so.
+        ``odd`` components change their sign under p_y → -p_y, as do their points under u₅ → 1 - u₅: they are zero by
+        symmetry and set so.
         """
         channels = adapted.partonic.luminosity.channels
         replicates = 2 * torch.stack([_replicate(adapted, seed) for seed in range(REPLICATES)])
-        replicates[..., 2] = 0.0
-        return cls(tuple(channel.name for channel in channels), replicates)
+        replicates[..., list(odd)] = 0.0
+        return cls(tuple(channel.name for channel in channels), replicates, adapted.basis)
 
     @property
     def components(self) -> Tensor:
-        """σ_k [6] in pb, summed over channels."""
+        """σ_k [K] in pb, summed over channels."""
         return self.replicates.sum(1).mean(0)
 
     def at(self, alpha: float, channel: str | None = None) -> tuple[float, float]:
@@ -56,11 +58,11 @@ class CrossSection:
         if channel is not None and channel not in self.names:
             raise InputError(f"no channel {channel!r}; there are: {', '.join(self.names)}")
         parts = self.replicates.sum(1) if channel is None else self.replicates[:, self.names.index(channel)]
-        values = parts @ morphing_basis(torch.tensor(alpha, dtype=parts.dtype))
+        values = parts @ self.basis(torch.tensor(alpha, dtype=parts.dtype))
         return float(values.mean()), float(values.std() / math.sqrt(len(values)))
 
 
 def _replicate(adapted: AdaptedMap, seed: int) -> Tensor:
-    """Mean channel weights [channel, 6] over one scrambled Sobol set."""
+    """Mean channel weights [channel, K] over one scrambled Sobol set."""
     u = torch.quasirandom.SobolEngine(MAPPED, scramble=True, seed=seed).draw(POINTS, dtype=torch.float64)
     return torch.stack([adapted.channel_weights(chunk).sum(-1) for chunk in u.split(CHUNK)]).sum(0) / POINTS

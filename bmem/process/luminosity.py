@@ -4,15 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from bmem.process.channels import Channel, Roles
 from bmem.process.pdf import PDFGrid, ScalePDF
 
 BEAM_ORDERS = (0, 1)
 """0: the first parton of a channel flies along +z; 1: along -z."""
+
+
+class Partons(Protocol):
+    """The incoming partons of a channel; channels of equal ``roles`` share a matrix element."""
+
+    @property
+    def first(self) -> int:
+        """PDG code."""
+        ...
+
+    @property
+    def second(self) -> int:
+        """PDG code."""
+        ...
+
+    @property
+    def roles(self) -> Any:
+        """What the partons are in the matrix element."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Such as ``u b > d t h``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -22,15 +46,15 @@ class Luminosity:
     ``sums`` are densities of sums of first partons and of second partons, ``pairs`` the columns of them to multiply.
     """
 
-    channels: tuple[Channel, ...]
+    channels: tuple[Partons, ...]
     flavours: ScalePDF
     sums: ScalePDF
-    pairs: dict[Roles, tuple[tuple[int, int], ...]]
+    pairs: dict[Any, tuple[tuple[int, int], ...]]
 
     @classmethod
-    def of(cls, channels: Sequence[Channel], grid: PDFGrid, scale: float) -> Luminosity:
+    def of(cls, channels: Sequence[Partons], grid: PDFGrid, scale: float) -> Luminosity:
         """Tabulate ``grid`` at ``scale`` GeV for ``channels``."""
-        groups: dict[Roles, dict[int, list[int]]] = {}
+        groups: dict[Any, dict[int, list[int]]] = {}
         for channel in channels:
             groups.setdefault(channel.roles, {}).setdefault(channel.second, []).append(channel.first)
         products = {roles: [(tuple(a), (b,)) for b, a in seconds.items()] for roles, seconds in groups.items()}
@@ -39,7 +63,7 @@ class Luminosity:
         single = [(code,) for channel in channels for code in (channel.first, channel.second)]
         return cls(tuple(channels), grid.at_scale(scale, single), grid.at_scale(scale, columns), pairs)
 
-    def summed(self, x1: Tensor, x2: Tensor) -> tuple[dict[Roles, Tensor], ...]:
+    def summed(self, x1: Tensor, x2: Tensor) -> tuple[dict[Any, Tensor], ...]:
         """For each beam order, the luminosity [N] that multiplies each matrix element."""
         plus, minus = self.sums(x1).unbind(-1), self.sums(x2).unbind(-1)
         return tuple(

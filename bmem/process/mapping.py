@@ -44,7 +44,7 @@ class PeakMap:
         p2 = torch.sqrt(shat) / boost
         jet = _jet(t / p1, (shat - m2 - t) / p2)
         system = LightCone(p1 - jet.plus, p2 - jet.minus, -jet.perp)
-        top, higgs, momentum = self._decay(system, m2, 2 * u[:, 4] - 1, 2 * math.pi * u[:, 5])
+        top, higgs, momentum = two_body(system, m2, (mt, mh), 2 * u[:, 4] - 1, 2 * math.pi * u[:, 5])
         jacobian = jacobian * dt / (2 * math.pi) / (8 * math.pi * shat) * momentum / (4 * math.pi * torch.sqrt(m2))
         return HardKinematics(top, higgs, jet, p1 / self.space.sqrt_s, p2 / self.space.sqrt_s), jacobian
 
@@ -54,15 +54,20 @@ class PeakMap:
         down = mw2 + largest * (1 - u)
         return mw2 * largest * u / down, mw2 * largest * (mw2 + largest) / down**2
 
-    def _decay(self, system: LightCone, m2: Tensor, cosine: Tensor, azimuth: Tensor) -> tuple[LightCone, LightCone, Tensor]:
-        """Top, Higgs and their momentum in the rest frame of ``system``; angles about the -z parton."""
-        m, mt2, mh2 = torch.sqrt(m2), self.space.mt**2, self.space.mh**2
-        energy = (m2 + mt2 - mh2) / (2 * m)
-        low, high = (self.space.mt - self.space.mh) ** 2, (self.space.mt + self.space.mh) ** 2
-        momentum = torch.sqrt((m2 - low) * (m2 - high)) / (2 * m)
-        share = (energy - momentum * cosine) / m
-        kick = torch.polar(momentum * torch.sqrt((1 - cosine) * (1 + cosine)), azimuth)
-        return _on_shell(share, system, kick, mt2), _on_shell(1 - share, system, -kick, mh2), momentum
+
+def two_body(
+    system: LightCone, m2: Tensor, masses: tuple[float | Tensor, float | Tensor], cosine: Tensor, azimuth: Tensor
+) -> tuple[LightCone, LightCone, Tensor]:
+    """Decay of ``system`` of mass² ``m2`` to two ``masses``: their momenta, and their size in the rest frame.
+
+    Angles [...] of the first, about the direction of the -z parton.
+    """
+    m, (one, other) = torch.sqrt(m2), masses
+    energy = (m2 + one**2 - other**2) / (2 * m)
+    momentum = torch.sqrt((m2 - (one - other) ** 2) * (m2 - (one + other) ** 2)) / (2 * m)
+    share = (energy - momentum * cosine) / m
+    kick = torch.polar(momentum * torch.sqrt((1 - cosine) * (1 + cosine)), azimuth)
+    return _on_shell(share, system, kick, one**2), _on_shell(1 - share, system, -kick, other**2), momentum
 
 
 def _jet(minus: Tensor, plus: Tensor) -> LightCone:
@@ -70,7 +75,7 @@ def _jet(minus: Tensor, plus: Tensor) -> LightCone:
     return LightCone(plus, minus, torch.complex(pt, torch.zeros_like(pt)))
 
 
-def _on_shell(share: Tensor, system: LightCone, kick: Tensor, mass2: float) -> LightCone:
+def _on_shell(share: Tensor, system: LightCone, kick: Tensor, mass2: float | Tensor) -> LightCone:
     """The part with a ``share`` of the plus component and a transverse ``kick`` relative to its share."""
     perp = share * system.perp + kick
     plus = share * system.plus

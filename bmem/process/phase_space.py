@@ -40,6 +40,12 @@ class PhaseSpace:
     mt: float
     mh: float
 
+    def check(self, x_hard: Tensor) -> None:
+        """Raise InputError unless the last axis holds the seven coordinates."""
+        if x_hard.ndim < 1 or x_hard.shape[-1] != DIMENSION:
+            names = ", ".join(COORDINATES)
+            raise InputError(f"x_hard has shape {tuple(x_hard.shape)}; expected [..., {DIMENSION}]: {names}")
+
     def kinematics(self, x_hard: Tensor) -> HardKinematics:
         """Light-cone momenta and momentum fractions; beyond the boundary fractions exceed 1."""
         pt_h, phi_h, y_h, pt_j, phi_j, y_j, y_t = x_hard.unbind(-1)
@@ -64,7 +70,7 @@ class PhaseSpace:
         Raises:
             InputError: the last axis is not 7 long.
         """
-        check_dimension(x_hard)
+        self.check(x_hard)
         point = self.kinematics(x_hard)
         momenta = torch.stack([cartesian(p) for p in (point.top, point.higgs, point.jet)], dim=-2)
         return momenta, self.log_jacobian(momenta)
@@ -118,12 +124,6 @@ class PhaseSpace:
         nowhere = torch.zeros_like(point.jet.perp)
         first = LightCone(point.x1 * self.sqrt_s, nought, nowhere)
         return first, LightCone(nought, point.x2 * self.sqrt_s, nowhere)
-
-
-def check_dimension(x_hard: Tensor) -> None:
-    """Raise InputError unless the last axis holds the seven coordinates."""
-    if x_hard.ndim < 1 or x_hard.shape[-1] != DIMENSION:
-        raise InputError(f"x_hard has shape {tuple(x_hard.shape)}; expected [..., {DIMENSION}]: {', '.join(COORDINATES)}")
 
 
 def cartesian(p: LightCone) -> Tensor:

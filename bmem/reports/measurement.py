@@ -89,7 +89,7 @@ def parameter_tables(found: Measurements) -> tuple[Table, ...]:
     tables = []
     rows = [row for name, one in found.items() for row in _parameters(name, one)]
     if rows:
-        columns = ("sample", "fit", "parameter", "estimate", "statistical", "integration", "simulation", "weights", "68.3 %", "95.4 %")
+        columns = ("sample", "fit", "parameter", "estimate", *_PRINTED, "68.3 %", "95.4 %")
         note = "Errors from the curvature, resamples and replicas; intervals by the profile likelihood."
         tables.append(Table("Fits with more parameters", columns, tuple(rows), note))
     known = dict.fromkeys(row for one in found.values() for row in _constraints(one))

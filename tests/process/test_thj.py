@@ -10,7 +10,7 @@ from scipy import stats
 from bmem.errors import InputError, RangeError
 from bmem.process import TBH, THJ, PDFGrid, Process, pythia_grid
 from bmem.process.integration import REPLICATES
-from bmem.process.single_top_higgs import CHUNK
+from bmem.process.leading_order import CHUNK
 from bmem.units import GEV2_PB
 
 FALSE_ALARM = 2e-5
