@@ -22,7 +22,8 @@ from bmem.events.record import HardEvents
 from bmem.process.contract import Parameter
 from bmem.process.generation import AdaptedMap, GenerationReport, Generator, Partonic
 from bmem.process.integration import CrossSection
-from bmem.process.luminosity import Partons
+from bmem.process.luminosity import Luminosity, Partons
+from bmem.process.pdf import PDFGrid, default_grid
 from bmem.process.phase_space import cartesian
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class LeadingOrderProcess(ABC):
         particles: names of the incoming and outgoing particles, in the order of the momenta.
         channels: partonic channels, in the order of the results.
         space: coordinates x_hard [..., D] and momenta of its n outgoing particles.
-        partonic: components of dσ / (dx1 dx2 dΦ) at points of ``space``.
+        scale: at which the parton densities are taken, in GeV.
         odd: components that a reflection p_y → -p_y turns around.
     """
 
@@ -49,8 +50,19 @@ class LeadingOrderProcess(ABC):
     channels: tuple[Partons, ...]
     sqrt_s: float
     space: Any
-    partonic: Partonic
+    scale: float
+    _pdf: PDFGrid | None
     odd: tuple[int, ...] = ()
+
+    @cached_property
+    def partonic(self) -> Partonic:
+        """Densities of partons times those of their scattering; the default grid is read here, kinematics need none."""
+        grid = PDFGrid.read(default_grid()) if self._pdf is None else self._pdf
+        return self._partonic(Luminosity.of(self.channels, grid, self.scale))
+
+    @abstractmethod
+    def _partonic(self, luminosity: Luminosity) -> Partonic:
+        """Components of dσ / (dx1 dx2 dΦ) at points of ``space``."""
 
     @abstractmethod
     def basis(self, theta: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ from bmem.process.leading_order import LeadingOrderProcess
 from bmem.process.luminosity import Luminosity
 from bmem.process.mapping import PeakMap
 from bmem.process.partonic import PartonicCrossSection
-from bmem.process.pdf import PDFGrid, default_grid
+from bmem.process.pdf import PDFGrid
 from bmem.process.phase_space import PhaseSpace
 
 STANDARD = ElectroweakInputs()
@@ -61,11 +61,8 @@ class SingleTopHiggs(LeadingOrderProcess):
         if pdf is not None or scale is not None:
             _ = self.partonic  # a scale that the grid does not have shows now
 
-    @cached_property
-    def partonic(self) -> PartonicCrossSection:
-        """Densities of partons times those of their scattering; the default grid is read here, kinematics need none."""
-        grid = PDFGrid.read(default_grid()) if self._pdf is None else self._pdf
-        return PartonicCrossSection(self.space, self.inputs, Luminosity.of(self.channels, grid, self.scale))
+    def _partonic(self, luminosity: Luminosity) -> PartonicCrossSection:
+        return PartonicCrossSection(self.space, self.inputs, luminosity)
 
     def basis(self, theta: Tensor) -> Tensor:
         """(1, κ_S, κ_P, κ_S², κ_S κ_P, κ_P²) with κ_S = cos α and κ_P = (2/3) sin α: [..., 1] → [..., 6]."""

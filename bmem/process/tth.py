@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cached_property
 
 import torch
 from numpy.typing import ArrayLike
@@ -17,7 +16,7 @@ from bmem.process.channels import HIGGS, TOP
 from bmem.process.couplings import ElectroweakInputs
 from bmem.process.leading_order import LeadingOrderProcess
 from bmem.process.luminosity import Luminosity
-from bmem.process.pdf import PDFGrid, default_grid
+from bmem.process.pdf import PDFGrid
 from bmem.process.single_top_higgs import ALPHA, STANDARD
 from bmem.process.strong_coupling import one_loop_alpha_s
 from bmem.process.top_pair_partonic import PAIR_CHANNELS, PairChannel, PairCrossSection
@@ -79,11 +78,8 @@ class TTH(LeadingOrderProcess):
         if pdf is not None or scale is not None:
             _ = self.partonic  # a scale that the grid does not have shows now
 
-    @cached_property
-    def partonic(self) -> PairCrossSection:
-        """Densities of partons times those of their scattering; the default grid is read here, kinematics need none."""
-        grid = PDFGrid.read(default_grid()) if self._pdf is None else self._pdf
-        return PairCrossSection(self.space, self.inputs, Luminosity.of(self.channels, grid, self.scale), self.alpha_s)
+    def _partonic(self, luminosity: Luminosity) -> PairCrossSection:
+        return PairCrossSection(self.space, self.inputs, luminosity, self.alpha_s)
 
     def basis(self, theta: Tensor) -> Tensor:
         """(κ_S², κ_P²) with κ_S = cos α and κ_P = (2/3) sin α: [..., 1] → [..., 2]."""

@@ -16,7 +16,7 @@ from bmem.errors import ArtifactError, EventFileError, InputError
 from bmem.events import lhe, parquet
 from bmem.events.importing import FORMATS, left_out, read_events, telling
 from bmem.events.record import HardEvents, RecoEvents
-from bmem.process.contract import Parameter
+from bmem.process.contract import Parameter, ParticleProcess
 
 
 def import_file(file: Path, out: Path, channel: Channel, given: Mapping[str, float], console: Console) -> Path:
@@ -42,7 +42,7 @@ def import_file(file: Path, out: Path, channel: Channel, given: Mapping[str, flo
     if given and not isinstance(events, lhe.LHERecord):
         raise InputError(f"{file}: parameters can be given for LHE events alone; leave out --{', --'.join(given)}")
     left = [] if isinstance(events, lhe.LHERecord) else left_out(file, events)
-    hard = _hard(file, channel, events) if isinstance(events, lhe.LHERecord) else events
+    hard = hard_of(file, channel, events) if isinstance(events, lhe.LHERecord) else events
     settings = {"source": file.name, "sha256": artifacts.checksum(file), "theta": theta and list(theta)}
     _refuse_others(path, file, settings)
     _write(path, hard, settings)
@@ -100,7 +100,14 @@ def _stem(file: Path) -> str:
     return file.name[: len(file.name) - len(suffix)]
 
 
-def _hard(file: Path, channel: Channel, record: lhe.LHERecord) -> HardEvents:
+def hard_of(file: Path, channel: Channel, record: lhe.LHERecord) -> HardEvents:
+    """The hard events of an event file.
+
+    Raises:
+        EventFileError: the process has no particles, or the events are not its own.
+    """
+    if not isinstance(channel.process, ParticleProcess):
+        raise EventFileError(f"{file}: holds particles, but the events of {channel.title} have none")
     try:
         return channel.process.to_hard(record)
     except InputError as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,10 +18,10 @@ from bmem.errors import ConfigError, EventFileError, InputError
 from bmem.events import lhe, parquet
 from bmem.events.importing import read_events, telling
 from bmem.events.record import HardEvents, PairedEvents, RecoEvents
-from bmem.process.contract import ParticleProcess
 from bmem.rng import generator
 from bmem.simulation.contract import is_slow
 from bmem.simulation.simulate import Schedule, simulate
+from bmem.stages.imports import hard_of
 from bmem.stages.run import Run, plain
 from bmem.workers import Workers, processes
 
@@ -141,7 +140,7 @@ def _hard_events(run: Run, sample: SampleSection) -> HardEvents | RecoEvents:
     with telling(lambda text: run.say(f"  {sample.name}: {escape(text)}")):
         content = read_events(sample.file, run.channel.lhe, truth)
     if isinstance(content, lhe.LHERecord):
-        content = _of_record(run, content, sample.file)
+        content = hard_of(sample.file, run.channel, content)
     if isinstance(content, PairedEvents):
         raise ConfigError(f"[[sample]] {sample.name}: {sample.file} holds simulated pairs; give hard or observed events")
     if isinstance(content, RecoEvents) and sample.repeats > 1:
@@ -149,20 +148,6 @@ def _hard_events(run: Run, sample: SampleSection) -> HardEvents | RecoEvents:
     if isinstance(content, HardEvents):
         _check_hard(sample, content)
     return content
-
-
-def _of_record(run: Run, record: lhe.LHERecord, file: Path) -> HardEvents:
-    """The hard events of an event file.
-
-    Raises:
-        EventFileError: the process has no particles, or the events are not its own.
-    """
-    if not isinstance(run.process, ParticleProcess):
-        raise EventFileError(f"{file}: holds particles, but the events of {run.channel.title} have none")
-    try:
-        return run.process.to_hard(record)
-    except InputError as error:
-        raise EventFileError(f"{file}: {error}") from error
 
 
 def _check_hard(sample: SampleSection, hard: HardEvents) -> None:
