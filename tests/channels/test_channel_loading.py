@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from bmem.channels import load_channel, settings_of
 from bmem.channels.base import BaseChannel, WhatWasSeen, as_events, as_vector
 from bmem.config import parse
-from bmem.errors import ChannelError, ConfigError, InputError
+from bmem.errors import ChannelError, ConfigError, EventFileError, InputError
 from bmem.quantity import Quantity
+from bmem.stages import Run
+from bmem.stages.simulate import sample_events
 
 MODULE = """
 from dataclasses import dataclass
@@ -41,6 +45,7 @@ class Plain:
 
 value = 3
 """
+LHE = Path(__file__).parents[1] / "data" / "thj_alpha0_200.lhe.gz"
 QUANTITIES = (Quantity("x", "x"), Quantity("y", "y"))
 
 
@@ -93,3 +98,10 @@ def test_vectors_travel_as_events() -> None:
         as_vector(reco, QUANTITIES)
     with pytest.raises(InputError, match="observables z"):
         as_vector(reco, (Quantity("z", "z"),))
+
+
+def test_an_event_file_needs_a_process_with_particles(tmp_path: Path) -> None:
+    content = {"channel": {"name": "toy"}, "sample": [{"name": "a", "file": str(LHE)}]}
+    run = Run(parse(content), tmp_path / "out", Console(file=io.StringIO()))
+    with pytest.raises(EventFileError, match="holds particles, but the events of linear-Gaussian toy have none"):
+        sample_events(run, run.config.sample[0])

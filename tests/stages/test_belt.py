@@ -30,7 +30,7 @@ from bmem.stages.prospects import load_posterior_calibration, load_predictive, l
 from bmem.stages.simulate import load_sample
 
 BELT = {"bank_events": 6000, "toys": 1000, "points": 5}
-PERIOD = {"toys": 200, "angles": [0.0, 90.0, 180.0], "simulations": 120}
+PERIOD = {"toys": 200, "truths": [0.0, 90.0, 180.0], "simulations": 120}
 
 
 def copied(finished: Run, folder: Path, **changes: Mapping[str, Any]) -> Run:
@@ -90,7 +90,7 @@ def test_a_second_call_computes_nothing(banked: Run) -> None:
 
 def test_period_has_all_truths(banked: Run) -> None:
     result = load_period(banked)
-    np.testing.assert_allclose(np.degrees(result.truths), PERIOD["angles"])
+    np.testing.assert_allclose(np.degrees(result.truths), PERIOD["truths"])
     assert {point.toys for point in result.points} == {200}
     assert "Feldman-Cousins: 68.3 % covers" in said(banked)
     assert not banked.cache("calibrate", "period").exists()
@@ -216,8 +216,7 @@ def test_contradictions_in_the_configuration() -> None:
         ({"belt": {"bank_events": 10}, "fit": {"luminosity": 1.0}}, "fixed number of events"),
         ({"belt": {"resample": True}}, "resamples"),
         ({"belt": {"replicas": "mean"}}, "marginal"),
-        ({"calibration": {"angles": [190.0]}}, "180"),
-        ({"calibration": {"angles": []}}, "angles"),
+        ({"calibration": {"truths": [190.0]}}, "180"),
         ({"sample": [{**sample, "name": "bank"}]}, "'bank'"),
         ({"sample": [{**sample, "name": "period"}]}, "'period'"),
     ):
