@@ -80,8 +80,8 @@ class Product(Generic[Loaded]):
 class Engine:
     """Makes products in the folder ``out``.
 
-    One that is ``checking`` takes every product for done: it only compares what there is with the configuration, and computes
-    nothing.
+    One that is ``checking`` takes every product for done: it only compares what there is with the configuration, and
+    computes nothing.
     """
 
     out: Path
