@@ -123,7 +123,7 @@ class Belt(JsonRecord):
         result = fit(objective) if result is None else result
         excess = self._excess(objective, level, result)
         grid = np.union1d(axes(objective.parameters, 2)[0], [m.theta[0] for m in result.minima])
-        return IntervalSet(self.parameter, float(level), regions(excess, grid, excess(grid), self.period))
+        return IntervalSet(objective.parameters[0], float(level), regions(excess, grid, excess(grid), self.period))
 
     def folded_interval(self, objective: Objective, level: float, result: FitResult | None = None) -> IntervalSet:
         """The region of |α|, where the sign is not resolved: the image of ``interval`` under α → |α|, which covers too.
@@ -162,7 +162,8 @@ class Belt(JsonRecord):
         """
         replicas = _replicas(objective)
         kept = objective.n_events - len(objective.excluded)
-        if objective.parameters != (self.parameter,):
+        # how a parameter is written makes no difference, and is not in the file
+        if [(p.name, p.bounds, p.period) for p in objective.parameters] != [(self.name, self.bounds, self.period)]:
             raise InputError(f"the belt is of {self.parameter}, the measurement of {objective.parameters}; make another")
         if replicas[0].luminosity is not None:
             raise InputError("the belt is of the shape alone (a fixed number of events), this likelihood is extended")
