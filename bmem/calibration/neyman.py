@@ -94,6 +94,10 @@ class Belt(JsonRecord):
     replicas: str
     resampled: bool
 
+    def is_of(self, parameter: Parameter) -> bool:
+        """Whether the belt is of a parameter, however that is written: this is not in the file."""
+        return (parameter.name, parameter.bounds, parameter.period) == (self.name, self.bounds, self.period)
+
     @property
     def parameter(self) -> Parameter:
         return Parameter(self.name, self.bounds, self.period)
@@ -162,8 +166,7 @@ class Belt(JsonRecord):
         """
         replicas = _replicas(objective)
         kept = objective.n_events - len(objective.excluded)
-        # how a parameter is written makes no difference, and is not in the file
-        if [(p.name, p.bounds, p.period) for p in objective.parameters] != [(self.name, self.bounds, self.period)]:
+        if len(objective.parameters) != 1 or not self.is_of(objective.parameters[0]):
             raise InputError(f"the belt is of {self.parameter}, the measurement of {objective.parameters}; make another")
         if replicas[0].luminosity is not None:
             raise InputError("the belt is of the shape alone (a fixed number of events), this likelihood is extended")
