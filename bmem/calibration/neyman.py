@@ -94,6 +94,10 @@ class Belt(JsonRecord):
     replicas: str
     resampled: bool
 
+    def is_of(self, parameter: Parameter) -> bool:
+        """Whether the belt is of a parameter, however that is written: this is not in the file."""
+        return (parameter.name, parameter.bounds, parameter.period) == (self.name, self.bounds, self.period)
+
     @property
     def parameter(self) -> Parameter:
         return Parameter(self.name, self.bounds, self.period)
@@ -123,7 +127,7 @@ class Belt(JsonRecord):
         result = fit(objective) if result is None else result
         excess = self._excess(objective, level, result)
         grid = np.union1d(axes(objective.parameters, 2)[0], [m.theta[0] for m in result.minima])
-        return IntervalSet(self.parameter, float(level), regions(excess, grid, excess(grid), self.period))
+        return IntervalSet(objective.parameters[0], float(level), regions(excess, grid, excess(grid), self.period))
 
     def folded_interval(self, objective: Objective, level: float, result: FitResult | None = None) -> IntervalSet:
         """The region of |θ|, where the sign is not resolved: the image of ``interval`` under θ → |θ|, which covers too.
@@ -162,7 +166,7 @@ class Belt(JsonRecord):
         """
         replicas = _replicas(objective)
         kept = objective.n_events - len(objective.excluded)
-        if objective.parameters != (self.parameter,):
+        if len(objective.parameters) != 1 or not self.is_of(objective.parameters[0]):
             raise InputError(f"the belt is of {self.parameter}, the measurement of {objective.parameters}; make another")
         if replicas[0].luminosity is not None:
             raise InputError("the belt is of the shape alone (a fixed number of events), this likelihood is extended")
