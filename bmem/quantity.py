@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -68,15 +68,16 @@ class Parameter:
     """One parameter θ: its name, the bounds of its range, its period if it is an angle, and how it is written.
 
     ``bounds`` and ``period`` are in the unit of the computation (radians); ``scale`` leads to the printed ``unit`` ("deg").
+    How it is written makes no difference: parameters of the same name, bounds and period are the same.
     """
 
     name: str
     bounds: tuple[float, float]
     period: float | None = None
-    symbol: str = ""
-    unit: str = ""
-    scale: float = 1.0
-    text: str = ""
+    symbol: str = field(default="", compare=False)
+    unit: str = field(default="", compare=False)
+    scale: float = field(default=1.0, compare=False)
+    text: str = field(default="", compare=False)
 
     @property
     def quantity(self) -> Quantity:

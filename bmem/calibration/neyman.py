@@ -94,10 +94,6 @@ class Belt(JsonRecord):
     replicas: str
     resampled: bool
 
-    def is_of(self, parameter: Parameter) -> bool:
-        """Whether the belt is of a parameter, however that is written: this is not in the file."""
-        return (parameter.name, parameter.bounds, parameter.period) == (self.name, self.bounds, self.period)
-
     @property
     def parameter(self) -> Parameter:
         return Parameter(self.name, self.bounds, self.period)
@@ -166,7 +162,7 @@ class Belt(JsonRecord):
         """
         replicas = _replicas(objective)
         kept = objective.n_events - len(objective.excluded)
-        if len(objective.parameters) != 1 or not self.is_of(objective.parameters[0]):
+        if objective.parameters != (self.parameter,):
             raise InputError(f"the belt is of {self.parameter}, the measurement of {objective.parameters}; make another")
         if replicas[0].luminosity is not None:
             raise InputError("the belt is of the shape alone (a fixed number of events), this likelihood is extended")

@@ -271,7 +271,7 @@ class Expectation:
         """Refuse a belt that was not made for such measurements."""
         if belt.events != events:
             raise InputError(f"the belt is for {belt.events} events, not for {events}; make another one")
-        same = belt.is_of(self.bank.basis.parameters[0])
+        same = belt.parameter == self.bank.basis.parameters[0]
         for own, other in ((belt.basis, self.bank.basis.value(belt.values[:, None])), (belt.fiducial, self.bank.fiducial)):
             same = same and own.shape == other.shape and np.allclose(own, other, rtol=_SAME, atol=_SAME * np.abs(own).max())
         if not same:
