@@ -51,7 +51,7 @@ class Power(JsonRecord):
 
     ``reco`` [A] of the reconstructed events and ``hard`` [A] with x_hard known, ``kept`` [A] their ratio (NaN if both are
     zero), with Monte Carlo errors ``..._error`` [A] (at most: the balance of the weights makes them smaller); ``rate`` [A]
-    that of the number of events, (∂ log κ²σ_fid/∂θ)² for each of them; ``fiducial`` [A] κ²σ_fid in pb, with the factor κ² by
+    that of the number of events, (∂ log f σ_fid/∂θ)² for each of them; ``fiducial`` [A] f σ_fid in pb, with the factor f by
     which the branching ratios depend on θ; ``effective`` [A] what
     the bank was worth.
     """
@@ -109,7 +109,7 @@ class Power(JsonRecord):
 
 
 def power(bank: Bank, truths: ArrayLike, minimum: float = _MINIMUM, factor: RateFactor | None = None) -> Power:
-    """The information in the events of ``bank`` at every one of the ``truths`` [A]; the rate has the ``factor`` κ²(α).
+    """The information in the events of ``bank`` at every one of the ``truths`` [A]; the rate has the ``factor`` f(θ).
 
     Raises:
         InputError: the basis has several parameters.

@@ -78,7 +78,7 @@ class SLHAParameter:
 
 @dataclass(frozen=True)
 class LHEContent(ABC):
-    """What an event of one process must be; a process has a class of its own, as ``bmem.channels.thj.lhe.ThjLHE``.
+    """What an event of one process must be; a process has a class of its own, in its channel.
 
     Attributes:
         title: the process, for messages.

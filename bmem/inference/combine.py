@@ -2,7 +2,7 @@
 
 Every (replica, resample) gives its own likelihood and estimate; a source is the spread of the estimates when only it varies.
 Where the likelihood has several minima, the one nearest to the central estimate is followed, and how often another one was
-the lowest is reported as ``switched``: a jump from α to -α is an ambiguity, not a width.
+the lowest is reported as ``switched``: a jump from θ to -θ is an ambiguity, not a width.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Maximum likelihood by iminuit, with every local minimum found.
 
-In pp → tHj the likelihood is nearly even in α, so a second minimum near -α is the rule: ``FitResult.minima`` holds them all.
+A likelihood can be nearly even in an angle θ, with a second minimum near -θ: ``FitResult.minima`` holds them all.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Minimum:
     """A local minimum of -2 log L.
 
     ``theta`` [P]; ``value`` of -2 log L and its ``delta`` above the global minimum; ``error`` [P] from the exact second
-    derivatives (NaN where these are not positive definite, as at α = 0, where the likelihood can be flat); ``valid`` as
+    derivatives (NaN where these are not positive definite, as where the likelihood is flat); ``valid`` as
     judged by Migrad; ``at_boundary`` if a parameter without period sits at one of its bounds.
     """
 
@@ -89,7 +89,7 @@ class FitResult:
         return min(self.minima, key=lambda m: distance(np.array(m.theta), np.asarray(theta), self.parameters))
 
     def absolute(self, index: int = 0) -> float:
-        """|α̂| of parameter ``index``, wrapped into half a period about zero: where the events cannot tell its sign."""
+        """|θ̂| of parameter ``index``, wrapped into half a period about zero: where the events cannot tell its sign."""
         period = self.parameters[index].period
         value = self.best.theta[index]
         return abs(value if period is None else value - period * np.round(value / period))

@@ -1,4 +1,4 @@
-"""One parameter of several, the others integrated out: for posteriors of α where fractions of backgrounds are free.
+"""One parameter of several, the others integrated out: for posteriors of θ where fractions of backgrounds are free.
 
 The integral is a sum over the midpoints of equal cells that fill the part of the other parameters' ranges where the
 likelihood is not negligible; for a smooth likelihood its error falls faster than any power of the size of the cells.

@@ -1,7 +1,7 @@
 """A rate that depends on the parameters beyond the cross section: the branching ratio of a loop-induced decay, say.
 
-σ_k are cross sections times the branching ratios at a fixed point; elsewhere the number of events has a factor κ²(θ). It is
-a polynomial of the couplings, so that b_k(θ) κ²(θ) is a finite basis again. In Σ b_k I_k / Σ b_k σ_k the factor drops out:
+σ_k are cross sections times the branching ratios at a fixed point; elsewhere the number of events has a factor f(θ). It is
+a polynomial of the couplings, so that b_k(θ) f(θ) is a finite basis again. In Σ b_k I_k / Σ b_k σ_k the factor drops out:
 the shape of the signal does not know it, the rate and a background beside the signal do.
 """
 
@@ -21,7 +21,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class RateFactor:
-    """κ²(θ) = Σ_k c_k b_k(θ), positive: θ [P] → ``value`` [], ``gradient`` [P], ``hessian`` [P, P].
+    """f(θ) = Σ_k c_k b_k(θ), positive: θ [P] → ``value`` [], ``gradient`` [P], ``hessian`` [P, P].
 
     ``coefficients`` are c [K] for the functions of ``basis``; ``value`` accepts leading axes.
     """
@@ -44,7 +44,7 @@ class RateFactor:
 
 
 class RatedBasis:
-    """b_k(θ) κ²(θ), with exact derivatives; see ``with_rate``."""
+    """b_k(θ) f(θ), with exact derivatives; see ``with_rate``."""
 
     def __init__(self, basis: Basis, factor: RateFactor) -> None:
         if [p.name for p in basis.parameters] != [p.name for p in factor.parameters]:
