@@ -1,8 +1,8 @@
 """The Bayesian answer for one parameter: its exact posterior on a grid, regions of highest density, draws.
 
 With one parameter no Markov chain is needed: the posterior is the likelihood, evaluated at thousands of points, times a
-prior that has to be stated. A prior that is flat in an angle is flat neither in its sine nor in couplings made of it. ``bmem.inference.nuts``
-is for several parameters.
+prior that has to be stated. A prior that is flat in an angle is flat neither in its sine nor in couplings made of it.
+``bmem.inference.nuts`` is for several parameters.
 """
 
 from __future__ import annotations
