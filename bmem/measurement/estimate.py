@@ -106,5 +106,6 @@ class Estimate:
         sources = {name: error if math.isfinite(error) else None for name, error in self.sources.items()}
         printed = self.quantity.printed
         pieces = {f"{100 * region.level:.1f} %": printed(region.intervals).tolist() for region in self.intervals}
-        head = {"unit": self.quantity.unit, "value": self.value, "text": f"{self.quantity.shown} = {self}"}
+        text = f"{self.quantity.shown} is not measured" if self.is_flat else f"{self.quantity.shown} = {self}"
+        head = {"unit": self.quantity.unit, "value": None if self.is_flat else self.value, "text": text}
         return {**head, "errors": sources, "intervals": pieces}

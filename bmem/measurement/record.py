@@ -141,7 +141,8 @@ class Measurement(JsonRecord):
         if self.belt is not None:
             lines.append(f"Feldman-Cousins, 68.3 %: {self.estimate.region(self.belt.intervals[0])}")
         errors = ", ".join(f"{name} {self.estimate.source(name)}" for name in self.estimate.sources)
-        return "\n".join([*lines, f"errors: {errors}", self.events_line])
+        told = [] if self.estimate.is_flat else [f"errors: {errors}"]
+        return "\n".join([*lines, *told, self.events_line])
 
     @property
     def events_line(self) -> str:

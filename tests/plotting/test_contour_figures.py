@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from bmem.likelihood.couplings import PSEUDOSCALAR, SCALAR
 
+from bmem.channels.thj.bases import PSEUDOSCALAR, SCALAR
 from bmem.inference.contours import Contour, ContourSet, Path
 from bmem.inference.scale import STRENGTH
 from bmem.plotting.contours import draw_contours
