@@ -69,7 +69,8 @@ def test_keys_are_printed_as_they_are(call: Call) -> None:
     status, out, _ = call("keys")
     assert status == 0
     assert out.strip() == keys.as_toml()
-    assert tomllib.loads(out)["fit"]["events"] == 100
+    assert tomllib.loads(out)["calibration"]["size"] == 100
+    assert "\n# events =  # events in the measurement" in out
 
 
 def test_import_keeps_the_events(call: Call, tmp_path: Path) -> None:
