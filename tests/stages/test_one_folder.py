@@ -42,7 +42,8 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
 
 def seeds(out: Path) -> set[int]:
     """Those in the headers of all artifacts, and in the configuration that was kept."""
-    settings = [artifacts.read_header(path.with_suffix("")).settings for path in out.rglob("*.*.json")]
+    files = [path.with_suffix("") for path in out.rglob("*.*.json")]
+    settings = [artifacts.read_header(file).settings for file in files if file.is_file()]  # a history has no header
     return {found["seed"] for found in [*settings, json.loads((out / "config.json").read_text())] if "seed" in found}
 
 
