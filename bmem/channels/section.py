@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, fields, is_dataclass, replace
+from dataclasses import asdict, fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_serializer, model_validator
 
@@ -41,16 +41,6 @@ class ChannelSection(BaseModel):
     @model_serializer(mode="plain")
     def _written(self) -> dict[str, Any]:
         return {"name": self.name, **plain_settings(self.settings)}
-
-    def beside(self, folder: Path) -> ChannelSection:
-        """The same with the files among its settings relative to the ``folder`` of the configuration."""
-        own = self.settings
-        values = {name: getattr(own, name) for name in names_of(type(own))}
-        moved = {name: folder / value for name, value in values.items() if isinstance(value, Path)}
-        if not moved:
-            return self
-        settings = own.model_copy(update=moved) if isinstance(own, BaseModel) else replace(own, **moved)
-        return self.model_copy(update={"settings": settings})
 
     def make(self) -> Channel:
         """The channel, one for equal sections.
@@ -100,6 +90,23 @@ def message(error: Any, settings: Any) -> str:
 def names_of(kind: type) -> list[str]:
     """The fields of a settings class: a dataclass or a pydantic model."""
     return list(kind.model_fields) if issubclass(kind, BaseModel) else [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
+
+
+def beside(content: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """The ``content`` of a configuration with the files among the channel's settings relative to its ``folder``.
+
+    Before anything is made of them: a channel may read its files as soon as it is there.
+    """
+    table = content.get("channel")
+    if not isinstance(table, dict):
+        return content
+    try:
+        kind = settings_of(table.get("name", "thj"))
+    except ChannelError:
+        return content  # told by whoever reads the settings
+    hints = get_type_hints(kind)
+    files = {n: str(folder / v) for n, v in table.items() if isinstance(v, str) and Path in get_args(hints.get(n))}
+    return content | {"channel": table | files}
 
 
 def plain_settings(settings: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bmem.channels.section import message, read_settings
+from bmem.channels.section import beside, message, read_settings
 from bmem.config.model import Config
 from bmem.errors import ConfigError
 
@@ -29,7 +29,7 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML ({error})") from error
-    return _resolved(parse(content, str(path)), path.parent)
+    return _resolved(parse(beside(content, path.parent), str(path)), path.parent)
 
 
 def parse(content: dict[str, Any], origin: str = "configuration") -> Config:
@@ -89,10 +89,10 @@ def _not_finite(value: Any, key: str = "") -> Iterator[str]:
 
 
 def _resolved(config: Config, folder: Path) -> Config:
-    """Files of the channel, of samples and of backgrounds relative to the folder of the configuration file."""
+    """Files of samples and of backgrounds relative to the folder of the configuration file."""
 
     def there(entry: Any) -> Any:
         return entry if entry.file is None else entry.model_copy(update={"file": folder / entry.file})
 
     files: dict[str, Any] = {name: tuple(map(there, getattr(config, name))) for name in ("sample", "background")}
-    return config.model_copy(update=files | {"channel": config.channel.beside(folder)})
+    return config.model_copy(update=files)
