@@ -198,7 +198,7 @@ class CalibrationSection(Section):
     size: Positive = Field(100, description="events in each")
     toys: int = Field(4000, ge=100, description="toys from the bank at each truth, where there is a bank")
     truths: tuple[float, ...] = Field(
-        (), description="|truths| of the first parameter, printed; half of the toys at their negatives; empty: 13 of them"
+        (), description="truths of the first parameter, printed; half of the toys of an angle at its negative; empty: 13 of them"
     )
     simulations: int = Field(
         500, ge=20, description="samples from the bank that calibrate the posterior, each at a truth drawn from the prior"
