@@ -16,8 +16,7 @@ from bmem.config import load
 from bmem.errors import ArtifactError, ConfigError
 from bmem.process import pythia_grid
 from bmem.process.pdf import DEFAULT_GRID, LHAPDF_PATH
-from bmem.stages import Run
-from bmem.stages.simulate import simulate_all
+from bmem.stages import STAGES, Run
 
 HIDE = """
 import importlib.metadata, sys
@@ -102,13 +101,13 @@ def test_parton_densities_come_from_a_file(tmp_path: Path, grid: Path) -> None:
     assert f'"file": "{DEFAULT_GRID}"' in header
     assert str(tmp_path) not in header
     run = Run(load(tmp_path / "study.toml"), tmp_path / "out", Console(quiet=True))
-    simulate_all(replace(run))
+    STAGES["simulate"](replace(run))
     grid.write_text(grid.read_text(encoding="utf-8") + "\n", encoding="utf-8")
     with pytest.raises(ArtifactError, match=r"was made with other settings \(process\.pdf\.sha256: "):
-        simulate_all(replace(run))
+        STAGES["simulate"](replace(run))
     grid.unlink()
     with pytest.raises(ConfigError, match=rf"{DEFAULT_GRID}: there is no such file; correct 'pdf' of \[channel\]"):
-        simulate_all(replace(run))
+        STAGES["simulate"](replace(run))
 
 
 def test_parton_densities_come_from_lhapdf(tmp_path: Path, grid: Path) -> None:

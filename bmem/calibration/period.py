@@ -2,9 +2,9 @@
 
 The bank is cut into two halves without a common event. Toys of each half are measured with the belt of the other one, so
 that belt and toys share no fluctuation. Toys of one half share events: their common fluctuation does not average out over
-them, and is measured by the difference of the halves. Half of the toys of a truth θ are made at -θ; estimates are folded
-onto the sign of the truth, and intervals are asked both whether they hold the truth and whether their image on |θ| holds
-|θ|.
+them, and is measured by the difference of the halves. Half of the toys of a truth θ of an angle are made at -θ; estimates
+are folded onto the sign of the truth, and intervals are asked both whether they hold the truth and whether their image on
+|θ| holds |θ|. A parameter without a period has no mirror image: its truths have their signs, and nothing is folded.
 
 The yardstick is the fit of the same toys with x_hard known.
 """
@@ -48,7 +48,7 @@ class PeriodSettings:
 
 @dataclass(frozen=True)
 class PeriodPoint(JsonRecord):
-    """What the H = 2 halves of a bank say of one ``truth`` >= 0, with ``toys`` of ``events`` events in all.
+    """What the H = 2 halves of a bank say of one ``truth`` (>= 0 of an angle), with ``toys`` of ``events`` events in all.
 
     Arrays [H]: ``effective`` events that a half is worth; ``bias`` and ``spread`` of the estimates; mean and width of the
     pulls, and the share of toys ``unusable`` for them; the share with the ``right_sign`` (NaN where there is none); bias and
@@ -112,13 +112,14 @@ class PeriodScan:
         self._parameter = halves[0].basis.parameters[0]
 
     def at(self, truth: float) -> PeriodPoint:
-        """Calibrate ``truth`` and, unless it is its own mirror image, its opposite, which lies within the range.
+        """Calibrate ``truth`` and, of an angle, its opposite, unless it is its own mirror image.
 
         Raises:
             RangeError: a half of the bank is worth fewer than twice the events of a toy there.
         """
-        truth = abs(float(truth))
-        truths = [truth] if own_mirror(truth, self._parameter.period) else [truth, -truth]
+        period = self._parameter.period
+        truth = float(truth) if period is None else abs(float(truth))
+        truths = [truth, -truth] if _has_mirror(truth, period) else [truth]
         shape = (self.settings.toys // (2 * len(truths)), self.settings.size)
         measured = []
         for h, half in enumerate(self._halves):
@@ -134,6 +135,11 @@ class PeriodScan:
             effective=np.array([half.scan.bank.effective_events([truth]) for half in self._halves]),
             **columns,
         )
+
+
+def _has_mirror(truth: float, period: float | None) -> bool:
+    """Whether there is another truth, of the other sign, that is hard to tell from this one."""
+    return period is not None and not own_mirror(truth, period)
 
 
 def _check(belt: Belt, levels: Array, settings: PeriodSettings) -> None:
@@ -156,7 +162,8 @@ class _Half:
 
     def measure(self, truth: float, path: tuple[int | str, ...], shape: tuple[int, int]) -> _Measured:
         """Toys of one signed truth; the same events are drawn for both scans."""
-        points, reserve, (seed, *names) = np.array([truth, -truth]), _RESERVE * shape[1], path
+        mirror = [-truth] * (self.scan.bank.basis.parameters[0].period is not None)
+        points, reserve, (seed, *names) = np.array([truth, *mirror]), _RESERVE * shape[1], path
         toys = self.scan.draw(truth, points, shape, numpy_generator(int(seed), *names), reserve)
         known = self.known.draw(truth, points, shape, numpy_generator(int(seed), *names), reserve)
         levels = self.belt.levels
@@ -186,9 +193,9 @@ class _Measured:
     length: Array
 
     def shift(self, minima: Minima) -> Array:
-        """θ̂ - θ away from zero [T], folded onto the sign of the truth unless that is its own mirror image."""
+        """θ̂ - θ [T]; of an angle with a mirror image away from zero, and folded onto the sign of the truth."""
         place, period = minima.place, self.toys.period
-        if own_mirror(self.truth, period):
+        if not _has_mirror(self.truth, period):
             return short_way(place - self.truth, period)
         return np.sign(self.truth) * (fold(place, self.truth, period) - self.truth)
 
@@ -196,7 +203,7 @@ class _Measured:
     def right_sign(self) -> float:
         period = self.toys.period
         same = np.sign(short_way(self.found.place, period)) == np.sign(self.truth)
-        return np.nan if own_mirror(self.truth, period) else float(same.mean())
+        return float(same.mean()) if _has_mirror(self.truth, period) else np.nan
 
 
 def _summary(parts: list[_Measured]) -> dict[str, Any]:

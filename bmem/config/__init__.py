@@ -5,7 +5,7 @@ from bmem.config.reading import load, parse
 from bmem.config.sections import (
     BANK,
     EXTERNAL,
-    PERIOD,
+    RANGE_CALIBRATION,
     TRAINING,
     VALIDATION,
     AcceptanceSection,
@@ -20,7 +20,7 @@ from bmem.config.sections import (
 __all__ = [
     "BANK",
     "EXTERNAL",
-    "PERIOD",
+    "RANGE_CALIBRATION",
     "TRAINING",
     "VALIDATION",
     "AcceptanceSection",

@@ -184,10 +184,11 @@ class Config(Section):
 
     @property
     def truths(self) -> tuple[float, ...]:
-        """Truths of the first parameter at which toys of the bank are measured, printed."""
+        """Truths of the first parameter at which toys of the bank are measured, printed; of an angle their magnitudes."""
         low, high = self.first.bounds
-        half = self.first.quantity.printed(np.linspace(max(low, 0.0), high, 13))
-        return self.calibration.truths or tuple(float(value) for value in half.round(9))
+        start = low if self.first.period is None else max(low, 0.0)
+        spread = self.first.quantity.printed(np.linspace(start, high, 13))
+        return self.calibration.truths or tuple(float(value) for value in spread.round(9))
 
     @property
     def precisions(self) -> tuple[float, ...]:

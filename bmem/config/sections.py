@@ -29,7 +29,7 @@ SIMULATED_EVENTS = 100
 """Events of a simulated sample that are measured where ``fit.events`` is not set."""
 MOST_BACKGROUNDS = 2
 """Their fractions are marginalised on a grid."""
-PERIOD = "period"
+RANGE_CALIBRATION = "period"
 """The calibration over the whole range of the first parameter; no sample may have this name either."""
 
 
@@ -70,7 +70,7 @@ class SampleSection(Section):
                 "a generated sample needs the true value of each parameter of the channel and 'events'; a measured one "
                 "needs 'file'"
             )
-        if self.name in (TRAINING, VALIDATION, BANK, PERIOD) or self.name.endswith(".hard"):
+        if self.name in (TRAINING, VALIDATION, BANK, RANGE_CALIBRATION) or self.name.endswith(".hard"):
             raise ValueError(f"the name {self.name!r} is that of a file of bmem's own; choose another")
         return self
 
@@ -198,7 +198,7 @@ class CalibrationSection(Section):
     size: Positive = Field(100, description="events in each")
     toys: int = Field(4000, ge=100, description="toys from the bank at each truth, where there is a bank")
     truths: tuple[float, ...] = Field(
-        (), description="|truths| of the first parameter, printed; half of the toys at their negatives; empty: 13 of them"
+        (), description="truths of the first parameter, printed; half of the toys of an angle at their negatives; empty: 13"
     )
     simulations: int = Field(
         500, ge=20, description="samples from the bank that calibrate the posterior, each at a truth drawn from the prior"

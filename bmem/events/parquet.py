@@ -7,6 +7,7 @@ Columns: ``bmem.events.columns``. Own files are guarded by the checksum of their
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +28,17 @@ ROWS = 100_000
 Record = TypeVar("Record", HardEvents, PairedEvents, RecoEvents)
 Settings = Mapping[str, Any]
 Parents = Mapping[str, Path]
+
+
+@dataclass(frozen=True)
+class EventFile:
+    """Events, ready to be saved as an artifact; its header tells ``more`` than the settings that decide them."""
+
+    events: Events
+    more: Settings
+
+    def save(self, path: Path, settings: Settings, parents: Parents) -> artifacts.Header:
+        return _write(path, self.events, {**settings, **self.more}, parents)
 
 
 def write_pairs(

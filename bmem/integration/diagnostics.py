@@ -5,6 +5,7 @@ All functions take total weights [..., M], one number per point, and return [...
 
 from __future__ import annotations
 
+import math
 from enum import IntFlag
 
 import numpy as np
@@ -24,7 +25,7 @@ class Flag(IntFlag):
     LOW_ESS = 1
     """The effective number of points is below the setting ``min_effective_points``."""
     HIGH_PARETO_K = 2
-    """The tail of the weights is heavier than ``PARETO_K_LIMIT``."""
+    """The tail of the weights is heavier than ``PARETO_K_LIMIT``, and holds enough of the integral to spoil it."""
     UNKNOWN_PARETO_K = 4
     """Too few distinct weights in the tail to fit it: k is NaN. Equal weights (an exact proposal) are not flagged."""
     NON_POSITIVE = 8
@@ -59,3 +60,16 @@ def pareto_k(weights: Array) -> Array:
     """Shape k of the generalised Pareto tail of |weights|, as in ``bmem.pareto``; the variance is finite for k < 1/2."""
     with np.errstate(divide="ignore"):
         return pareto.pareto_k(np.log(np.abs(weights)))
+
+
+def tail_share(weights: Array) -> Array:
+    """Share of Σ|w| by which the weights of the tail exceed its threshold; the tail is that of ``pareto_k``.
+
+    A heavy tail leaves this share of the integral unknown and no more: k does not change if all weights grow by a constant,
+    as those of a good proposal are close to one.
+    """
+    size, points = np.abs(weights), weights.shape[-1]
+    below = points - 1 - math.ceil(min(points / 5, 3 * math.sqrt(points)))
+    threshold = np.partition(size, below, axis=-1)[..., below, None]
+    total, excess = size.sum(-1), np.maximum(size - threshold, 0.0).sum(-1)
+    return np.where(total > 0, excess / np.where(total > 0, total, 1.0), 0.0)

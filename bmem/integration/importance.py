@@ -215,15 +215,16 @@ def _summarise(weights: Tensor, run: _Run, events: NDArray[np.int64]) -> EventIn
     total = run.total(weights)
     total[:, broken] = 0.0
     fraction = diagnostics.effective_fraction(total).min(0)
-    shape = diagnostics.pareto_k(total).max(0)
+    shapes, tolerated = diagnostics.pareto_k(total), _INACCURATE * run.settings.relative_error
+    heavy = (shapes > diagnostics.PARETO_K_LIMIT) & (diagnostics.tail_share(total) > tolerated)
     error = diagnostics.relative_error(total).max(0)
     points = weights.shape[2]
     raised = {
         Flag.LOW_ESS: fraction * points < run.settings.min_effective_points,
-        Flag.HIGH_PARETO_K: shape > diagnostics.PARETO_K_LIMIT,
-        Flag.UNKNOWN_PARETO_K: np.isnan(shape),
+        Flag.HIGH_PARETO_K: heavy.any(0),
+        Flag.UNKNOWN_PARETO_K: np.isnan(shapes).any(0),
         Flag.NON_POSITIVE: (total.mean(-1) <= 0).any(0),
-        Flag.INACCURATE: error > _INACCURATE * run.settings.relative_error,
+        Flag.INACCURATE: error > tolerated,
         Flag.NON_FINITE: broken,
     }
     return EventIntegrals(
@@ -231,7 +232,7 @@ def _summarise(weights: Tensor, run: _Run, events: NDArray[np.int64]) -> EventIn
         covariance=covariance.cpu().numpy(),
         bootstrap=_resamples(weights, run, events),
         effective_fraction=fraction,
-        pareto_k=shape,
+        pareto_k=shapes.max(0),
         relative_error=error,
         max_weight_fraction=diagnostics.max_weight_fraction(total).max(0),
         points=np.full(len(events), points),

@@ -3,34 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
-from bmem.artifacts import product
-from bmem.stages.backgrounds import read_backgrounds, train_backgrounds
-from bmem.stages.calibrate import calibrate_all
-from bmem.stages.fit import fit_all
-from bmem.stages.integrate import integrate_all
+from bmem.artifacts import Product, product
+from bmem.stages import backgrounds, calibrate, fit, integrate, period, prospects, simulate
 from bmem.stages.report import report
 from bmem.stages.run import Run
-from bmem.stages.simulate import simulate_all
 from bmem.stages.train import train_all
+
+PRODUCTS: dict[str, Callable[[Run], list[Product[Any]]]] = {
+    # files of backgrounds first, so that a wrong one shows at once
+    "simulate": lambda run: [*backgrounds.event_products(run), *simulate.products(run)],
+    "integrate": integrate.products,
+    "fit": fit.products,
+    "calibrate": lambda run: [*calibrate.products(run), *period.products(run), *prospects.products(run)],
+}
+"""What each stage leaves in its folder."""
 
 
 def _simulate(run: Run) -> None:
-    read_backgrounds(run)  # first, so that a wrong file shows at once
-    simulate_all(run)
+    _make("simulate")(run)
+    if not run.checking:
+        simulate.tell_what_is_not_measured(run)
 
 
 def _train(run: Run) -> None:
     train_all(run)
-    train_backgrounds(run)
+    backgrounds.train_backgrounds(run)
+
+
+def _make(name: str) -> Callable[[Run], None]:
+    """The products of a stage, as far as they are missing."""
+    return lambda run: run.engine.ensure(*PRODUCTS[name](run))
 
 
 STAGES: dict[str, Callable[[Run], None]] = {
     "simulate": _simulate,
     "train": _train,
-    "integrate": integrate_all,
-    "fit": fit_all,
-    "calibrate": calibrate_all,
+    "integrate": _make("integrate"),
+    "fit": _make("fit"),
+    "calibrate": _make("calibrate"),
     "report": report,
 }
 
@@ -48,4 +60,4 @@ def refuse_earlier(run: Run, names: Iterable[str]) -> None:
         product.refuse_earlier(run.out / FOLDERS.get(name, name), run.cache(name))
 
 
-__all__ = ["STAGES", "Run", "refuse_earlier"]
+__all__ = ["PRODUCTS", "STAGES", "Run", "refuse_earlier"]

@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bmem import artifacts
+from bmem.artifacts import Product
 from bmem.channels import meant
 from bmem.channels.contract import Background
 from bmem.config import BANK, BackgroundSection
 from bmem.errors import ConfigError, EventFileError, InputError
 from bmem.events import parquet
 from bmem.events.importing import read_events
+from bmem.events.parquet import EventFile
 from bmem.events.record import RecoEvents
 from bmem.likelihood.coordinates import nothing
 from bmem.likelihood.roles import LearnedBackground
@@ -50,30 +52,35 @@ class Observed:
     signal: NDArray[np.int64]
 
 
-def read_backgrounds(run: Run) -> None:
-    """Read, select and keep the events of the backgrounds that are to be learned.
+def event_products(run: Run) -> list[Product[RecoEvents]]:
+    """The selected events of the backgrounds that are to be learned."""
+    return [_events_product(run, b.name, b.file) for b in run.config.background if b.file is not None]
+
+
+def _events_product(run: Run, name: str, source: Path) -> Product[RecoEvents]:
+    known = {"sha256": artifacts.checksum(source)} if source.is_file() else {}
+    settings = {"file": source.name, "selection": run.channel.provenance["selection"]} | known
+    path = _events(run, name)
+    return Product(name, path, parquet.KIND, settings, {}, lambda: _selected(run, name, source), parquet.read_reco)
+
+
+def _selected(run: Run, name: str, source: Path) -> EventFile:
+    """The events of a background that pass the selection.
 
     Raises:
-        EventFileError: a file is missing, damaged or holds no observed events, or too few that pass the selection.
+        EventFileError: the file is missing, damaged or holds no observed events, or too few that pass.
     """
-    for background in _learned(run):
-        path, source = _events(run, background.name), background.file
-        assert source is not None
-        known = {"sha256": artifacts.checksum(source)} if source.is_file() else {}
-        settings = {"file": source.name, "selection": run.channel.provenance["selection"]} | known
-        if run.done(path, parquet.KIND, settings):
-            continue
-        if not source.is_file():
-            raise EventFileError(f"{source}: there is no such file; correct 'file' of [[background]] {background.name!r}")
-        events = read_events(source)
-        if not isinstance(events, RecoEvents):
-            raise EventFileError(f"{source}: holds no observed events; a background is learned from what a detector saw")
-        selection = run.channel.selection
-        kept = selection.keep_objects(events[selection.accept(events)])
-        run.say(f"  background {background.name}: {len(kept)} of {len(events)} events pass the selection")
-        if len(kept) < FEWEST:
-            raise EventFileError(f"{source}: {len(kept)} events pass the selection, {FEWEST} are needed to learn a density")
-        parquet.write_reco(path, kept, settings)
+    if not source.is_file():
+        raise EventFileError(f"{source}: there is no such file; correct 'file' of [[background]] {name!r}")
+    events = read_events(source)
+    if not isinstance(events, RecoEvents):
+        raise EventFileError(f"{source}: holds no observed events; a background is learned from what a detector saw")
+    selection = run.channel.selection
+    kept = selection.keep_objects(events[selection.accept(events)])
+    run.say(f"  background {name}: {len(kept)} of {len(events)} events pass the selection")
+    if len(kept) < FEWEST:
+        raise EventFileError(f"{source}: {len(kept)} events pass the selection, {FEWEST} are needed to learn a density")
+    return EventFile(kept, {})
 
 
 def train_backgrounds(run: Run) -> None:
@@ -83,7 +90,7 @@ def train_backgrounds(run: Run) -> None:
         section = {key: plain(getattr(background, key)) for key in ("network", "training")}
         settings = {"background": section, "posterior": plain(run.config.posterior), "seed": run.config.seed}
         origin = {"events": _events(run, background.name)}
-        if not run.done(run.network(name), NETWORK, settings, origin):
+        if not run.engine.done(run.network(name), NETWORK, settings, origin):
             learn(run, _role(run, background), _training_events(run, background.name), settings, origin)
 
 
@@ -102,7 +109,7 @@ def background_trainings(run: Run) -> list[str]:
     return [training for b in _learned(run) for training in trainings_of(run, _role(run, b))]
 
 
-def drawn(run: Run, background: BackgroundSection, n: int) -> Tensor:
+def learned_sample(run: Run, background: BackgroundSection, n: int) -> Tensor:
     """``n`` events [R, n, D] from the learned density of a background, of the same noise in every replica."""
     replicas = _replicas(run, background)
     rng = generator(run.config.seed, "background", background.name, "drawn")
@@ -123,7 +130,7 @@ def log_densities(run: Run, name: str, events: int) -> dict[str, Array]:
 def log_density(run: Run, background: BackgroundSection, x: Tensor) -> Array:
     """log p of observables ``x`` [N, D], [N] or with replicas [R, N]."""
     if background.file is None:
-        return stated(run, background).log_density(x).numpy()
+        return stated_density(run, background).log_density(x).numpy()
     with torch.no_grad():
         return np.asarray(_replicas(run, background)("log_prob", x, nothing(x)).double().numpy())
 
@@ -169,7 +176,7 @@ def network_name(background: str) -> str:
     return f"background_{background}"
 
 
-def stated(run: Run, background: BackgroundSection) -> Background:
+def stated_density(run: Run, background: BackgroundSection) -> Background:
     """The density that the channel states for a background.
 
     Raises:
@@ -223,7 +230,7 @@ def held_out_events(run: Run, background: str) -> Tensor:
 def _mixed_in(run: Run, background: BackgroundSection, name: str, n: int) -> Tensor:
     """``n`` events for a sample; different ones for every sample."""
     if background.file is None:
-        return stated(run, background).sample(n, generator(run.config.seed, "background", background.name, name))
+        return stated_density(run, background).sample(n, generator(run.config.seed, "background", background.name, name))
     x = held_out_events(run, background.name)
     simulated = [s.name for s in run.config.sample if mixed(run, s.name)]
     own = x[simulated.index(name) :: len(simulated)]

@@ -23,6 +23,9 @@ from bmem.measurement import Measurement
 from bmem.measurement.parts import LEVELS, BeltIntervals
 from bmem.stages.run import Run, plain
 
+TOY = "toy of a belt"
+"""Unit of work."""
+
 
 def load_bank(run: Run) -> Bank:
     """The integrated events of the bank, with the σ_k that the simulation of the training events counts.
@@ -61,7 +64,7 @@ def product(run: Run, events: int) -> Product[Belt]:
             sought = belt_settings(run, LEVELS)
             return make_belt(load_bank(run), events, run.seed("belt"), sought, progress, workers=run.workers)
 
-    cost = (Work("toy of a belt", run.config.belt.toys),)
+    cost = (Work(TOY, run.config.belt.toys),)
     path = run.belt(events)
     return Product(f"belt for {events} events", path, neyman.KIND, settings, parents(run), make, Belt.load, cost)
 

@@ -1,4 +1,4 @@
-"""Stage 5: bias, pulls and coverage over subsamples of known truth, beside those with x_hard known; then by the bank."""
+"""Stage 5: bias, pulls and coverage over subsamples of known truth, beside those with x_hard known."""
 
 from __future__ import annotations
 
@@ -13,22 +13,8 @@ from bmem.likelihood.coefficients import Coefficients, load_diagnostics
 from bmem.rng import numpy_generator
 from bmem.stages.backgrounds import background_parents, log_densities
 from bmem.stages.hypotheses import hypothesis_of
-from bmem.stages.period import calibrate_period
-from bmem.stages.prospects import calibrate_with_bank
 from bmem.stages.run import Run, plain
 from bmem.stages.simulate import load_sample, measured_samples
-
-
-def calibrate_all(run: Run) -> None:
-    """Calibrate every sample whose truth is known and that has no calibration yet, the period and the posterior."""
-    calibrate_samples(run)
-    calibrate_period(run)
-    calibrate_with_bank(run)
-
-
-def calibrate_samples(run: Run) -> None:
-    """Calibrate every sample whose truth is known and that has no calibration yet."""
-    run.engine.ensure(*products(run))
 
 
 def products(run: Run) -> list[Product[SampleCalibration]]:

@@ -24,11 +24,6 @@ from bmem.stages.run import Run, plain
 from bmem.stages.simulate import UNREAD, is_observed, measured_events, measured_samples
 
 
-def fit_all(run: Run) -> None:
-    """Fit every sample that has no result yet."""
-    run.engine.ensure(*products(run))
-
-
 def products(run: Run) -> list[Product[Measurement]]:
     """The measurement of every sample."""
     return [_product(run, sample.name) for sample in measured_samples(run)]

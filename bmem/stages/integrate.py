@@ -33,7 +33,7 @@ from bmem.likelihood.integrals_file import integral_blocks
 from bmem.likelihood.integrand import Integrand
 from bmem.rng import generator
 from bmem.stages.backgrounds import background_events, mixed, observed
-from bmem.stages.run import Report, Run, plain
+from bmem.stages.run import Progress, Run, plain
 from bmem.stages.simulate import measured_events, measured_samples
 from bmem.stages.train import NAMES, Networks
 
@@ -141,7 +141,7 @@ class _Integrals:
         )
         return CoefficientBlocks(len(x_reco), blocks, {AVAILABLE: len(every)})
 
-    def _blocks(self, x_reco: Tensor, name: str, progress: Report | None = None) -> Iterator[tuple[slice, EventIntegrals]]:
+    def _blocks(self, x_reco: Tensor, name: str, progress: Progress | None = None) -> Iterator[tuple[slice, EventIntegrals]]:
         """Events and integrals of all blocks, read from the cache or integrated and kept there."""
         run, networks, done = self.run, self.networks, 0
         integrand = Integrand(run.process, networks.transfer, networks.acceptance, networks.proposal, x_reco)

@@ -1,4 +1,4 @@
-"""Part of stage 5: the calibration over the whole period, from toys of the bank, in pieces that are kept."""
+"""Part of stage 5: the calibration over the whole range of the parameter, from toys of the bank."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from bmem import artifacts
-from bmem.artifacts import Blocks, Form
+from bmem.artifacts import Blocks, Form, JsonFile, Product, Work, read_json
 from bmem.calibration.bank import Bank
 from bmem.calibration.neyman import Belt, make_belt
 from bmem.calibration.period import LEVELS, PeriodPoint, PeriodScan, PeriodSettings
 from bmem.calibration.period_verdict import PeriodCalibration
-from bmem.config import PERIOD
+from bmem.config import RANGE_CALIBRATION
 from bmem.errors import RangeError
 from bmem.rng import numpy_generator
 from bmem.stages.belt import belt_settings, load_bank, parents, treatment
@@ -20,32 +20,39 @@ from bmem.stages.run import Run, plain
 
 KIND = "period"
 RECOMMENDED = "Feldman-Cousins"
+TOY, TOY_OF_HALVES = "toy of the period", "toy of the belts of the halves"
+"""Units of work: of the calibration itself, and of the two belts that it needs."""
 
 
-def calibrate_period(run: Run) -> None:
-    """Calibrate all truths of the configuration, if there is a bank and it has not been done yet."""
-    if not run.config.belt.bank_events:
-        return
-    path, origin = run.calibration(PERIOD), (_settings(run), parents(run))
-    if run.done(path, KIND, *origin):
-        return
-    try:
-        result = _calibrate(run)
-    except RangeError as error:
-        run.say(f"  [yellow]no calibration over the period: {error}[/]")
-        return
-    run.save_json(path, KIND, result.to_dict(), *origin)
-    run.forget("calibrate", PERIOD)
-    run.say(f"  {result.verdict(RECOMMENDED)}")
+def products(run: Run) -> list[Product[PeriodCalibration]]:
+    """The calibration of all truths of the configuration, if there is a bank."""
+    return [product(run)] if run.config.belt.bank_events else []
 
 
-def load_period(run: Run) -> PeriodCalibration:
-    """The finished calibration.
+def product(run: Run) -> Product[PeriodCalibration]:
+    """The calibration of all truths of the configuration."""
 
-    Raises:
-        ArtifactError: there is none, or it is damaged.
-    """
-    return PeriodCalibration.from_dict(run.load_json(run.calibration(PERIOD), KIND))
+    def make() -> JsonFile | None:
+        try:
+            result = _calibrate(run)
+        except RangeError as error:
+            run.say(f"  [yellow]no calibration over the period: {error}[/]")
+            return None
+        run.say(f"  {result.verdict(RECOMMENDED)}")
+        return JsonFile(KIND, result.to_dict())
+
+    toys = len(run.config.truths) * run.config.calibration.toys
+    return Product(
+        "calibration over the period",
+        run.calibration(RANGE_CALIBRATION),
+        KIND,
+        _settings(run),
+        parents(run),
+        make,
+        lambda path: PeriodCalibration.from_dict(read_json(path, KIND)),
+        (Work(TOY, toys), Work(TOY_OF_HALVES, 2 * run.config.belt.toys)),
+        unfinished=run.cache("calibrate", RANGE_CALIBRATION),
+    )
 
 
 def _settings(run: Run) -> dict[str, Any]:
@@ -54,7 +61,7 @@ def _settings(run: Run) -> dict[str, Any]:
 
 
 def _calibrate(run: Run) -> PeriodCalibration:
-    section, folder = run.config.calibration, run.cache("calibrate", PERIOD)
+    section, folder = run.config.calibration, run.cache("calibrate", RANGE_CALIBRATION)
     identical = _settings(run) | {"of": identity(run)}
     halves = load_bank(run).halves(numpy_generator(run.config.seed, "halves"))
     settings = PeriodSettings(section.size, section.toys, treatment=treatment(run.config))

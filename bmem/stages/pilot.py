@@ -10,7 +10,7 @@ import math
 import shutil
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from bmem.likelihood.cross_section import fiducial_cross_section
 from bmem.rng import generator
 from bmem.stages.integrate import BANK_RESAMPLES, integrate_all
 from bmem.stages.run import Run
-from bmem.stages.simulate import mixture_pairs
+from bmem.stages.simulate import mixture_product
 from bmem.stages.train import NAMES, Networks, train_all
 
 EPOCHS, TOYS, PERIOD_TOYS, SUBSAMPLES, SIMULATIONS = 2, 1000, 200, 3, 20
@@ -74,14 +74,17 @@ class Pilot:
             InputError: none of them passes the selection.
         """
         config = self.full.config.simulation
-        self.run.process.sample(1, torch.zeros(1, dtype=torch.float64), generator(1))  # adapts its grid
-        n, seconds = grown(lambda n: mixture_pairs(self.run, f"pilot_{n}", n), _FIRST, config.events)
-        theta = torch.zeros(n, 1, dtype=torch.float64)
-        hard = timed(lambda: self.run.process.sample(n, theta, generator(1)))
+        middle = torch.tensor([np.mean(p.bounds) for p in self.run.process.parameters], dtype=torch.float64)
+        self.run.process.sample(1, middle, generator(1))  # adapts its grid
+        n, seconds = grown(self._simulated, _FIRST, config.events)
+        hard = timed(lambda: self.run.process.sample(n, middle.expand(n, -1), generator(1)))
         pairs = parquet.read_pairs(self.run.events(f"pilot_{n}"))
         if not pairs.accepted.any():
             raise InputError(f"none of {n} simulated events passes the selection: nothing can be planned; loosen it")
         return pairs, min(hard, seconds), max(seconds - hard, 0.0)
+
+    def _simulated(self, n: int) -> None:
+        self.run.engine.ensure(mixture_product(self.run, f"pilot_{n}", n))
 
     def train(self, pairs: PairedEvents) -> tuple[int, float]:
         """Train all networks on repeated ``pairs``; return the number of hard events and the seconds."""
@@ -111,7 +114,7 @@ class Pilot:
             path.unlink(missing_ok=True)
         accepted = repeated(pairs, math.ceil(n / max(int(pairs.accepted.sum()), 1)) * len(pairs))
         last = int(accepted.accepted.nonzero()[n - 1])
-        parquet.write_pairs(self.run.events(name), _at_one_angle(accepted, last + 1))
+        parquet.write_pairs(self.run.events(name), _at_one_theta(accepted, last + 1))
         config = self.run.config
         alone = {"sample": config.sample[:1], "belt": config.belt.model_copy(update={"bank_events": 0})}
         integrate_all(with_config(self.run, config.model_copy(update=alone)))
@@ -133,7 +136,7 @@ class Pilot:
         for name, number in [(name, events) for name in self.names] + [(BANK, bank)] * bool(bank):
             last = int(enough.accepted.nonzero()[number - 1]) + 1
             kept = enough.hard[:last], enough.accepted[:last], enough.reco[:number]
-            rows = PairedEvents(*kept) if name == BANK else _at_one_angle(PairedEvents(*kept), last)
+            rows = PairedEvents(*kept) if name == BANK else _at_one_theta(PairedEvents(*kept), last)
             parquet.write_pairs(self.run.events(name), rows)
             for source, path in zip(sources, (self.run.coefficients(name), self.run.hard_coefficients(name)), strict=True):
                 few = _few_resamples(source) if name == BANK else source
@@ -183,18 +186,24 @@ def _few_resamples(source: Coefficients) -> Coefficients:
     return replace(source, bootstrap=source.bootstrap[:, kept], fiducial_bootstrap=source.fiducial_bootstrap[:, kept])
 
 
-def _at_one_angle(pairs: PairedEvents, events: int) -> PairedEvents:
-    """The first hard events as a sample of known α."""
+def _at_one_theta(pairs: PairedEvents, events: int) -> PairedEvents:
+    """The first hard events as a sample of known truth."""
     hard, accepted = pairs.hard[:events], pairs.accepted[:events]
-    hard = replace(hard, theta=torch.full_like(hard.theta, math.pi / 4))
+    hard = replace(hard, theta=hard.theta[:1].expand_as(hard.theta))
     return PairedEvents(hard, accepted, pairs.reco[: int(accepted.sum())])
 
 
 def _small(config: Config, points: int | None) -> Config:
     """The configuration with little of everything that only costs time in proportion; all integrals with ``points``."""
     integration = config.integration if points is None else _fixed(config.integration, points)
-    samples = tuple(SampleSection(name=f"pilot{i}", alpha=45.0, events=1) for i in range(min(2, len(config.sample))))
-    calibration = {"subsamples": SUBSAMPLES, "toys": PERIOD_TOYS, "angles": (90.0,), "simulations": SIMULATIONS}
+    number, truth = max(1, min(2, len(config.sample))), _truth(config)
+    samples = tuple(SampleSection(name=f"pilot{i}", events=1, **truth) for i in range(number))
+    calibration = {
+        "subsamples": SUBSAMPLES,
+        "toys": PERIOD_TOYS,
+        "truths": _one_of(config.truths),
+        "simulations": SIMULATIONS,
+    }
     posterior = replace(config.posterior, epochs=min(EPOCHS, config.posterior.epochs))
     pairs = min(config.proposal.pairs, _BATCHES * config.proposal.training.batch_size)
     short = {name: _short(getattr(config, name)) for name in ("transfer", "acceptance", "proposal")}
@@ -202,7 +211,7 @@ def _small(config: Config, points: int | None) -> Config:
     return config.model_copy(
         update={
             **short,
-            "sample": samples or (SampleSection(name="pilot0", alpha=45.0, events=1),),
+            "sample": samples,
             "background": (),
             "posterior": posterior,
             "integration": integration,
@@ -211,6 +220,16 @@ def _small(config: Config, points: int | None) -> Config:
             "calibration": config.calibration.model_copy(update=calibration),
         }
     )
+
+
+def _one_of(truths: Sequence[float]) -> tuple[float, ...]:
+    """One in the middle, where a bank has most events."""
+    return (truths[len(truths) // 2],)
+
+
+def _truth(config: Config) -> dict[str, Any]:
+    """A truth within the range of every parameter, printed."""
+    return {p.name: float(p.quantity.printed(p.bounds).mean()) for p in config.channel.make().parameters}
 
 
 def _short(section: Any) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,15 +25,12 @@ from bmem.events.lhe_content import LHEContent
 from bmem.events.record import PairedEvents, RecoEvents
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.coefficients import Coefficients
-from bmem.stages import belt, calibrate, fit
-from bmem.stages.belt import belt_of
-from bmem.stages.calibrate import calibrate_samples
-from bmem.stages.fit import fit_all
-from bmem.stages.period import calibrate_period
-from bmem.stages.pilot import PERIOD_TOYS, SIMULATIONS, SUBSAMPLES, Pilot, timed, with_config
-from bmem.stages.prospects import calibrate_with_bank
+from bmem.stages import PRODUCTS, calibrate, fit, period, prospects
+from bmem.stages import belt as belts
+from bmem.stages.pilot import SIMULATIONS, SUBSAMPLES, Pilot, timed, with_config
 from bmem.stages.report import report
 from bmem.stages.run import Run
+from bmem.stages.simulate import GENERATED, RESPONSE
 from bmem.stages.train import load_history, posterior_of, trainings
 
 FRACTIONS = np.array([0.25, 0.43, 0.48, 0.53, 0.57, 0.60, 0.64, 0.67, 0.70, 0.75])
@@ -164,19 +161,24 @@ class _Planner:
     @property
     def times(self) -> float:
         """Samples of the run for each one of the pilot."""
-        return self.scale(fit.products, "fit")
+        return self.scale("fit")
 
-    def scale(self, products: Callable[[Run], list[Product[Any]]], unit: str) -> float:
-        """How much more of a ``unit`` of work the products of the run take than those of the pilot."""
-        full, small = (work(products(run)).get(unit, 0.0) for run in (self.pilot.full, self.pilot.run))
+    @cached_property
+    def amounts(self) -> tuple[dict[str, float], dict[str, float]]:
+        """The work in the products of the run, and of the pilot, by unit."""
+        return _work(self.pilot.full), _work(self.pilot.run)
+
+    def scale(self, unit: str) -> float:
+        """How much more of a ``unit`` of work the run takes than the pilot."""
+        full, small = (amounts.get(unit, 0.0) for amounts in self.amounts)
         return full / small
 
     def simulate(self) -> Cost:
         pairs, hard, rest = self.simulated
         section = self.config.simulation
-        mixtures = section.events, section.validation_events, self.config.belt.bank_events
-        generated = sum(mixtures) + sum(s.events or 0 for s in self.config.sample if s.file is None)
-        responses = section.events * (section.repeats - 1) + sum(mixtures) + sum(n for n, hard in self._responses if hard)
+        generated, responses = (self.amounts[0][unit] for unit in (GENERATED, RESPONSE))
+        read = zip(self.config.sample, self._responses, strict=True)
+        responses += sum(n for sample, (n, hard) in read if hard and sample.file is not None)
         training = section.events * section.repeats / len(pairs)
         return Cost(
             serial=hard * generated / len(pairs),
@@ -229,30 +231,27 @@ class _Planner:
     def fit(self) -> Cost:
         size, bank = self.config.calibration.size, self.events[-1] if self.config.belt.bank_events else 0
         self.pilot.spread(self.pairs, max(self.config.fit.size, SUBSAMPLES * size), bank)
-        toys = self.scale(lambda run: [belt.product(run, self.config.fit.size)], "toy of a belt")
-        seconds = timed(lambda: fit_all(self.pilot.run))
-        return Cost(seconds * self.times, self.belt * toys, _peak(), _disk(self.pilot.run.out / "fit") * self.times)
+        belt = self.belt * self.scale(belts.TOY) if bank else 0.0  # first: the fits then find it there
+        seconds = self.made(fit.products(self.pilot.run))
+        return Cost(seconds * self.times, belt, _peak(), _disk(self.pilot.run.out / "fit") * self.times)
 
     @cached_property
     def belt(self) -> float:
         """Seconds of the belt of the fit in the pilot; 0 without a bank."""
         if not self.config.belt.bank_events:
             return 0.0
-        return timed(lambda: _or_refused(lambda: belt_of(self.pilot.run, self.config.fit.size)))
+        return timed(lambda: _or_refused(lambda: belts.belt_of(self.pilot.run, self.config.fit.size)))
 
     def calibrate(self) -> Cost:
-        section, run = self.config.calibration, self.pilot.run
-        seconds = timed(lambda: calibrate_samples(run)) * self.scale(calibrate.products, "subsample")
-        shared = 0.0
+        run, shared = self.pilot.run, 0.0
+        seconds = self.made(calibrate.products(run)) * self.scale("subsample")
         if self.config.belt.bank_events:
-            belts = 2 * self.belt * section.size / self.config.fit.size
-            truth = max(timed(lambda: calibrate_period(run)) - belts, 0.0)
-            shared += belts * self.config.belt.toys / run.config.belt.toys
-            shared += truth * len(self.config.truths) * section.toys / PERIOD_TOYS
-            first = timed(lambda: calibrate_with_bank(run))
-            again = self._simulations(2 * SIMULATIONS)
-            shared += again * section.simulations / (2 * SIMULATIONS)
-            seconds += max(first - again / 2, 0.0)
+            halves = 2 * self.belt * self.config.calibration.size / self.config.fit.size
+            truth = max(self.made(period.products(run)) - halves, 0.0)
+            shared += halves * self.scale(period.TOY_OF_HALVES) + truth * self.scale(period.TOY)
+            first, twice = self.made(prospects.products(run)), self._simulations(2 * SIMULATIONS)
+            shared += twice / 2 * self.scale(prospects.SIMULATION)
+            seconds += max(first - twice / 2, 0.0)
         return Cost(seconds, shared, _peak(), _disk(run.out / "calibration") * self.times)
 
     def _simulations(self, number: int) -> float:
@@ -262,11 +261,21 @@ class _Planner:
             file.unlink(missing_ok=True)
         calibration = run.config.calibration.model_copy(update={"simulations": number})
         changed = with_config(run, run.config.model_copy(update={"calibration": calibration}))
-        return timed(lambda: calibrate_with_bank(changed))
+        return timed(lambda: changed.engine.ensure(*prospects.products(changed)))
+
+    def made(self, products: Sequence[Product[Any]]) -> float:
+        """Seconds in which products of the pilot are made."""
+        return timed(lambda: self.pilot.run.engine.ensure(*products))
 
     def report(self) -> Cost:
         seconds = timed(lambda: report(self.pilot.run))
         return Cost(seconds * self.times, 0.0, _peak(), _disk(self.pilot.run.out / "figures") * self.times)
+
+
+def _work(run: Run) -> dict[str, float]:
+    """The work in all products of a run, and in the belt for its measurements, by unit."""
+    belt = [belts.product(run, run.config.fit.size)] if run.config.belt.bank_events else []
+    return work([*belt, *(product for products in PRODUCTS.values() for product in products(run))])
 
 
 def _responses(sample: SampleSection, lhe: LHEContent | None) -> tuple[int, bool]:

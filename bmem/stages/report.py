@@ -16,7 +16,7 @@ from bmem import __version__, artifacts
 from bmem.calibration.neyman import Belt
 from bmem.calibration.sample import SampleCalibration
 from bmem.channels.contract import display, shown_observables
-from bmem.config import PERIOD
+from bmem.config import RANGE_CALIBRATION
 from bmem.likelihood.coefficients import load_diagnostics
 from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.measurement import Measurement
@@ -27,15 +27,15 @@ from bmem.reports import calibration, events, measurement, networks, period, pos
 from bmem.reports.album import Album
 from bmem.reports.page import Chapter, Page, Picture, write_page
 from bmem.rng import generator
-from bmem.stages.backgrounds import background_parents, background_trainings, drawn, held_out_events, observed
+from bmem.stages.backgrounds import background_parents, background_trainings, held_out_events, learned_sample, observed
 from bmem.stages.calibrate import true_value
-from bmem.stages.period import load_period
-from bmem.stages.prospects import load_posterior_calibration, load_predictive, load_prospects
+from bmem.stages.period import product as period_product
+from bmem.stages.prospects import FromBank
 from bmem.stages.run import Run
 from bmem.stages.simulate import load_sample, measured_samples
 from bmem.stages.train import NAMES, Networks, load_history, load_pairs, trainings
 
-_DRAWN = 20_000
+_LEARNED = 20_000
 """Events from the learned density of a background."""
 
 
@@ -142,16 +142,16 @@ class _Sources:
         return [Chapter("Calibration", calibration.TEXT, (calibration.calibration_table(found, quantity),), shown)]
 
     def _period(self) -> list[Chapter]:
-        if not artifacts.exists(self.run.calibration(PERIOD)):
+        if not artifacts.exists(self.run.calibration(RANGE_CALIBRATION)):
             return []
-        found, quantity = load_period(self.run), self.quantity
+        found, quantity = period_product(self.run).load(), self.quantity
         shown = tuple(period.period_figures(self.album, found, quantity))
         return [Chapter("Calibration over the period", period.TEXT, period.period_tables(found, quantity), shown)]
 
     def _prospects(self) -> list[Chapter]:
         if not artifacts.exists(self.run.prospects):
             return []
-        found, number = load_prospects(self.run), self.run.config.fit.size
+        found, number = FromBank(self.run).prospects.load(), self.run.config.fit.size
         table = prospects.power_table(found, number, self.run.config.precisions, self.quantity)
         shown = tuple(prospects.prospects_figures(self.album, found, number, self.quantity))
         return [Chapter("Expected precision", prospects.TEXT, (table,), shown)]
@@ -159,12 +159,12 @@ class _Sources:
     @cached_property
     def predictions(self) -> dict[str, posterior.Predictions]:
         names = [name for name in self.measurements if artifacts.exists(self.run.predictive(name))]
-        return {name: load_predictive(self.run, name) for name in names}
+        return {name: FromBank(self.run).predictions(name).load() for name in names}
 
     def _posterior(self) -> list[Chapter]:
         tables, shown = [], []
         if artifacts.exists(self.run.posterior_calibration):
-            found = load_posterior_calibration(self.run)
+            found = FromBank(self.run).posterior.load()
             tables.append(posterior.posterior_table(found))
             shown += posterior.posterior_figures(self.album, found)
         quantities = {quantity.name: quantity for quantity in self.run.channel.observables}
@@ -194,7 +194,8 @@ class _Sources:
         figures += networks.acceptance_figures(album, predictions, along, run.channel.hard_quantities[0])
         for background in run.config.background:
             if background.file is not None:
-                known, made = held_out_events(run, background.name).numpy(), drawn(run, background, _DRAWN).numpy()
+                known = held_out_events(run, background.name).numpy()
+                made = learned_sample(run, background, _LEARNED).numpy()
                 figures += networks.background_figures(album, background.name, known, made, shown)
         tables = (networks.training_table(histories), self._cross_sections(), networks.acceptance_table(predictions))
         return Chapter("Networks", "", tables, tuple(figures))
@@ -218,10 +219,10 @@ class _Sources:
             found += measurement.measurement_warnings(name, one)
             found += events.integral_warnings(name, one, self.diagnostics[name])
         found += calibration.calibration_warnings(self.calibrations)
-        if artifacts.exists(run.calibration(PERIOD)):
-            found += period.period_warnings(load_period(run), self.quantity)
+        if artifacts.exists(run.calibration(RANGE_CALIBRATION)):
+            found += period.period_warnings(period_product(run).load(), self.quantity)
         if artifacts.exists(run.posterior_calibration):
-            found += posterior.posterior_warnings(load_posterior_calibration(run))
+            found += posterior.posterior_warnings(FromBank(run).posterior.load())
         for name, histograms in self.predictions.items():
             found += posterior.predictive_warnings(name, histograms)
         return found

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import cached_property
@@ -12,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
+from rich import progress as bar
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bmem import rng
-from bmem.artifacts import Engine, JsonFile, read_json
+from bmem.artifacts import Engine
 from bmem.channels.contract import Channel
 from bmem.config import Config, SampleSection
 from bmem.process.contract import Process
 from bmem.workers import Workers
 
-Report = Callable[[int, int], None]
-"""Progress: (done, total)."""
+Progress = Callable[[int, int], None]
+"""Told how far a long work is: (done, total)."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +108,10 @@ class Run:
         return rng.derive_seed(self.config.seed, *path)
 
     @contextmanager
-    def progress(self, title: str) -> Iterator[Report]:
+    def progress(self, title: str) -> Iterator[Progress]:
         """A progress bar; yields the function to call with (done, total)."""
-        columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console) as bars:
+        columns = (bar.TextColumn("{task.description:<28}"), bar.BarColumn(), bar.MofNCompleteColumn())
+        with bar.Progress(*columns, bar.TimeElapsedColumn(), bar.TimeRemainingColumn(), console=self.console) as bars:
             task = bars.add_task(title, total=None)
             yield lambda done, total: bars.update(task, completed=done, total=total)
 
@@ -120,24 +119,6 @@ class Run:
     def engine(self) -> Engine:
         """Makes the products of this run."""
         return Engine(self.out, self.say, self.checking)
-
-    def done(self, path: Path, kind: str, settings: Mapping[str, Any], parents: Mapping[str, Path] | None = None) -> bool:
-        """As ``Engine.done``."""
-        return self.engine.done(path, kind, settings, parents)
-
-    def save_json(
-        self, path: Path, kind: str, content: Mapping[str, Any], settings: Mapping[str, Any], parents: Mapping[str, Path]
-    ) -> None:
-        """Write plain values as an artifact."""
-        JsonFile(kind, content).save(path, settings, parents)
-
-    def load_json(self, path: Path, kind: str) -> dict[str, Any]:
-        """As ``bmem.artifacts.read_json``."""
-        return read_json(path, kind)
-
-    def forget(self, *names: str) -> None:
-        """Delete the unfinished pieces of what is now finished."""
-        shutil.rmtree(self.cache(*names), ignore_errors=True)
 
     def say(self, text: str) -> None:
         self.console.print(text, highlight=False)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,10 +14,13 @@ import torch
 from rich.markup import escape
 
 from bmem import artifacts
+from bmem.artifacts import Product, Work
 from bmem.config import BANK, TRAINING, VALIDATION, SampleSection
 from bmem.errors import ConfigError, EventFileError, InputError
 from bmem.events import lhe, parquet
+from bmem.events.columns import Events
 from bmem.events.importing import read_events, telling
+from bmem.events.parquet import EventFile
 from bmem.events.record import HardEvents, PairedEvents, RecoEvents
 from bmem.rng import generator
 from bmem.simulation.contract import is_slow
@@ -27,49 +31,66 @@ from bmem.workers import Workers, processes
 
 UNREAD = "unread"
 """What the header of observed events calls the number of those in the file that were not read, for the sample asked so."""
+GENERATED, RESPONSE = "generated event", "response"
+"""Units of work: an event of the process, and the simulation of what the detector sees of one."""
 
 
-def simulate_all(run: Run) -> None:
-    """Make every sample of the configuration (first, so that a wrong file shows at once), then the mixtures."""
-    for sample in run.config.sample:
-        sample_events(run, sample)
-    _tell_what_is_not_measured(run)
-    repeats = run.config.simulation.repeats
-    mixture_pairs(run, TRAINING, run.config.simulation.events, repeats)
-    mixture_pairs(run, VALIDATION, run.config.simulation.validation_events, repeats)
-    if run.config.belt.bank_events:
-        mixture_pairs(run, BANK, run.config.belt.bank_events)
+def products(run: Run) -> list[Product[Events]]:
+    """Every sample of the configuration (first, so that a wrong file shows at once), then the mixtures."""
+    section, bank = run.config.simulation, run.config.belt.bank_events
+    mixtures = [
+        mixture_product(run, TRAINING, section.events, section.repeats),
+        mixture_product(run, VALIDATION, section.validation_events, section.repeats),
+        *[mixture_product(run, BANK, bank)] * bool(bank),
+    ]
+    return [*(sample_product(run, sample) for sample in run.config.sample), *mixtures]
 
 
-def mixture_pairs(run: Run, name: str, events: int, repeats: int = 1) -> None:
+def mixture_product(run: Run, name: str, events: int, repeats: int = 1) -> Product[Events]:
     """Pairs from a mixture uniform in the parameters: to train on, to validate with, and to draw toys from."""
     settings = dict(run.channel.provenance) | {"events": events, "repeats": repeats, "seed": run.config.seed}
-    path = run.events(name)
-    if run.done(path, parquet.KIND, settings):
-        return
-    low, high = torch.tensor([p.bounds for p in run.process.parameters], dtype=torch.float64).T
-    share = torch.rand(events, len(low), generator=generator(run.config.seed, name, "theta"), dtype=torch.float64)
-    theta = (high - low) * share + low
-    hard = run.process.sample(events, theta, generator(run.config.seed, name, "hard"))
-    _respond(run, hard.repeat(repeats), name, settings)
+
+    def make() -> EventFile:
+        low, high = torch.tensor([p.bounds for p in run.process.parameters], dtype=torch.float64).T
+        share = torch.rand(events, len(low), generator=generator(run.config.seed, name, "theta"), dtype=torch.float64)
+        theta = (high - low) * share + low
+        hard = run.process.sample(events, theta, generator(run.config.seed, name, "hard"))
+        return EventFile(_respond(run, hard.repeat(repeats), name), {})
+
+    return _product(run, name, settings, make, (Work(GENERATED, events), Work(RESPONSE, events * repeats)))
 
 
-def sample_events(run: Run, sample: SampleSection) -> None:
+def sample_product(run: Run, sample: SampleSection) -> Product[Events]:
     """One sample: generated, showered from an LHE file, or observed."""
-    path = run.events(sample.name)
     own = plain(sample) | {"file": _source(run, sample)}
     settings = dict(run.channel.provenance) | {"sample": own, "seed": run.config.seed}
-    if run.done(path, parquet.KIND, settings):
-        return
-    events = _hard_events(run, sample)
-    used = events if sample.events is None else events[: sample.events]
-    if isinstance(used, RecoEvents):
+
+    def make() -> EventFile:
+        events = _hard_events(run, sample)
+        used = events if sample.events is None else events[: sample.events]
+        if isinstance(used, HardEvents):
+            return EventFile(_respond(run, used.repeat(sample.repeats), sample.name), {})
         selection = run.channel.selection
         observed = selection.keep_objects(used[selection.accept(used)])
         run.say(f"  {sample.name}: {len(observed)} of {len(used)} observed events pass the selection")
-        parquet.write_reco(path, observed, settings | {UNREAD: len(events) - len(used)})
-        return
-    _respond(run, used.repeat(sample.repeats), sample.name, settings)
+        return EventFile(observed, {UNREAD: len(events) - len(used)})
+
+    return _product(run, sample.name, settings, make, _work(sample))
+
+
+def _product(
+    run: Run, name: str, settings: dict[str, Any], make: Callable[[], EventFile], cost: tuple[Work, ...]
+) -> Product[Events]:
+    path, pieces = run.events(name), run.cache("simulate", name)
+    return Product(name, path, parquet.KIND, settings, {}, make, parquet.read_any, cost, unfinished=pieces)
+
+
+def _work(sample: SampleSection) -> tuple[Work, ...]:
+    """Of a sample that bmem generates; how much is in a file, only the file knows."""
+    if sample.file is not None:
+        return ()
+    events = sample.events or 0
+    return (Work(GENERATED, events), Work(RESPONSE, events * sample.repeats))
 
 
 def is_observed(run: Run, name: str) -> bool:
@@ -95,7 +116,8 @@ def measured_samples(run: Run) -> list[SampleSection]:
     return [sample for sample in run.config.sample if _accepted(run, sample.name) != 0]
 
 
-def _tell_what_is_not_measured(run: Run) -> None:
+def tell_what_is_not_measured(run: Run) -> None:
+    """Say which samples have no accepted event, or that there are no samples."""
     if not run.config.sample:
         missing = escape("there is no [[sample]] in the configuration: networks are trained, nothing is measured")
         run.say(f"  [yellow]{missing}[/]")
@@ -181,8 +203,8 @@ def _source(run: Run, sample: SampleSection) -> dict[str, str | None]:
     return {"file": sample.file.name}
 
 
-def _respond(run: Run, hard: HardEvents, name: str, settings: Mapping[str, object]) -> None:
-    """Write the responses; those of a slow one are kept in blocks until all are there, so that a killed run goes on."""
+def _respond(run: Run, hard: HardEvents, name: str) -> PairedEvents:
+    """With the responses; those of a slow one are kept in blocks until all are there, so that a killed run goes on."""
     response, selection = run.channel.response, run.channel.selection
     with _workers(run, len(hard)) as workers, run.progress(f"simulate {name}") as progress:
         kept = run.cache("simulate", name) if is_slow(response) else None
@@ -190,8 +212,7 @@ def _respond(run: Run, hard: HardEvents, name: str, settings: Mapping[str, objec
         pairs = simulate(hard, response, selection, run.seed("response", name), schedule=schedule, progress=progress)
     accepted = int(pairs.accepted.sum())
     run.say(f"  {name}: {accepted} of {len(pairs)} events accepted ({100 * accepted / len(pairs):.1f} %)")
-    parquet.write_pairs(run.events(name), pairs, settings)
-    run.forget("simulate", name)
+    return pairs
 
 
 @contextmanager

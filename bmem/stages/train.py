@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -110,7 +111,7 @@ def train_all(run: Run) -> None:
         if role.has_posterior:
             settings["posterior"] = plain(run.config.posterior)
         parents = {"training": run.events(TRAINING)} | {name: run.network(name) for name in role.follows}
-        if run.done(run.network(role.name), KIND, settings, parents):
+        if run.engine.done(run.network(role.name), KIND, settings, parents):
             continue
         data = data or load_pairs(run, TRAINING)
         learn(run, role, data, settings, parents)
@@ -141,7 +142,7 @@ def learn(run: Run, role: Role, data: Any, settings: Mapping[str, Any], parents:
     replicas = posterior.sample(section.drawn if bayesian else 1, rng)
     if together.leads():
         replicas.save(run.network(role.name), {**settings, "suspicions": suspicions}, parents)
-        run.forget("train", role.name)
+        shutil.rmtree(run.cache("train", role.name), ignore_errors=True)
     together.wait_for_all()
 
 

@@ -20,7 +20,7 @@ from bmem.rng import numpy_generator
 from bmem.stages import STAGES, Run
 from bmem.stages.belt import load_bank
 from bmem.stages.calibrate import true_value
-from bmem.stages.period import load_period
+from bmem.stages.period import product
 
 Rows = list[tuple[str, ...]]
 
@@ -33,7 +33,7 @@ def main() -> None:
     for name, stage in STAGES.items():
         run.say(f"[bold]{name}[/]")
         stage(run)
-    result = load_period(run)
+    result = product(run).load()
     verdicts: Rows = [(str(result.verdict(method)),) for method in METHODS]
     for table in (estimates(result), coverages(result), verdicts, direct(run), larger_samples(run), sources(run, result)):
         print("\n".join("| " + " | ".join(row) + " |" for row in table), end="\n\n")

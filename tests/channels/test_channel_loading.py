@@ -15,7 +15,7 @@ from bmem.config import parse
 from bmem.errors import ChannelError, ConfigError, EventFileError, InputError
 from bmem.quantity import Quantity
 from bmem.stages import Run
-from bmem.stages.simulate import sample_events
+from bmem.stages.simulate import sample_product
 
 MODULE = """
 from dataclasses import dataclass
@@ -104,4 +104,4 @@ def test_an_event_file_needs_a_process_with_particles(tmp_path: Path) -> None:
     content = {"channel": {"name": "toy"}, "sample": [{"name": "a", "file": str(LHE)}]}
     run = Run(parse(content), tmp_path / "out", Console(file=io.StringIO()))
     with pytest.raises(EventFileError, match="this channel does not read LHE files; give Parquet or ROOT"):
-        sample_events(run, run.config.sample[0])
+        run.engine.ensure(sample_product(run, run.config.sample[0]))

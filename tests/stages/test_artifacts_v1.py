@@ -19,7 +19,7 @@ from bmem.errors import ArtifactError
 from bmem.likelihood import cross_section
 from bmem.stages import Run
 from bmem.stages.integrate import _fiducial_origin
-from bmem.stages.simulate import sample_events
+from bmem.stages.simulate import sample_product
 
 FOLDER = Path(__file__).parent.parent / "data" / "artifacts_v1"
 EXPECTED = json.loads((FOLDER / "contents.json").read_text(encoding="utf-8"))
@@ -65,8 +65,8 @@ def test_contents_are_read(make: ModuleType, run: Run) -> None:
 def test_events_and_cross_sections_are_those_of_the_configuration(run: Run) -> None:
     """The settings of the channel are compared under the keys that they had in that format."""
     checking = replace(run, checking=True)
-    sample_events(checking, run.config.sample[0])
-    assert run.done(run.fiducial, cross_section.KIND, _fiducial_origin(run)[0])
+    checking.engine.ensure(sample_product(checking, run.config.sample[0]))
+    assert run.engine.done(run.fiducial, cross_section.KIND, _fiducial_origin(run)[0])
     other = parse(tomllib.loads((FOLDER / "study.toml").read_text() + "[channel.selection]\njet_pt = 30.0\n"))
     with pytest.raises(ArtifactError, match=r"selection\.jet_pt: 25\.0 there, 30\.0 here"):
-        sample_events(replace(checking, config=other), run.config.sample[0])
+        checking.engine.ensure(sample_product(replace(run, config=other), run.config.sample[0]))

@@ -25,8 +25,8 @@ from bmem.likelihood.coefficients import Coefficients
 from bmem.measurement import Measurement
 from bmem.stages import STAGES, Run
 from bmem.stages.belt import belt_of, load_bank
-from bmem.stages.period import load_period
-from bmem.stages.prospects import load_posterior_calibration, load_predictive, load_prospects
+from bmem.stages.period import product as period_product
+from bmem.stages.prospects import FromBank
 from bmem.stages.simulate import load_sample
 
 BELT = {"bank_events": 6000, "toys": 1000, "points": 5}
@@ -89,7 +89,7 @@ def test_a_second_call_computes_nothing(banked: Run) -> None:
 
 
 def test_period_has_all_truths(banked: Run) -> None:
-    result = load_period(banked)
+    result = period_product(banked).load()
     np.testing.assert_allclose(np.degrees(result.truths), PERIOD["truths"])
     assert {point.toys for point in result.points} == {200}
     assert "Feldman-Cousins: 68.3 % covers" in said(banked)
@@ -98,7 +98,7 @@ def test_period_has_all_truths(banked: Run) -> None:
 
 def test_prospects_are_those_of_the_bank(banked: Run) -> None:
     """Expected precision and intervals for the fit's 20 events, by the χ² quantile and by its belt."""
-    found, bank = load_prospects(banked), load_bank(banked)
+    found, bank = FromBank(banked).prospects.load(), load_bank(banked)
     own = power(bank, found.power.truths)
     np.testing.assert_allclose(found.power.sigma(20), own.sigma(20))
     assert set(found.regions) == {"20 events, Feldman-Cousins", "20 events"}, "the bank does not do for 80 at every α"
@@ -114,7 +114,7 @@ def test_prospects_are_those_of_the_bank(banked: Run) -> None:
 
 
 def test_posterior_is_calibrated_with_the_samples_of_the_configuration(banked: Run) -> None:
-    found = load_posterior_calibration(banked)
+    found = FromBank(banked).posterior.load()
     assert (len(found.truths), found.events) == (PERIOD["simulations"], 20)
     assert len(np.unique(found.truths)) == len(found.truths)
     assert not banked.cache("calibrate", "sbc").exists()
@@ -122,7 +122,7 @@ def test_posterior_is_calibrated_with_the_samples_of_the_configuration(banked: R
 
 def test_observables_are_predicted_for_the_events_of_the_fit(banked: Run) -> None:
     for name in ("lhe", "observed"):
-        fit, found = Measurement.load(banked.fit(name)), load_predictive(banked, name)
+        fit, found = Measurement.load(banked.fit(name)), FromBank(banked).predictions(name).load()
         assert set(found) == {quantity.name for _, quantity in shown_observables(banked.channel)}
         x = Reconstruction()(load_sample(banked, name)[0])[: fit.events].numpy()
         kept = np.delete(x, fit.excluded, axis=0)

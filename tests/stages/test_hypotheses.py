@@ -24,7 +24,7 @@ from bmem.process import THJ
 from bmem.replicas import Replicas
 from bmem.rng import generator
 from bmem.stages import STAGES, Run
-from bmem.stages.backgrounds import _density, held_out_events, log_densities, observed, stated
+from bmem.stages.backgrounds import _role, held_out_events, log_densities, observed, stated_density
 from bmem.stages.simulate import load_sample
 
 DIPHOTON = {"name": "diphoton", "density": "diphoton", "fraction": 0.3}
@@ -93,7 +93,7 @@ def test_samples_are_given_background_at_random_places(contaminated: Run, finish
     assert torch.equal(sample.x, observed(quiet(contaminated.config, contaminated.out), "lhe").x)
     both = contaminated.config.model_copy(update={"sample": finished.config.sample})
     assert (observed(quiet(both, contaminated.out), "observed").signal >= 0).all()
-    expected = stated(contaminated, contaminated.config.background[0]).log_density(sample.x[:7]).numpy()
+    expected = stated_density(contaminated, contaminated.config.background[0]).log_density(sample.x[:7]).numpy()
     np.testing.assert_array_equal(log_densities(contaminated, "lhe", 7)["diphoton"], expected)
 
 
@@ -206,7 +206,7 @@ def test_a_background_is_learned_from_its_events(finished: Run, tmp_path: Path) 
     learned = {"name": "b", "file": str(tmp_path / "b.parquet"), "fraction": 0.1, "fraction_error": 0.02, **SMALL}
     run = completed(continued(finished, tmp_path, background=[learned]))
     assert log_densities(run, "lhe", 5)["b"].shape == (2, 5)
-    weights = Replicas.load(run.network("background_b"), _density(run, run.config.background[0]))
+    weights = Replicas.load(run.network("background_b"), _role(run, run.config.background[0]).build())
     assert len(weights) == 2
     fit = loaded(run)
     assert fit.budget.statistical[1] == pytest.approx(0.02, rel=0.3)

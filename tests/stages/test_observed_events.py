@@ -14,9 +14,8 @@ from bmem.config import parse
 from bmem.errors import ArtifactError
 from bmem.events import parquet
 from bmem.likelihood.coefficients import Coefficients
+from bmem.measurement import Measurement
 from bmem.stages import STAGES, Run
-from bmem.stages.fit import KIND as FIT
-from bmem.stages.fit import headline, left_out
 from bmem.stages.simulate import is_observed, measured_events
 
 
@@ -38,15 +37,15 @@ def by_default(finished: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
 def test_all_observed_events_are_measured_by_default(by_default: Run) -> None:
     """And of a simulated sample the first hundred, or as many as there are."""
     there = len(parquet.read_reco(by_default.events("observed")))
-    result = by_default.load_json(by_default.fit("observed"), FIT)
+    result = Measurement.load(by_default.fit("observed"))
     assert there > 20
-    assert [result[key] for key in ("events", "available", "observed", "unread")] == [there, there, True, 0]
-    assert f"({there} events)" in headline(result)
+    assert (result.events, result.available, result.observed, result.unread) == (there, there, True, 0)
+    assert f"{there} of {there} events" in result.line
     assert Coefficients.load(by_default.coefficients("observed")).n_events == there
     assert "that were observed are measured" not in said(by_default)
-    assert left_out(result) == []
+    assert result.left_out == []
     accepted = int(parquet.read_pairs(by_default.events("lhe")).accepted.sum())
-    assert by_default.load_json(by_default.fit("lhe"), FIT)["events"] == min(accepted, 100)
+    assert Measurement.load(by_default.fit("lhe")).events == min(accepted, 100)
 
 
 def test_a_second_call_computes_nothing(by_default: Run) -> None:
@@ -58,20 +57,20 @@ def test_a_second_call_computes_nothing(by_default: Run) -> None:
 
 def test_fewer_than_there_are_is_said_everywhere(finished: Run) -> None:
     there = len(parquet.read_reco(finished.events("observed")))
-    result = finished.load_json(finished.fit("observed"), FIT)
-    assert (result["events"], result["available"]) == (20, there)
+    result = Measurement.load(finished.fit("observed"))
+    assert (result.events, result.available) == (20, there)
     remark = f"only 20 of {there} events that were observed are measured, as fit.events asks; leave it out for all"
     assert f"observed: {remark}" in said(finished)
-    assert f"(20 of {there} events)" in said(finished)
+    assert f"20 of {there} events" in said(finished)
     page = (finished.out / "report.html").read_text(encoding="utf-8")
     assert f"observed: {remark}." in page
     assert f"20 of {there} events" in page
 
 
 def test_of_a_simulated_sample_the_number_is_told_without_a_warning(finished: Run) -> None:
-    result = finished.load_json(finished.fit("lhe"), FIT)
-    assert result["available"] == int(parquet.read_pairs(finished.events("lhe")).accepted.sum()) > result["events"] == 20
-    assert left_out(result) == []
+    result = Measurement.load(finished.fit("lhe"))
+    assert result.available == int(parquet.read_pairs(finished.events("lhe")).accepted.sum()) > result.events == 20
+    assert result.left_out == []
 
 
 def test_events_of_the_file_that_are_not_read_are_said(finished: Run, tmp_path: Path) -> None:
@@ -85,13 +84,9 @@ def test_events_of_the_file_that_are_not_read_are_said(finished: Run, tmp_path: 
         (run.out / "events" / name).unlink()
     for stage in ("simulate", "integrate", "fit"):
         STAGES[stage](run)
-    result = run.load_json(run.fit("observed"), FIT)
-    assert result["unread"] == 100
+    result = Measurement.load(run.fit("observed"))
+    assert result.unread == 100
     assert "100 observed events of the file are not read, as 'events' of the sample asks" in said(run)
-
-
-def test_results_of_earlier_versions_say_what_they_know() -> None:
-    assert left_out({"events": 20}) == []
 
 
 def test_the_kind_is_told_by_the_events_or_else_by_the_file(finished: Run, tmp_path: Path) -> None:

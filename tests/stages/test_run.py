@@ -23,7 +23,7 @@ from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.measurement import Measurement
 from bmem.replicas import Replicas
 from bmem.stages import STAGES, Run
-from bmem.stages.calibrate import calibrate_all, true_value
+from bmem.stages.calibrate import true_value
 from bmem.stages.train import build, load_history, trainings
 
 
@@ -112,7 +112,7 @@ def test_too_few_events_for_a_calibration_are_told(finished: Run, tmp_path: Path
     few = quiet(settings(finished.out.parent, calibration={"size": 16}), tmp_path)
     for folder in ("events", "likelihood"):
         (tmp_path / folder).symlink_to(finished.out / folder)
-    calibrate_all(few)
+    STAGES["calibrate"](few)
     assert "lhe: no calibration: 45 accepted events do not make 3 subsamples of 16" in said(few)
     assert not few.calibration("lhe").exists()
 

@@ -20,7 +20,7 @@ from bmem.config import Config, parse
 from bmem.events import parquet
 from bmem.simulation.simulate import Schedule
 from bmem.stages import Run
-from bmem.stages.simulate import sample_events
+from bmem.stages.simulate import sample_product
 
 RUN = "import sys; from bmem.cli import main; sys.argv[0] = 'bmem'; main()"
 
@@ -46,20 +46,20 @@ def test_an_interrupted_shower_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr("bmem.stages.simulate.Schedule", partial(Schedule, block=15))
     config = shower(30)
     whole, halted = quiet(config, tmp_path / "whole"), quiet(config, tmp_path / "halted")
-    sample_events(whole, config.sample[0])
+    whole.engine.ensure(sample_product(whole, config.sample[0]))
     assert not whole.cache("simulate", "lhe").exists()
 
     with monkeypatch.context() as patch:
         patch.setattr(Run, "progress", lambda run, title: EndsAfterABlock())
         with pytest.raises(Ended):
-            sample_events(halted, config.sample[0])
+            halted.engine.ensure(sample_product(halted, config.sample[0]))
     blocks = sorted(halted.cache("simulate", "lhe").glob("*.parquet"))
     assert len(blocks) == 1
     assert not halted.events("lhe").exists()
 
     with monkeypatch.context() as patch:
         patch.setattr("bmem.simulation.pythia.shower", refuse_more_than_one(patch))
-        sample_events(halted, config.sample[0])
+        halted.engine.ensure(sample_product(halted, config.sample[0]))
     same_events(whole.events("lhe"), halted.events("lhe"))
     assert "lhe:" in said(halted)
     assert not halted.cache("simulate", "lhe").exists()
