@@ -25,6 +25,7 @@ from bmem.events.lhe_content import LHEContent
 from bmem.events.record import PairedEvents, RecoEvents
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.coefficients import Coefficients
+from bmem.likelihood.learning import posterior_of
 from bmem.stages import belt, calibrate, fit
 from bmem.stages.belt import belt_of
 from bmem.stages.calibrate import calibrate_samples
@@ -34,7 +35,7 @@ from bmem.stages.pilot import PERIOD_TOYS, SIMULATIONS, SUBSAMPLES, Pilot, timed
 from bmem.stages.prospects import calibrate_with_bank
 from bmem.stages.report import report
 from bmem.stages.run import Run
-from bmem.stages.train import load_history, posterior_of, trainings
+from bmem.stages.train import load_history, trainings
 
 FRACTIONS = np.array([0.25, 0.43, 0.48, 0.53, 0.57, 0.60, 0.64, 0.67, 0.70, 0.75])
 """Effective sample per point of ten typical events in one replica, assumed where no network is trained yet."""

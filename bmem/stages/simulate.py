@@ -9,7 +9,6 @@ from contextlib import contextmanager
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import torch
 from rich.markup import escape
 
 from bmem import artifacts
@@ -18,8 +17,8 @@ from bmem.errors import ConfigError, EventFileError, InputError
 from bmem.events import lhe, parquet
 from bmem.events.importing import read_events, telling
 from bmem.events.record import HardEvents, PairedEvents, RecoEvents
-from bmem.rng import generator
 from bmem.simulation.contract import is_slow
+from bmem.simulation.hard_events import events_at, uniform_events
 from bmem.simulation.simulate import Schedule, simulate
 from bmem.stages.imports import hard_of
 from bmem.stages.run import Run, plain
@@ -47,10 +46,7 @@ def mixture_pairs(run: Run, name: str, events: int, repeats: int = 1) -> None:
     path = run.events(name)
     if run.done(path, parquet.KIND, settings):
         return
-    low, high = torch.tensor([p.bounds for p in run.process.parameters], dtype=torch.float64).T
-    share = torch.rand(events, len(low), generator=generator(run.config.seed, name, "theta"), dtype=torch.float64)
-    theta = (high - low) * share + low
-    hard = run.process.sample(events, theta, generator(run.config.seed, name, "hard"))
+    hard = uniform_events(run.process, events, run.config.seed, name)
     _respond(run, hard.repeat(repeats), name, settings)
 
 
@@ -135,8 +131,8 @@ def _hard_events(run: Run, sample: SampleSection) -> HardEvents | RecoEvents:
     """Generated events, or all of a file."""
     truth = run.config.theta(sample)
     if sample.file is None:
-        theta = torch.tensor(truth, dtype=torch.float64)
-        return run.process.sample(sample.events or 0, theta, generator(run.config.seed, "sample", sample.name))
+        assert truth is not None  # the configuration says so
+        return events_at(run.process, sample.events or 0, truth, run.config.seed, sample.name)
     with telling(lambda text: run.say(f"  {sample.name}: {escape(text)}")):
         content = read_events(sample.file, run.channel.lhe, truth)
     if isinstance(content, lhe.LHERecord):
