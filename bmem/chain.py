@@ -100,14 +100,8 @@ class Chain:
         """
         if config.background:
             raise ConfigError("[[background]]: a chain has signal alone; use bmem run, or bmem.inference.mixture")
-        return cls(
-            config.channel.make(),
-            device=device,
-            seed=config.seed,
-            observer=observer,
-            constraints=config.constraints,
-            **sections_of(config),
-        )
+        own, sections = config.channel.make(), sections_of(config) | {"constraints": config.constraints}
+        return cls(own, device=device, seed=config.seed, observer=observer, **sections)
 
     def simulate(self, events: int, *, name: str | None = None, repeats: int = 1, **truth: float) -> PairedEvents:
         """``events`` hard events, each with ``repeats`` responses.
@@ -162,7 +156,7 @@ class Chain:
         Args:
             sample: of it only what the detector saw is used.
             networks: from ``train``.
-            name: decides the random numbers, with the seed.
+            name: decides the random numbers, with the seed; of a run the name of the sample.
             events: the first so many that are accepted; None: all.
 
         Raises:
@@ -191,7 +185,8 @@ class Chain:
     @property
     def roles(self) -> tuple[Role, ...]:
         """The networks, in the order in which they are trained."""
-        channel, (transfer, acceptance, proposal) = self.channel, self._networks
+        channel, settings = self.channel, self.settings
+        transfer, acceptance, proposal = settings.transfer, settings.acceptance, settings.proposal
         learned = (proposal.network, proposal.defensive, proposal.pairs)
         return (
             Transfer("transfer", channel.transfer, transfer.training, transfer.network),
@@ -228,10 +223,6 @@ class Chain:
     ) -> EventIntegrator:
         """Integrates the events of the sample ``name``."""
         return EventIntegrator(self.channel.process, networks, fiducial, settings, derive_seed(self.seed, "integrate", name))
-
-    @property
-    def _networks(self) -> tuple[DensitySection, AcceptanceSection, ProposalSection]:
-        return self.settings.transfer, self.settings.acceptance, self.settings.proposal
 
     def _stored(self, truth: Mapping[str, float]) -> list[float]:
         parameters = self.channel.parameters

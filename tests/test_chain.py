@@ -18,6 +18,7 @@ from bmem.config import Config, parse
 from bmem.errors import ArtifactError, ChannelError, ConfigError, InputError
 from bmem.events.record import PairedEvents
 from bmem.likelihood.networks import TrainedNetworks
+from bmem.rng import derive_seed, generator
 from bmem.stages import STAGES, Run
 
 SMALL = {"blocks": 2, "hidden": 16, "layers": 1, "bins": 4}
@@ -129,10 +130,12 @@ def test_observed_events_pass_the_selection_first(
 ) -> None:
     """What the detector saw of all events, accepted or not, gives the coefficients of the accepted ones."""
     sample = chain.simulate(100, name="tilted", theta=0.3)
-    observed = chain.integrate(sample.reco, networks, name="tilted", events=20)
+    seen = chain.channel.response(sample.hard, generator(derive_seed(chain.seed, "response", "tilted"), "response", 0))
+    assert len(seen) == 100 > int(sample.accepted.sum())
+    observed = chain.integrate(seen, networks, name="tilted", events=20)
     np.testing.assert_allclose(observed.values, coefficients.values[:, :20], rtol=1e-9)
     with pytest.raises(InputError, match="no event of the sample passes the selection"):
-        chain.integrate(sample.reco[:0], networks)
+        chain.integrate(seen[~sample.accepted], networks)
 
 
 def test_names_and_truths_make_other_events(chain: bmem.Chain) -> None:

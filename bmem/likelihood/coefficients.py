@@ -68,7 +68,7 @@ class Coefficients:
 
     @classmethod
     def exact(cls, values: Array, fiducial: Array) -> Coefficients:
-        """Integrals ``values`` [N, K] and ``fiducial`` cross sections [K] without errors; in replicas [R, N, K] and [R, K]."""
+        """Integrals ``values`` [N, K] and ``fiducial`` σ_k in pb [K] without errors; in replicas [R, N, K] and [R, K]."""
         if values.ndim == 2:
             values, fiducial = values[None], fiducial[None]
         replicas, events, components = values.shape
