@@ -1,20 +1,31 @@
 """bmem: the matrix element method with learned densities, and with uncertainties that can be trusted."""
 
-from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING
+
+from bmem.lazy import exports
+
+if TYPE_CHECKING:
+    from bmem.chain import Chain, measure
+    from bmem.channels.contract import Channel
+    from bmem.likelihood.coefficients import Coefficients
+    from bmem.measurement import Measurement
+    from bmem.results import load
 
 __version__ = "0.1.0"
 
-_HOMES = {"Channel": "bmem.channels.contract", "Coefficients": "bmem.likelihood.coefficients"}
-"""The names that a notebook needs, and the modules that are imported when one is asked for."""
+__all__ = ["Chain", "Channel", "Coefficients", "Measurement", "__version__", "load", "measure"]
 
-__all__ = ["Channel", "Coefficients", "__version__"]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'bmem' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+__getattr__ = exports(
+    __name__,
+    {
+        "chain": "Chain measure",
+        "channels.contract": "Channel",
+        "likelihood.coefficients": "Coefficients",
+        "measurement": "Measurement",
+        "results": "load",
+    },
+)
+"""The names that a notebook needs; what they are in is loaded when one is asked for."""
 
 
 def __dir__() -> list[str]:

@@ -19,7 +19,7 @@ LEVELS = [
     {"config"},
     {"plotting", "keys"},
     {"measurement"},
-    {"reports"},
+    {"reports", "chain", "results"},
     {"stages"},
     {"cli"},
     {"__main__"},

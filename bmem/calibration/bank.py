@@ -187,14 +187,7 @@ class Bank:
 
     def coefficients(self, events: IntArray) -> Coefficients:
         """The ``events`` [n] (indices, repeated or not) as Coefficients without integration errors."""
-        values = self.integrals[:, events]
-        replicas, n, components = values.shape
-        return Coefficients(
-            values=values,
-            covariance=np.zeros((replicas, n, components, components)),
-            fiducial=self.fiducial,
-            fiducial_covariance=np.zeros((replicas, components, components)),
-        )
+        return Coefficients.exact(self.integrals[:, events], self.fiducial)
 
 
 def _joined(parts: Sequence[Coefficients]) -> Coefficients:

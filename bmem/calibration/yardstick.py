@@ -23,15 +23,10 @@ def yardstick(process: Process, x_hard: Tensor, efficiency: Tensor, fiducial: Ar
         InputError: the shapes disagree or an event has no density (outside the phase space).
     """
     integrals = (process.components(x_hard) * efficiency[..., None]).detach().cpu().double().numpy()
-    events, components = integrals.shape
+    components = integrals.shape[1]
     if np.shape(fiducial) != (components,):
         raise InputError(f"yardstick: fiducial has shape {np.shape(fiducial)}, the process has {components} components")
     lost = np.flatnonzero(~np.isfinite(integrals).all(axis=1) | ~integrals.any(axis=1))
     if lost.size:
         raise InputError(f"yardstick: {lost.size} events have no density, the first is event {lost[0]}; check their x_hard")
-    return Coefficients(
-        values=integrals[None],
-        covariance=np.zeros((1, events, components, components)),
-        fiducial=np.asarray(fiducial, np.float64)[None],
-        fiducial_covariance=np.zeros((1, components, components)),
-    )
+    return Coefficients.exact(integrals, np.asarray(fiducial, np.float64))

@@ -66,6 +66,19 @@ class Coefficients:
             if len(array) != events:
                 raise InputError(f"Coefficients: diagnostic {name!r} has {len(array)} entries for {events} events")
 
+    @classmethod
+    def exact(cls, values: Array, fiducial: Array) -> Coefficients:
+        """Integrals ``values`` [N, K] and ``fiducial`` σ_k in pb [K] without errors; in replicas [R, N, K] and [R, K]."""
+        if values.ndim == 2:
+            values, fiducial = values[None], fiducial[None]
+        replicas, events, components = values.shape
+        return cls(
+            values=values,
+            covariance=np.zeros((replicas, events, components, components)),
+            fiducial=fiducial,
+            fiducial_covariance=np.zeros((replicas, components, components)),
+        )
+
     @property
     def n_replicas(self) -> int:
         return self.values.shape[0]

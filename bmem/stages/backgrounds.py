@@ -7,6 +7,7 @@ configuration. A learned background reads its events from a file: what is mixed 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -27,11 +28,10 @@ from bmem.events.record import RecoEvents
 from bmem.likelihood.coordinates import nothing
 from bmem.likelihood.roles import LearnedBackground
 from bmem.replicas import Replicas
-from bmem.replicas.storage import KIND as NETWORK
 from bmem.rng import generator, numpy_generator
 from bmem.stages.run import Run, plain
 from bmem.stages.simulate import is_observed, load_sample
-from bmem.stages.train import learn, trainings_of
+from bmem.stages.train import ensure, network_product, trainings_of
 
 Array = NDArray[np.float64]
 HELD_OUT = 0.2
@@ -86,12 +86,11 @@ def _selected(run: Run, name: str, source: Path) -> EventFile:
 def train_backgrounds(run: Run) -> None:
     """Learn the densities that are not there yet, with replicas like the other networks."""
     for background in _learned(run):
-        name = network_name(background.name)
         section = {key: plain(getattr(background, key)) for key in ("network", "training")}
         settings = {"background": section, "posterior": plain(run.config.posterior), "seed": run.config.seed}
         origin = {"events": _events(run, background.name)}
-        if not run.engine.done(run.network(name), NETWORK, settings, origin):
-            learn(run, _role(run, background), _training_events(run, background.name), settings, origin)
+        data = partial(_training_events, run, background.name)
+        ensure(run, network_product(run, _role(run, background), data, settings, origin))
 
 
 def background_parents(run: Run) -> dict[str, Path]:

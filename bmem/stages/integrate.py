@@ -19,23 +19,17 @@ from bmem.artifacts import Product, Work
 from bmem.calibration.yardstick import yardstick
 from bmem.config import BANK, TRAINING
 from bmem.events import parquet
-from bmem.integration.importance import EventIntegrals, stream, warn_if_broken
+from bmem.integration.importance import warn_if_broken
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood import coefficients, cross_section
-from bmem.likelihood.coefficients import Array, CoefficientBlocks, Coefficients
-from bmem.likelihood.cross_section import (
-    FiducialCrossSection,
-    counted_cross_section,
-    fiducial_cross_section,
-    mixture_coefficients,
-)
+from bmem.likelihood.coefficients import CoefficientBlocks, Coefficients
+from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.likelihood.integrals_file import integral_blocks
-from bmem.likelihood.integrand import Integrand
-from bmem.rng import generator
+from bmem.likelihood.networks import Networks
 from bmem.stages.backgrounds import background_events, mixed, observed
-from bmem.stages.run import Progress, Run, plain
+from bmem.stages.run import Run, plain
 from bmem.stages.simulate import measured_events, measured_samples
-from bmem.stages.train import NAMES, Networks
+from bmem.stages.train import NAMES, chain_of, load_networks
 
 BANK_RESAMPLES = 20
 """Resamples of the bank's integrals that are kept at most."""
@@ -70,7 +64,7 @@ class _Integrals:
 
     @cached_property
     def networks(self) -> Networks:
-        return Networks.load(self.run)
+        return load_networks(self.run)
 
     @cached_property
     def fiducial(self) -> FiducialCrossSection:
@@ -105,15 +99,13 @@ class _Integrals:
         return [hard, found] if truth_is_kept(run, name) else [found]
 
     def _fiducial(self) -> FiducialCrossSection:
-        run, acceptance = self.run, self.networks.acceptance
-        section, resamples = run.config.likelihood, run.config.integration.resamples
+        run, section, acceptance = self.run, self.run.config.likelihood, self.networks.acceptance
         if section.fiducial == "learned":
             run.say(f"  σ_fid from {section.fiducial_events} events and the learned acceptance")
-            rng = generator(run.config.seed, "fiducial")
-            return fiducial_cross_section(run.process, acceptance, section.fiducial_events, rng, resamples)
+            return chain_of(run).fiducial(acceptance, None)
         pairs = parquet.read_pairs(run.events(TRAINING))
         run.say(f"  σ_fid from {int(pairs.accepted.sum())} accepted of {len(pairs)} simulated events")
-        return counted_cross_section(run.process, pairs, len(acceptance), run.config.seed, resamples)
+        return chain_of(run).fiducial(acceptance, pairs)
 
     def _hard_coefficients(self, name: str) -> Coefficients:
         x_hard = observed(self.run, name).x_hard
@@ -127,39 +119,25 @@ class _Integrals:
         """Integrate all blocks; the file is then written from those in the cache, one after the other."""
         every = observed(self.run, name).x
         x_reco = every[: wanted(self.run, name)]
-        outside = ~self.networks.proposal.seen(x_reco).numpy()
         told: dict[str, NDArray[Any]] = {}
         with self.run.progress(f"integrate {name}") as progress:
-            for done, integrals in self._blocks(x_reco, name, progress):
-                for key, values in integrals.diagnostics().items():
-                    told.setdefault(key, np.empty(len(x_reco), values.dtype))[done] = values
+            done = 0
+            for events, found in self._blocks(x_reco, name):
+                for key, values in found.diagnostics.items():
+                    told.setdefault(key, np.empty(len(x_reco), values.dtype))[events] = values
+                done += found.n_events
+                progress(done, len(x_reco))
         warn_if_broken(told["flags"])
-        self.run.say(_described(name, told, outside))
-        blocks = (
-            (events.start, _of_block(self.fiducial, integrals, outside[events]))
-            for events, integrals in self._blocks(x_reco, name)
-        )
+        self.run.say(_described(name, told))
+        blocks = ((events.start, found) for events, found in self._blocks(x_reco, name))
         return CoefficientBlocks(len(x_reco), blocks, {AVAILABLE: len(every)})
 
-    def _blocks(self, x_reco: Tensor, name: str, progress: Progress | None = None) -> Iterator[tuple[slice, EventIntegrals]]:
-        """Events and integrals of all blocks, read from the cache or integrated and kept there."""
-        run, networks, done = self.run, self.networks, 0
-        integrand = Integrand(run.process, networks.transfer, networks.acceptance, networks.proposal, x_reco)
-        found = stream(
-            integrand,
-            len(x_reco),
-            mixture_coefficients(run.process),
-            _settings(run, name),
-            run.seed("integrate", name),
-            pilot=integrand.replica(0),
-            kept=integral_blocks(run.cache("integrate", name), _identity(run, name)),
-            workers=run.workers,
-        )
-        for block, integrals in found:
-            done += block.stop - block.start
-            if progress is not None:
-                progress(done, len(x_reco))
-            yield slice(block.start, block.stop), integrals
+    def _blocks(self, x_reco: Tensor, name: str) -> Iterator[tuple[slice, Coefficients]]:
+        """All blocks of events, read from the cache or integrated and kept there."""
+        run = self.run
+        kept = integral_blocks(run.cache("integrate", name), _identity(run, name))
+        integrator = chain_of(run).integrator(self.networks, self.fiducial, name, _settings(run, name))
+        return integrator.blocks(x_reco, kept, run.workers)
 
 
 def truth_is_kept(run: Run, name: str) -> bool:
@@ -208,28 +186,10 @@ def wanted(run: Run, name: str) -> int | None:
     return None if measured is None else max(measured, run.config.calibration.subsamples * run.config.calibration.size)
 
 
-def _of_block(fiducial: FiducialCrossSection, integrals: EventIntegrals, outside: NDArray[np.bool_]) -> Coefficients:
-    return Coefficients(
-        values=integrals.values,
-        covariance=integrals.covariance,
-        fiducial=fiducial.values,
-        fiducial_covariance=fiducial.covariance,
-        diagnostics=integrals.diagnostics() | {"outside": outside},
-        bootstrap=integrals.bootstrap,
-        fiducial_bootstrap=_first_resamples(fiducial, integrals),
-    )
-
-
-def _first_resamples(fiducial: FiducialCrossSection, integrals: EventIntegrals) -> Array | None:
-    """As many resamples of σ_k [R, B, K] as there are of the integrals."""
-    if integrals.bootstrap is None or fiducial.bootstrap is None:
-        return None
-    return fiducial.bootstrap[:, : integrals.bootstrap.shape[1]]
-
-
-def _described(name: str, told: dict[str, NDArray[Any]], outside: NDArray[np.bool_]) -> str:
+def _described(name: str, told: dict[str, NDArray[Any]]) -> str:
     fraction, error = np.median(told["effective_fraction"]), np.median(told["relative_error"])
+    flagged, outside = int((told["flags"] > 0).sum()), int(told["outside"].sum())
     return (
-        f"  {name}: {len(outside)} events; medians: effective sample {100 * fraction:.0f} % of the points, error "
-        f"{100 * error:.1f} %; {int((told['flags'] > 0).sum())} flagged, {int(outside.sum())} outside the training range"
+        f"  {name}: {len(told['flags'])} events; medians: effective sample {100 * fraction:.0f} % of the points, error "
+        f"{100 * error:.1f} %; {flagged} flagged, {outside} outside the training range"
     )

@@ -32,7 +32,7 @@ from bmem.rng import generator
 from bmem.stages.integrate import BANK_RESAMPLES, integrate_all
 from bmem.stages.run import Run
 from bmem.stages.simulate import mixture_product
-from bmem.stages.train import NAMES, Networks, train_all
+from bmem.stages.train import NAMES, load_networks, train_all
 
 EPOCHS, TOYS, PERIOD_TOYS, SUBSAMPLES, SIMULATIONS = 2, 1000, 200, 3, 20
 """What is left of the epochs of a training, the toys of a belt and of the period, the subsamples, and the simulations."""
@@ -123,7 +123,7 @@ class Pilot:
         """Seconds for the fiducial cross section with all its events."""
         if self.full.config.likelihood.fiducial == "counted":
             return 0.0
-        acceptance, resamples = Networks.load(self.run).acceptance, self.run.config.integration.resamples
+        acceptance, resamples = load_networks(self.run).acceptance, self.run.config.integration.resamples
         process, rng = self.run.process, generator(1)
         seconds = timed(lambda: fiducial_cross_section(process, acceptance, _FIDUCIAL, rng, resamples))
         return seconds * self.full.config.likelihood.fiducial_events / _FIDUCIAL

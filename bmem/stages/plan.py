@@ -25,13 +25,14 @@ from bmem.events.lhe_content import LHEContent
 from bmem.events.record import PairedEvents, RecoEvents
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.coefficients import Coefficients
+from bmem.likelihood.learning import posterior_of
 from bmem.stages import PRODUCTS, calibrate, fit, period, prospects
 from bmem.stages import belt as belts
 from bmem.stages.pilot import SIMULATIONS, SUBSAMPLES, Pilot, timed, with_config
 from bmem.stages.report import report
 from bmem.stages.run import Run
 from bmem.stages.simulate import GENERATED, RESPONSE
-from bmem.stages.train import load_history, posterior_of, trainings
+from bmem.stages.train import load_history, trainings
 
 FRACTIONS = np.array([0.25, 0.43, 0.48, 0.53, 0.57, 0.60, 0.64, 0.67, 0.70, 0.75])
 """Effective sample per point of ten typical events in one replica, assumed where no network is trained yet."""

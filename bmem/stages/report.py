@@ -33,7 +33,7 @@ from bmem.stages.period import product as period_product
 from bmem.stages.prospects import FromBank
 from bmem.stages.run import Run
 from bmem.stages.simulate import load_sample, measured_samples
-from bmem.stages.train import NAMES, Networks, load_history, load_pairs, trainings
+from bmem.stages.train import NAMES, load_history, load_networks, load_pairs, trainings
 
 _LEARNED = 20_000
 """Events from the learned density of a background."""
@@ -182,7 +182,7 @@ class _Sources:
     def _networks(self) -> Chapter:
         run, album, shown = self.run, self.album, shown_observables(self.run.channel)
         histories = {name: load_history(run, name) for name in trainings(run) + background_trainings(run)}
-        learned, pairs = Networks.load(run), load_pairs(run, "validation")
+        learned, pairs = load_networks(run), load_pairs(run, "validation")
         x_reco, x_hard = pairs.accepted_pairs
         noise = torch.rand(x_reco.shape, generator=generator(run.config.seed, "figures", "transfer"), dtype=torch.float64)
         with torch.no_grad():

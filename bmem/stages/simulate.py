@@ -10,7 +10,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import torch
 from rich.markup import escape
 
 from bmem import artifacts
@@ -22,8 +21,8 @@ from bmem.events.columns import Events
 from bmem.events.importing import read_events, telling
 from bmem.events.parquet import EventFile
 from bmem.events.record import HardEvents, PairedEvents, RecoEvents
-from bmem.rng import generator
 from bmem.simulation.contract import is_slow
+from bmem.simulation.hard_events import events_at, uniform_events
 from bmem.simulation.simulate import Schedule, simulate
 from bmem.stages.imports import hard_of
 from bmem.stages.run import Run, plain
@@ -51,10 +50,7 @@ def mixture_product(run: Run, name: str, events: int, repeats: int = 1) -> Produ
     settings = dict(run.channel.provenance) | {"events": events, "repeats": repeats, "seed": run.config.seed}
 
     def make() -> EventFile:
-        low, high = torch.tensor([p.bounds for p in run.process.parameters], dtype=torch.float64).T
-        share = torch.rand(events, len(low), generator=generator(run.config.seed, name, "theta"), dtype=torch.float64)
-        theta = (high - low) * share + low
-        hard = run.process.sample(events, theta, generator(run.config.seed, name, "hard"))
+        hard = uniform_events(run.process, events, run.config.seed, name)
         return EventFile(_respond(run, hard.repeat(repeats), name), {})
 
     return _product(run, name, settings, make, (Work(GENERATED, events), Work(RESPONSE, events * repeats)))
@@ -157,8 +153,8 @@ def _hard_events(run: Run, sample: SampleSection) -> HardEvents | RecoEvents:
     """Generated events, or all of a file."""
     truth = run.config.theta(sample)
     if sample.file is None:
-        theta = torch.tensor(truth, dtype=torch.float64)
-        return run.process.sample(sample.events or 0, theta, generator(run.config.seed, "sample", sample.name))
+        assert truth is not None  # the configuration says so
+        return events_at(run.process, sample.events or 0, truth, run.config.seed, sample.name)
     with telling(lambda text: run.say(f"  {sample.name}: {escape(text)}")):
         content = read_events(sample.file, run.channel.lhe, truth)
     if isinstance(content, lhe.LHERecord):

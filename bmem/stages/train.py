@@ -3,66 +3,53 @@
 from __future__ import annotations
 
 import json
-import shutil
-import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bmem.artifacts import write_json
+from bmem.artifacts import Product, write_json
+from bmem.chain import Chain, sections_of
 from bmem.config import TRAINING
-from bmem.errors import ArtifactError, TrustWarning
+from bmem.errors import ArtifactError
 from bmem.events import parquet
-from bmem.likelihood.density import ResidualDensity
-from bmem.likelihood.roles import Acceptance, Pairs, Proposal, Role, Transfer
-from bmem.replicas import PointEstimate, Replicas, WeightPosterior
+from bmem.likelihood import learning
+from bmem.likelihood.learning import Learned, Observer, unobserved
+from bmem.likelihood.networks import Networks
+from bmem.likelihood.roles import Pairs, Role
+from bmem.replicas import Replicas
 from bmem.replicas.storage import KIND
-from bmem.rng import generator
 from bmem.stages.run import Run, plain
 from bmem.training import together
-from bmem.training.settings import History, TrainingSettings
+from bmem.training.settings import History
 
 NAMES = ("transfer", "acceptance", "proposal")
 
 
+def chain_of(run: Run, observer: Observer = unobserved) -> Chain:
+    """The chain that does the work of a run; backgrounds are added by the stages."""
+    return Chain(run.channel, seed=run.config.seed, observer=observer, **sections_of(run.config))
+
+
 def load_pairs(run: Run, name: str) -> Pairs:
     """The simulated pairs of a run: ``training`` or ``validation``."""
-    pairs = parquet.read_pairs(run.events(name))
-    return Pairs(pairs.hard.x, pairs.accepted, run.channel.observe(pairs.reco))
+    return chain_of(run).pairs(parquet.read_pairs(run.events(name)))
 
 
-@dataclass(frozen=True)
-class Networks:
-    """What integration needs: replicas of transfer and acceptance, and one proposal."""
+def load_networks(run: Run) -> Networks:
+    """The trained networks of a run.
 
-    transfer: Replicas
-    acceptance: Replicas
-    proposal: ResidualDensity
-
-    @classmethod
-    def load(cls, run: Run) -> Networks:
-        """The trained networks of a run.
-
-        Raises:
-            ArtifactError: one is missing, damaged or of another architecture.
-        """
-        transfer, acceptance, proposal = (Replicas.load(run.network(name), build(run, name)) for name in NAMES)
-        module = build(run, "proposal")
-        module.load_state_dict({name: value[0] for name, value in proposal.weights.items()})
-        return cls(transfer, acceptance, module.eval())
+    Raises:
+        ArtifactError: one is missing, damaged or of another architecture.
+    """
+    return Networks.of({name: Replicas.load(run.network(name), build(run, name)) for name in NAMES})
 
 
 def roles(run: Run) -> tuple[Role, ...]:
     """The networks of a run's measurement, in the order in which they are trained."""
-    channel, config = run.channel, run.config
-    transfer, acceptance, proposal = config.transfer, config.acceptance, config.proposal
-    learned = (proposal.network, proposal.defensive, proposal.pairs)
-    return (
-        Transfer("transfer", channel.transfer, transfer.training, transfer.network),
-        Acceptance("acceptance", channel.transfer, acceptance.training, acceptance.network),
-        Proposal("proposal", channel.proposal, proposal.training, *learned, channel.process),
-    )
+    return chain_of(run).roles
 
 
 def build(run: Run, name: str) -> Any:
@@ -83,11 +70,6 @@ def load_history(run: Run, name: str) -> History:
         raise ArtifactError(f"{path}: no readable history ({error}); delete {run.network(name)} and train again") from error
 
 
-def posterior_of(name: str) -> str:
-    """What the posterior over the weights of a network is called."""
-    return f"{name}.posterior"
-
-
 def trainings(run: Run) -> list[str]:
     """What was trained, in this order: the networks, and the posteriors over their weights."""
     return [training for role in roles(run) for training in trainings_of(run, role)]
@@ -95,75 +77,86 @@ def trainings(run: Run) -> list[str]:
 
 def trainings_of(run: Run, role: Role) -> list[str]:
     """Those of one network: its point estimate, unless the posterior starts from nothing, and its posterior."""
-    bayesian = _is_bayesian(run, role)
-    return [role.name] * (run.config.posterior.warm or not bayesian) + [posterior_of(role.name)] * bayesian
-
-
-def _is_bayesian(run: Run, role: Role) -> bool:
-    return role.has_posterior and not run.config.posterior.is_point
+    return learning.trainings_of(role, run.config.posterior)
 
 
 def train_all(run: Run) -> None:
     """Train the networks that are not there yet."""
-    data: Pairs | None = None
+    for product in products(run):
+        ensure(run, product)
+
+
+def ensure(run: Run, product: Product[Replicas]) -> None:
+    """Train a network that is not there yet, and go on when it is there for all processes that train it."""
+    run.engine.ensure(product)
+    together.wait_for_all()
+
+
+def products(run: Run) -> list[Product[Replicas]]:
+    """The networks, in the order in which they are trained."""
+    pairs = cache(lambda: load_pairs(run, TRAINING))
+    found = []
     for role in roles(run):
         settings = {role.name: plain(getattr(run.config, role.name)), "seed": run.config.seed}
         if role.has_posterior:
             settings["posterior"] = plain(run.config.posterior)
         parents = {"training": run.events(TRAINING)} | {name: run.network(name) for name in role.follows}
-        if run.engine.done(run.network(role.name), KIND, settings, parents):
-            continue
-        data = data or load_pairs(run, TRAINING)
-        learn(run, role, data, settings, parents)
+        found.append(network_product(run, role, pairs, settings, parents))
+    return found
+
+
+def network_product(
+    run: Run, role: Role, data: Callable[[], Any], settings: Mapping[str, Any], parents: Mapping[str, Path]
+) -> Product[Replicas]:
+    """The replicas of the network of a ``role``, trained on ``data()``."""
+
+    def make() -> _Trained | None:
+        made = {name: Replicas.load(run.network(name), build(run, name)) for name in role.follows}
+        with _bars(run) as observer:
+            learned = chain_of(run, observer).learner(run.cache("train")).learn(role, data(), made)
+        _tell(run, role, learned)
+        return _Trained(learned) if together.leads() else None
+
+    def read(path: Path) -> Replicas:
+        return Replicas.load(path, role.build())
+
+    path, pieces = run.network(role.name), run.cache("train", role.name)
+    return Product(role.name, path, KIND, settings, parents, make, read, unfinished=pieces)
 
 
 @dataclass(frozen=True)
-class _Trainee:
-    """A network in its role, and what it is trained on."""
+class _Trained:
+    """A network as it is kept: the replicas, and beside them the histories of its trainings."""
 
-    role: Role
-    module: Any
-    rows: Any
+    learned: Learned
 
-
-def learn(run: Run, role: Role, data: Any, settings: Mapping[str, Any], parents: Mapping[str, Path]) -> None:
-    """Train a network on ``data``, and its posterior if it has one; draw its replicas and keep them."""
-    section, bayesian, module = run.config.posterior, _is_bayesian(run, role), role.build()
-    made = {name: Replicas.load(run.network(name), build(run, name)) for name in role.follows}
-    trainee = _Trainee(role, module, role.prepare(module, data, made))
-    posterior: WeightPosterior = PointEstimate()
-    suspicions: list[str] = []
-    if section.warm or not bayesian:
-        _fit(run, trainee, posterior, role.training, role.name)
-    if bayesian:
-        posterior = section.make()
-        suspicions = _fit(run, trainee, posterior, section.training(role.training), posterior_of(role.name))
-    rng = generator(run.config.seed, "replicas", role.name)
-    replicas = posterior.sample(section.drawn if bayesian else 1, rng)
-    if together.leads():
-        replicas.save(run.network(role.name), {**settings, "suspicions": suspicions}, parents)
-        shutil.rmtree(run.cache("train", role.name), ignore_errors=True)
-    together.wait_for_all()
+    def save(self, path: Path, settings: Mapping[str, Any], parents: Mapping[str, Path]) -> None:
+        """Write the histories first: where the network is, they are too."""
+        for name, history in self.learned.histories.items():
+            write_json(path.with_name(f"{name}.history.json"), asdict(history))
+        self.learned.replicas.save(path, {**settings, "suspicions": list(self.learned.suspicions)}, parents)
 
 
-def _fit(run: Run, trainee: _Trainee, posterior: WeightPosterior, training: TrainingSettings, title: str) -> list[str]:
-    """Fit with a progress bar, checkpoints and a history; return what makes the result doubtful, which is also said."""
-    with run.progress(f"train {title}") as progress, warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", TrustWarning)
-        history = posterior.fit(
-            trainee.module,
-            trainee.role.objective,
-            trainee.rows,
-            training,
-            run.seed("train", title),
-            checkpoint=run.cache("train", trainee.role.name, f"{title}.safetensors"),
-            progress=lambda h: progress(len(h.train_loss), training.epochs),
-        )
-    if title == trainee.role.name:
-        epochs = len(history.train_loss)
-        run.say(f"  {title}: best held-out loss {history.best_loss:.4f} in epoch {history.best_epoch + 1} of {epochs}")
-    write_json(run.history(title), asdict(history))
-    suspicions = [str(warning.message) for warning in caught if issubclass(warning.category, TrustWarning)]
-    for suspicion in suspicions:
-        run.say(f"  [yellow]{title}: {suspicion}[/]")
-    return suspicions
+@contextmanager
+def _bars(run: Run) -> Iterator[Observer]:
+    """A progress bar for each of several works that follow one another."""
+    with ExitStack() as shown:
+        bars: dict[str, Callable[[int, int], None]] = {}
+
+        def tell(title: str, done: int, total: int) -> None:
+            if title not in bars:
+                shown.close()  # a terminal has room for one that moves
+                bars[title] = shown.enter_context(run.progress(title))
+            bars[title](done, total)
+
+        yield tell
+
+
+def _tell(run: Run, role: Role, learned: Learned) -> None:
+    """Say how well the network was learned, and what makes it doubtful."""
+    history = learned.histories.get(role.name)
+    if history is not None:
+        best, epochs = history.best_epoch + 1, len(history.train_loss)
+        run.say(f"  {role.name}: best held-out loss {history.best_loss:.4f} in epoch {best} of {epochs}")
+    for suspicion in learned.suspicions:
+        run.say(f"  [yellow]{role.name}: {suspicion}[/]")

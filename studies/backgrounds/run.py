@@ -32,7 +32,7 @@ from bmem.likelihood.integrand import Integrand
 from bmem.rng import generator
 from bmem.stages import Run
 from bmem.stages.simulate import load_sample
-from bmem.stages.train import Networks
+from bmem.stages.train import load_networks
 
 SIZE, SHARE = 100, 0.3
 Array = NDArray[np.float64]
@@ -50,7 +50,7 @@ class Sample:
 
 def background_events(run: Run, n: int) -> tuple[Tensor, Coefficients]:
     """Observables [n, 11] of background events and their coefficients with the networks of ``run``."""
-    networks, process = Networks.load(run), run.process
+    networks, process = load_networks(run), run.process
     x = DiphotonBackground().sample(n, generator(run.config.seed, "background"))
     integrand = Integrand(process, networks.transfer, networks.acceptance, networks.proposal, x)
     settings = replace(run.config.integration, resamples=0)

@@ -30,7 +30,7 @@ from bmem.likelihood.integrand import Integrand
 from bmem.rng import generator, numpy_generator
 from bmem.stages import Run
 from bmem.stages.simulate import load_sample
-from bmem.stages.train import Networks
+from bmem.stages.train import load_networks
 
 Array = NDArray[np.float64]
 EVENTS = 3
@@ -55,7 +55,7 @@ class Bench:
     @cached_property
     def integrand(self) -> Integrand:
         """In all replicas, of the first events."""
-        networks = Networks.load(self.run)
+        networks = load_networks(self.run)
         x_reco = Reconstruction()(load_sample(self.run, self.run.config.sample[-1].name)[0])[:EVENTS]
         return Integrand(self.run.process, networks.transfer, networks.acceptance, networks.proposal, x_reco)
 

@@ -25,12 +25,13 @@ from bmem.config import TRAINING, VALIDATION, load
 from bmem.integration.diagnostics import PARETO_K_LIMIT, effective_fraction, pareto_k
 from bmem.likelihood.density import ResidualDensity
 from bmem.likelihood.integrand import Integrand
+from bmem.likelihood.networks import Networks
 from bmem.likelihood.proposal import LearnedPairs
 from bmem.likelihood.roles import Pairs
 from bmem.networks import CouplingSettings, negative_log_likelihood
 from bmem.rng import generator
 from bmem.stages import Run
-from bmem.stages.train import Networks, load_pairs
+from bmem.stages.train import load_networks, load_pairs
 from bmem.training import Rows, Supply, TrainingSettings, fit
 
 ANGLES = (0, 45, 90, 180)
@@ -54,7 +55,7 @@ class Study:
     def open(cls, config: Path, out: Path, events: int) -> Study:
         run = Run(load(config), out, Console(soft_wrap=True))
         x_reco = load_pairs(run, VALIDATION).x_reco[:events]
-        return cls(run, Networks.load(run), load_pairs(run, TRAINING), x_reco)
+        return cls(run, load_networks(run), load_pairs(run, TRAINING), x_reco)
 
     def trained(self, data: Rows | Supply, network: CouplingSettings, training: TrainingSettings) -> ResidualDensity:
         """A proposal trained on ``data``."""

@@ -32,12 +32,13 @@ from bmem.likelihood.cross_section import (
     simulated_cross_section,
 )
 from bmem.likelihood.integrand import Integrand
+from bmem.likelihood.networks import Networks
 from bmem.likelihood.roles import Pairs
 from bmem.networks import cross_entropy, negative_log_likelihood
 from bmem.rng import derive_seed, generator
 from bmem.stages import Run
 from bmem.stages.simulate import load_sample
-from bmem.stages.train import Networks, build, load_pairs
+from bmem.stages.train import build, load_networks, load_pairs
 from bmem.training.settings import TrainingSettings
 
 Array = NDArray[np.float64]
@@ -99,7 +100,7 @@ class ThjBench:
     @cached_property
     def networks(self) -> Networks:
         """Those of the run."""
-        return Networks.load(self.run)
+        return load_networks(self.run)
 
     @cached_property
     def observed(self) -> Tensor:

@@ -143,3 +143,11 @@ def test_values_need_three_axes_and_resamples_come_in_pairs():
         Coefficients(**(vars(example()) | {"values": np.zeros((N, K))}))
     with pytest.raises(InputError, match="both"):
         Coefficients(**(vars(example()) | {"fiducial_bootstrap": None}))
+
+
+def test_exact_integrals_have_no_errors() -> None:
+    values, fiducial = np.arange(6.0).reshape(3, 2), np.array([1.0, 2.0])
+    one, two = Coefficients.exact(values, fiducial), Coefficients.exact(np.stack([values] * 2), np.stack([fiducial] * 2))
+    assert (one.n_replicas, one.n_events, two.n_replicas) == (1, 3, 2)
+    assert not one.covariance.any()
+    np.testing.assert_array_equal(two.replica(1).fiducial, one.fiducial)

@@ -13,7 +13,7 @@ from bmem.likelihood.cross_section import mixture_coefficients
 from bmem.likelihood.integrand import Integrand
 from bmem.stages import Run
 from bmem.stages.backgrounds import observed
-from bmem.stages.train import Networks
+from bmem.stages.train import load_networks
 
 TOLERANCE = 1e-6
 """Relative to the largest component of an event. The networks compute in float32 (rounding 6e-8), and the logarithms of the
@@ -28,7 +28,7 @@ def _threads() -> Iterator[None]:
 
 
 def integrals(run: Run, threads: int) -> EventIntegrals:
-    networks, x = Networks.load(run), observed(run, "lhe").x[:20]
+    networks, x = load_networks(run), observed(run, "lhe").x[:20]
     integrand = Integrand(run.process, networks.transfer, networks.acceptance, networks.proposal, x)
     torch.set_num_threads(threads)
     return integrate(integrand, len(x), mixture_coefficients(run.process), run.config.integration, 1)

@@ -1,0 +1,300 @@
+"""A measurement from Python: simulate, train, integrate, measure as the stages of ``bmem run`` do, with nothing on disk."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from iminuit.cost import NormalConstraint
+from pydantic import ValidationError
+
+from bmem.channels import load_channel, meant
+from bmem.channels.contract import Channel, lacking
+from bmem.channels.section import message
+from bmem.config.model import Config, check_truth
+from bmem.config.sections import (
+    TRAINING,
+    AcceptanceSection,
+    DensitySection,
+    FitSection,
+    LikelihoodSection,
+    ProposalSection,
+    Section,
+)
+from bmem.errors import ChannelError, ConfigError, InputError, TrustWarning
+from bmem.events.record import PairedEvents, RecoEvents
+from bmem.inference.hypothesis import Hypothesis
+from bmem.inference.objective import Basis
+from bmem.integration.settings import IntegrationSettings
+from bmem.likelihood.basis import MorphingBasis
+from bmem.likelihood.coefficients import Coefficients
+from bmem.likelihood.cross_section import FiducialCrossSection, counted_cross_section, fiducial_cross_section
+from bmem.likelihood.event_integrals import EventIntegrator
+from bmem.likelihood.learning import Learned, Learner, Observer, unobserved
+from bmem.likelihood.networks import Networks, TrainedNetworks
+from bmem.likelihood.roles import Acceptance, Pairs, Proposal, Role, Transfer
+from bmem.measurement import Measurement
+from bmem.measurement import measure as measure_hypothesis
+from bmem.replicas import Replicas
+from bmem.replicas.settings import PosteriorSettings
+from bmem.rng import derive_seed, generator
+from bmem.simulation.hard_events import events_at, uniform_events
+from bmem.simulation.simulate import simulate
+
+
+class ChainSettings(Section):
+    """The sections of a configuration that decide what a chain does, by their names there."""
+
+    transfer: DensitySection = DensitySection()
+    acceptance: AcceptanceSection = AcceptanceSection()
+    posterior: PosteriorSettings = PosteriorSettings()
+    proposal: ProposalSection = ProposalSection()
+    integration: IntegrationSettings = IntegrationSettings()
+    likelihood: LikelihoodSection = LikelihoodSection()
+    fit: FitSection = FitSection()
+
+
+class Chain:
+    """One measurement, step by step; with equal seeds and names its results are those of ``bmem run``.
+
+    Args:
+        channel: a channel, or the name that the configuration would have: "thj", "toy", "package.module:object".
+        device: where is trained and integrated, as torch calls it.
+        seed: of all random numbers.
+        observer: called with (what is done, how much of it is done, how much there is), for progress bars.
+        constraints: external measurements, with names and stored units of the parameters.
+        sections: any of ``ChainSettings``, as settings or as the table that the configuration would have.
+
+    Raises:
+        ChannelError: there is no such channel, or it lacks what a channel must offer.
+        ConfigError: a section has unknown or wrong keys.
+    """
+
+    def __init__(
+        self,
+        channel: Channel | str,
+        *,
+        device: str = "cpu",
+        seed: int = 1,
+        observer: Observer = unobserved,
+        constraints: Sequence[NormalConstraint] = (),
+        **sections: Any,
+    ) -> None:
+        self.channel = _channel(channel)
+        self.device = torch.device(device)
+        self.seed = seed
+        self.observer = observer
+        self.constraints = tuple(constraints)
+        self.settings = _settings(sections)
+
+    @classmethod
+    def of(cls, config: Config, *, device: str = "cpu", observer: Observer = unobserved) -> Chain:
+        """The chain of a configuration; its samples, bank and calibration are of no concern to it.
+
+        Raises:
+            ConfigError: it has backgrounds.
+        """
+        if config.background:
+            raise ConfigError("[[background]]: a chain has signal alone; use bmem run, or bmem.inference.mixture")
+        own, sections = config.channel.make(), sections_of(config) | {"constraints": config.constraints}
+        return cls(own, device=device, seed=config.seed, observer=observer, **sections)
+
+    def simulate(self, events: int, *, name: str | None = None, repeats: int = 1, **truth: float) -> PairedEvents:
+        """``events`` hard events, each with ``repeats`` responses.
+
+        Args:
+            events: of the hard process.
+            name: decides the random numbers, with the seed; where it is not given, "training" or the truth.
+            repeats: responses of each.
+            truth: the parameters by name, in printed units (degrees for an angle), for a sample; without any they are
+                uniform over their ranges: to train on.
+
+        Raises:
+            ConfigError: the truth names no parameter, or one outside of its range.
+            InputError: it lacks one.
+        """
+        if truth:
+            name = name or ", ".join(f"{key}={value:g}" for key, value in truth.items())
+            hard = events_at(self.channel.process, events, self._stored(truth), self.seed, name)
+        else:
+            name = name or TRAINING
+            hard = uniform_events(self.channel.process, events, self.seed, name)
+        seed, told = derive_seed(self.seed, "response", name), partial(self.observer, f"simulate {name}")
+        return simulate(hard.repeat(repeats), self.channel.response, self.channel.selection, seed, progress=told)
+
+    def train(self, pairs: PairedEvents) -> TrainedNetworks:
+        """The networks, with the fiducial cross section, from ``pairs`` whose parameters are uniform over their ranges.
+
+        Warns:
+            TrustWarning: a posterior over weights is doubtful.
+        """
+        data, made = self.pairs(pairs), dict[str, Replicas]()
+        learned: dict[str, Learned] = {}
+        for role in self.roles:
+            learned[role.name] = self.learner().learn(role, data, made)
+            made[role.name] = learned[role.name].replicas
+            for suspicion in learned[role.name].suspicions:
+                warnings.warn(f"{role.name}: {suspicion}", TrustWarning, stacklevel=2)
+        histories = {name: history for one in learned.values() for name, history in one.histories.items()}
+        fiducial = self.fiducial(made["acceptance"], pairs)
+        return TrainedNetworks(**vars(Networks.of(made)), fiducial=fiducial, histories=histories)
+
+    def integrate(
+        self,
+        sample: PairedEvents | RecoEvents,
+        networks: TrainedNetworks,
+        *,
+        name: str = "sample",
+        events: int | None = None,
+    ) -> Coefficients:
+        """The integrals of a simulated sample, or of observed events, to which the selection is applied first.
+
+        Args:
+            sample: of it only what the detector saw is used.
+            networks: from ``train``.
+            name: decides the random numbers, with the seed; of a run the name of the sample.
+            events: the first so many that are accepted; None: all.
+
+        Raises:
+            InputError: no event is accepted.
+
+        Warns:
+            TrustWarning: integrals are not finite.
+        """
+        selection = self.channel.selection
+        reco = sample.reco if isinstance(sample, PairedEvents) else selection.keep_objects(sample[selection.accept(sample)])
+        if not len(reco):
+            raise InputError("no event of the sample passes the selection; give more events, or loosen the selection")
+        x_reco = self.channel.observe(reco)[:events].to(self.device)
+        integrator = self.integrator(networks, networks.fiducial, name, self.settings.integration)
+        return integrator.coefficients(x_reco, partial(self.observer, f"integrate {name}"))
+
+    def measure(self, coefficients: Coefficients) -> Measurement:
+        """The measurement from integrals, of the first ``fit.events`` if the settings name a number.
+
+        Raises:
+            FitError: as ``bmem.measurement.measure``.
+        """
+        fit = self.settings.fit
+        return measure(coefficients.select(slice(fit.events)), self.channel, fit, self.constraints)
+
+    @property
+    def roles(self) -> tuple[Role, ...]:
+        """The networks, in the order in which they are trained."""
+        channel, settings = self.channel, self.settings
+        transfer, acceptance, proposal = settings.transfer, settings.acceptance, settings.proposal
+        learned = (proposal.network, proposal.defensive, proposal.pairs)
+        return (
+            Transfer("transfer", channel.transfer, transfer.training, transfer.network),
+            Acceptance("acceptance", channel.transfer, acceptance.training, acceptance.network),
+            Proposal("proposal", channel.proposal, proposal.training, *learned, channel.process),
+        )
+
+    def pairs(self, pairs: PairedEvents) -> Pairs:
+        """What the networks are trained on, on the device."""
+        device = self.device
+        observed = self.channel.observe(pairs.reco).to(device)
+        return Pairs(pairs.hard.x.to(device), pairs.accepted.to(device), observed)
+
+    def learner(self, checkpoints: Path | None = None) -> Learner:
+        """Trains one network after the other; unfinished trainings are kept in the folder ``checkpoints``."""
+        return Learner(self.settings.posterior, self.seed, checkpoints, self.observer, self.device)
+
+    def fiducial(self, acceptance: Replicas, pairs: PairedEvents | None) -> FiducialCrossSection:
+        """σ_fid, counted from the training ``pairs`` or integrated with the learned ``acceptance``, as the settings say.
+
+        Raises:
+            InputError: it is to be counted, and there are no pairs.
+        """
+        process, section, resamples = self.channel.process, self.settings.likelihood, self.settings.integration.resamples
+        if section.fiducial == "learned":
+            rng = generator(self.seed, "fiducial")
+            return fiducial_cross_section(process, acceptance, section.fiducial_events, rng, resamples)
+        if pairs is None:
+            raise InputError("σ_fid is counted from the training pairs; give them, or set likelihood.fiducial = 'learned'")
+        return counted_cross_section(process, pairs, len(acceptance), self.seed, resamples)
+
+    def integrator(
+        self, networks: Networks, fiducial: FiducialCrossSection, name: str, settings: IntegrationSettings
+    ) -> EventIntegrator:
+        """Integrates the events of the sample ``name``."""
+        return EventIntegrator(self.channel.process, networks, fiducial, settings, derive_seed(self.seed, "integrate", name))
+
+    def _stored(self, truth: Mapping[str, float]) -> list[float]:
+        parameters = self.channel.parameters
+        check_truth(truth, parameters, "simulate")
+        missing = [p.name for p in parameters if p.name not in truth]
+        if missing:
+            raise InputError(f"simulate: a sample needs the true value of {', '.join(missing)} too")
+        return [float(p.quantity.stored(truth[p.name])) for p in parameters]
+
+
+def measure(
+    coefficients: Coefficients,
+    channel: Channel | str,
+    fit: FitSection | None = None,
+    constraints: Sequence[NormalConstraint] = (),
+) -> Measurement:
+    """Estimate, intervals, uncertainties and posterior of the parameters of a channel.
+
+    Args:
+        coefficients: of the events, all of which are used.
+        channel: as for ``Chain``.
+        fit: luminosity, further bases and strength, as in the section [fit] of a configuration.
+        constraints: external measurements, with names and stored units of the parameters.
+
+    Raises:
+        ChannelError: as ``Chain``.
+        ConfigError: the channel has not a basis that ``fit`` names.
+        FitError: the likelihood has no minimum, or does not depend on one of several parameters.
+    """
+    channel, fit = _channel(channel), fit or FitSection()
+    own = MorphingBasis.of(channel.process)
+    for name in fit.bases:
+        if name not in channel.bases:
+            raise ConfigError(f"fit.bases: the channel has no basis {name!r}{meant(name, channel.bases)}")
+
+    def hypothesis(basis: Basis, name: str, strength: bool = False) -> Hypothesis:
+        return Hypothesis.of(
+            coefficients,
+            basis,
+            luminosity=fit.luminosity,
+            constraints=constraints,
+            rate=channel.rate.get(name),
+            strength=strength,
+        )
+
+    further = {name: hypothesis(channel.bases[name], name) for name in fit.bases}
+    if fit.strength:
+        further["strength"] = hypothesis(own, "process", strength=True)
+    return measure_hypothesis(hypothesis(own, "process"), further)
+
+
+def sections_of(config: Config) -> dict[str, Any]:
+    """The sections of a configuration that a chain has, by name."""
+    return {name: getattr(config, name) for name in ChainSettings.model_fields}
+
+
+def _settings(sections: Mapping[str, Any]) -> ChainSettings:
+    try:
+        return ChainSettings(**sections)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {message(e, ChainSettings())}" for e in error.errors()]
+        raise ConfigError("\n  ".join([f"Chain: {len(lines)} problem(s)", *lines])) from error
+
+
+def _channel(channel: Channel | str) -> Channel:
+    """The channel of that name, or the one that is given, if it offers what it must."""
+    if isinstance(channel, str):
+        return load_channel(channel)
+    missing = ["an instance, not the class"] if isinstance(channel, type) else lacking(channel)
+    if missing:
+        raise ChannelError(
+            f"the channel {channel!r} lacks {', '.join(missing)}; see bmem.channels.contract.Channel, or derive it from "
+            "bmem.channels.base.BaseChannel"
+        )
+    return channel
