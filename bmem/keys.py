@@ -14,14 +14,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from bmem.channels.section import ChannelSection, names_of
-from bmem.config import BackgroundSection, Config, ConstraintSection, SampleSection
+from bmem.config import Config
+from bmem.config.sections import ARRAYS
 
-ARRAYS = {
-    "sample": SampleSection.model_construct(name=""),
-    "background": BackgroundSection.model_construct(name="", fraction=0.0),
-    "constraint": ConstraintSection.model_construct(parameter="", value=0.0, error=0.0),
-}
-"""Sections of which a file may have any number, as ``[[name]]``."""
 _CHANNEL = ChannelSection.model_fields["name"].description or ""
 
 

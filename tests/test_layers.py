@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bmem"
 LEVELS = [
-    {"rng", "errors", "units", "quantity", "pareto", "lazy", "console"},
+    {"rng", "errors", "units", "quantity", "pareto", "lazy", "console", "wording"},
     {"kinematics", "workers"},
     {"artifacts"},
     {"training"},

@@ -29,11 +29,7 @@ COMMAND = "from bmem.cli import main; main()"
         (COMMAND, ["--help"]),
         (COMMAND, ["--version"]),
         (COMMAND, ["version"]),
-        pytest.param(
-            COMMAND,
-            ["keys"],
-            marks=pytest.mark.xfail(strict=False, reason="the settings classes still import torch"),
-        ),
+        (COMMAND, ["keys"]),
     ],
     ids=["import", "help", "--version", "version", "keys"],
 )

@@ -67,8 +67,8 @@ class SampleSection(Section):
     def _has_a_source(self) -> SampleSection:
         if self.file is None and (not self.truth or self.events is None):
             raise ValueError(
-                "a generated sample needs the true value of each parameter of the channel and 'events'; a measured one "
-                "needs 'file'"
+                "a generated sample needs the true value of each parameter of the channel and 'events', a measured one "
+                f"'file'; there are: {', '.join(['name', *self.truth])}"
             )
         if self.name in (TRAINING, VALIDATION, BANK, PERIOD) or self.name.endswith(".hard"):
             raise ValueError(f"the name {self.name!r} is that of a file of bmem's own; choose another")
@@ -206,3 +206,11 @@ class CalibrationSection(Section):
     precisions: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (), description="wanted errors, printed: the events for each, from the bank; empty: 1/36, 1/72, 1/180 of the range"
     )
+
+
+ARRAYS: dict[str, Section] = {
+    "sample": SampleSection.model_construct(name=""),
+    "background": BackgroundSection.model_construct(name="", fraction=0.0),
+    "constraint": ConstraintSection.model_construct(parameter="", value=0.0, error=0.0),
+}
+"""Sections of which a file may have any number, as ``[[name]]``: each without a value."""
