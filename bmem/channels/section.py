@@ -81,7 +81,7 @@ def read_settings(table: dict[str, Any]) -> tuple[list[str], Any]:
     own = {key: value for key, value in own.items() if key in known}
     try:
         # strict: otherwise true would be 1; as JSON, because strict Python wants tuples and enums
-        read = _reader(kind).model_validate_json(json.dumps({"channel": own}, default=str), strict=True)
+        read = table_of(kind).model_validate_json(json.dumps({"channel": own}, default=str), strict=True)
     except ValidationError as error:
         defaults = SimpleNamespace(channel=kind())
         return problems + mistakes(error, {"channel": table}, defaults), None
@@ -119,6 +119,6 @@ def plain_settings(settings: Any) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8)
-def _reader(kind: type) -> type[BaseModel]:
-    """A model with the settings as its only field: in it, unknown keys of plain dataclasses are errors too."""
+def table_of(kind: type) -> type[BaseModel]:
+    """A model with the settings as its only field ``channel``: in it, unknown keys of plain dataclasses are errors too."""
     return create_model("Table", __config__=ConfigDict(extra="forbid"), channel=(kind, ...))

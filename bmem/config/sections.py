@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
 from bmem.inference.parameters import STRENGTH
 from bmem.networks.classifiers.perceptron import PerceptronSettings
@@ -18,8 +18,10 @@ from bmem.networks.settings import ClassifierSettings, DensitySettings
 from bmem.training.settings import TrainingSettings
 
 Positive = Annotated[int, Field(gt=0)]
-DensityNetwork = Annotated[DensitySettings, PlainValidator(DensitySettings.chosen), PlainSerializer(asdict)]
-ClassifierNetwork = Annotated[ClassifierSettings, PlainValidator(ClassifierSettings.chosen), PlainSerializer(asdict)]
+_TABLE = WithJsonSchema({"type": "object", "properties": {"kind": {"type": "string"}}})
+"""All that a schema can say of a network whose kind is chosen in the file."""
+DensityNetwork = Annotated[DensitySettings, PlainValidator(DensitySettings.chosen), PlainSerializer(asdict), _TABLE]
+ClassifierNetwork = Annotated[ClassifierSettings, PlainValidator(ClassifierSettings.chosen), PlainSerializer(asdict), _TABLE]
 TRAINING, VALIDATION, BANK = "training", "validation", "bank"
 """Events that a run simulates beside its samples; no sample may have such a name."""
 INTERNAL = {"strength": STRENGTH.name}

@@ -33,9 +33,10 @@ from bmem.likelihood.integrals_file import integral_blocks
 from bmem.likelihood.integrand import Integrand
 from bmem.rng import generator
 from bmem.stages.backgrounds import background_events, mixed, observed
-from bmem.stages.run import Report, Run, plain
+from bmem.stages.run import Run, plain
 from bmem.stages.simulate import measured_events, measured_samples
 from bmem.stages.train import NAMES, Networks
+from bmem.terminal import Report
 
 BANK_RESAMPLES = 20
 """Resamples of the bank's integrals that are kept at most."""

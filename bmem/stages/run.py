@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,17 +13,14 @@ from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from bmem import rng
+from bmem import rng, terminal
 from bmem.artifacts import Engine, JsonFile, read_json
 from bmem.channels.contract import Channel
 from bmem.config import Config, SampleSection
 from bmem.process.contract import Process
+from bmem.terminal import Report
 from bmem.workers import Workers
-
-Report = Callable[[int, int], None]
-"""Progress: (done, total)."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +105,9 @@ class Run:
         """The seed of a purpose, derived from the seed of the run."""
         return rng.derive_seed(self.config.seed, *path)
 
-    @contextmanager
-    def progress(self, title: str) -> Iterator[Report]:
-        """A progress bar; yields the function to call with (done, total)."""
-        columns = (TextColumn("{task.description:<28}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.console) as bars:
-            task = bars.add_task(title, total=None)
-            yield lambda done, total: bars.update(task, completed=done, total=total)
+    def progress(self, title: str) -> AbstractContextManager[Report]:
+        """How far a piece of work is; gives the function to call with (done, total)."""
+        return terminal.progress(self.console, title)
 
     @property
     def engine(self) -> Engine:
@@ -140,7 +133,7 @@ class Run:
         shutil.rmtree(self.cache(*names), ignore_errors=True)
 
     def say(self, text: str) -> None:
-        self.console.print(text, highlight=False)
+        terminal.say(self.console, text)
 
 
 def plain(section: Any) -> Any:
