@@ -54,7 +54,7 @@ def test_names_are_imported_when_they_are_asked_for() -> None:
 
 
 def test_future_warnings_of_libraries_are_not_told() -> None:
-    code = "import warnings; from bmem import cli; cli._silence_libraries(); warnings.warn('soon', FutureWarning)"
+    code = "import warnings; from bmem.cli.options import silence_libraries; silence_libraries(); warnings.warn('soon', FutureWarning)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     told = subprocess.run([sys.executable, "-W", "default", "-c", code], capture_output=True, text=True, check=True)
