@@ -70,13 +70,13 @@ def test_keys_are_printed_as_they_are(call: Call) -> None:
     status, out, _ = call("keys")
     assert status == 0
     assert out.strip() == keys.as_toml()
-    assert tomllib.loads(out)["fit"]["events"] == 100
+    assert tomllib.loads(out)["calibration"]["size"] == 100
 
 
 def test_import_keeps_the_events(call: Call, tmp_path: Path) -> None:
     status, out, _ = call("import", EVENTS, "--out", tmp_path)
     assert status == 0
-    assert "200 events, all checked" in out
+    assert "200 events at α = 0°, all checked" in out
     hard = parquet.read_hard(tmp_path / "thj_alpha0_200.parquet")
     assert len(hard) == 200
     assert (hard.theta == 0).all()
@@ -147,7 +147,7 @@ def test_missing_sample(call: Call, tmp_path: Path) -> None:
         ("integrate", "networks/transfer.safetensors"),
         ("fit", "likelihood/a.nc"),
         ("calibrate", "likelihood/a.nc"),
-        ("report", "networks/transfer.safetensors"),
+        ("report", "fit/a.json"),
     ],
 )
 def test_stage_out_of_order(stage: str, lacking: str, call: Call, tmp_path: Path) -> None:

@@ -70,10 +70,13 @@ def test_warnings_are_said_without_the_line_of_the_program(tmp_path: Path) -> No
 
 
 def test_the_log_is_appended_and_has_the_error(tmp_path: Path) -> None:
+    def fail() -> None:
+        say(Console(quiet=True), "begins")
+        raise ValueError("wrong")
+
     for _ in range(2):
         with pytest.raises(ValueError, match="wrong"), logged(tmp_path):
-            say(Console(quiet=True), "begins")
-            raise ValueError("wrong")
+            fail()
     assert [line[20:] for line in (tmp_path / LOG_FILE).read_text().splitlines()] == [
         "INFO    begins",
         "ERROR   ValueError: wrong",

@@ -48,7 +48,7 @@ def main() -> None:
     silence_libraries()
     logging.getLogger("bmem").setLevel(logging.INFO)
     try:
-        app()
+        app(prog_name="bmem")
     except BmemError as error:
         if tells_all():
             traceback.print_exc()

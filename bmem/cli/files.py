@@ -33,13 +33,14 @@ def import_events(
     from bmem.artifacts import locked
     from bmem.channels import load_channel
     from bmem.stages.imports import import_file, parameter_options
+    from bmem.terminal import logged
 
     loaded = load_channel(channel)
     names, given = parameter_options(arguments, loaded.parameters)
     if len(names) != 1:
         raise InputError(f"one file at a time, not {len(names)}: {' '.join(names)}")
     console = Console(soft_wrap=True)
-    with locked(out, command_line(), console.print):
+    with locked(out, command_line(), console.print), logged(out):
         import_file(Path(names[0]), out, loaded, given, console)
 
 
