@@ -14,8 +14,8 @@ from pydantic import ValidationError
 
 from bmem.channels import load_channel, meant
 from bmem.channels.contract import Channel, lacking
-from bmem.channels.section import message
-from bmem.config.model import Config, check_truth
+from bmem.channels.section import mistakes
+from bmem.config.model import Config, wrong_truth
 from bmem.config.sections import (
     TRAINING,
     AcceptanceSection,
@@ -226,7 +226,9 @@ class Chain:
 
     def _stored(self, truth: Mapping[str, float]) -> list[float]:
         parameters = self.channel.parameters
-        check_truth(truth, parameters, "simulate")
+        problems = list(wrong_truth(truth, parameters, "simulate: "))
+        if problems:
+            raise ConfigError("\n  ".join(problems))
         missing = [p.name for p in parameters if p.name not in truth]
         if missing:
             raise InputError(f"simulate: a sample needs the true value of {', '.join(missing)} too")
@@ -283,7 +285,7 @@ def _settings(sections: Mapping[str, Any]) -> ChainSettings:
     try:
         return ChainSettings(**sections)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {message(e, ChainSettings())}" for e in error.errors()]
+        lines = mistakes(error, sections, ChainSettings())
         raise ConfigError("\n  ".join([f"Chain: {len(lines)} problem(s)", *lines])) from error
 
 

@@ -13,15 +13,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from bmem.channels import settings_of
 from bmem.channels.section import ChannelSection, names_of
-from bmem.config import BackgroundSection, Config, ConstraintSection, SampleSection
+from bmem.config import Config
+from bmem.config.sections import ARRAYS
 
-ARRAYS = {
-    "sample": SampleSection.model_construct(name=""),
-    "background": BackgroundSection.model_construct(name="", fraction=0.0),
-    "constraint": ConstraintSection.model_construct(parameter="", value=0.0, error=0.0),
-}
-"""Sections of which a file may have any number, as ``[[name]]``."""
 _CHANNEL = ChannelSection.model_fields["name"].description or ""
 
 
@@ -52,14 +48,23 @@ class KeySection:
     repeated: bool = False
 
 
-def sections() -> Iterator[KeySection]:
-    """All sections with keys of their own, in the order of the file."""
-    return _sections(Config(), "")
+def sections(channel: str = "thj") -> Iterator[KeySection]:
+    """All sections with keys of their own, in the order of the file, for the ``channel`` of a name.
+
+    Raises:
+        ChannelError: there is no such channel.
+    """
+    settings_of(channel)
+    return _sections(Config(channel=ChannelSection(name=channel)), "")
 
 
-def as_toml() -> str:
-    """All keys as a configuration file that says nothing but the defaults; what has no default is commented out."""
-    return "\n".join(line for section in sections() for line in _lines(section)).strip()
+def as_toml(channel: str = "thj") -> str:
+    """All keys as a configuration file that says nothing but the defaults; what has no default is commented out.
+
+    Raises:
+        ChannelError: there is no such channel.
+    """
+    return "\n".join(line for section in sections(channel) for line in _lines(section)).strip()
 
 
 def _lines(section: KeySection) -> list[str]:

@@ -13,6 +13,7 @@ from bmem import cli, keys, stages
 from bmem.events import parquet
 
 EVENTS = Path(__file__).parent / "data" / "thj_alpha0_200.lhe.gz"
+OTHERS = ("run", "plan", "import", "example", "show", "keys", "schema", "version")
 SMALL = "[simulation]\nevents = 200\nvalidation_events = 100\n"
 
 
@@ -62,7 +63,7 @@ def test_stages_have_their_commands(call: Call) -> None:
     """The command line names them without importing them."""
     assert tuple(stages.STAGES) == cli.STAGES
     shown = call("--help")[1]
-    assert [name for name in (*stages.STAGES, "run", "plan", "import", "keys", "version") if f" {name} " not in shown] == []
+    assert [name for name in (*stages.STAGES, *OTHERS) if f" {name} " not in shown] == []
 
 
 def test_keys_are_printed_as_they_are(call: Call) -> None:
@@ -76,7 +77,7 @@ def test_keys_are_printed_as_they_are(call: Call) -> None:
 def test_import_keeps_the_events(call: Call, tmp_path: Path) -> None:
     status, out, _ = call("import", EVENTS, "--out", tmp_path)
     assert status == 0
-    assert "200 events, all checked" in out
+    assert "200 events at α = 0°, all checked" in out
     hard = parquet.read_hard(tmp_path / "thj_alpha0_200.parquet")
     assert len(hard) == 200
     assert (hard.theta == 0).all()
@@ -98,6 +99,22 @@ def test_unknown_key(call: Call, tmp_path: Path) -> None:
     assert str(path) in message
     assert "simulation.evnts" in message
     assert not (tmp_path / "out").exists()
+
+
+def test_everything_is_told_with_a_traceback_for_who_asks(call: Call, tmp_path: Path) -> None:
+    path = study(tmp_path, "[simulation]\nevnts = 5\n")
+    status, _, error = call("run", path, "--out", tmp_path / "out", "-v")
+    assert status == 1
+    assert error.startswith("Traceback")
+    assert "\nbmem: ConfigError: " in error
+    call.fails("ConfigError", "run", path, "--out", tmp_path / "out")  # the next command was not asked to
+
+
+def test_completion_is_offered(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
+    status, out, _ = call("--show-completion", "bash")
+    assert status == 0
+    assert "_BMEM_COMPLETE" in out
 
 
 def test_missing_configuration(call: Call, tmp_path: Path) -> None:
@@ -131,7 +148,7 @@ def test_missing_sample(call: Call, tmp_path: Path) -> None:
         ("integrate", "networks/transfer.safetensors"),
         ("fit", "likelihood/a.nc"),
         ("calibrate", "likelihood/a.nc"),
-        ("report", "networks/transfer.safetensors"),
+        ("report", "fit/a.json"),
     ],
 )
 def test_stage_out_of_order(stage: str, lacking: str, call: Call, tmp_path: Path) -> None:
@@ -143,6 +160,7 @@ def test_stage_out_of_order(stage: str, lacking: str, call: Call, tmp_path: Path
 def test_no_resume_refuses_and_leaves_everything(call: Call, tmp_path: Path) -> None:
     path, out = study(tmp_path, SMALL), tmp_path / "out"
     assert call("simulate", path, "--out", out, "--no-resume")[0] == 0
+    assert "simulate\n" in (out / "bmem.log").read_text()
     before = {file: file.stat().st_mtime_ns for file in out.rglob("*") if file.is_file()}
     study(tmp_path, "seed = 2\n" + SMALL)
     for command in ("simulate", "run"):

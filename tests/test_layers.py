@@ -7,8 +7,8 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bmem"
 LEVELS = [
-    {"rng", "errors", "units", "quantity", "pareto", "lazy", "console"},
-    {"kinematics", "workers"},
+    {"rng", "errors", "units", "quantity", "pareto", "lazy", "console", "wording"},
+    {"kinematics", "workers", "terminal"},
     {"artifacts"},
     {"training"},
     {"transforms", "events", "replicas"},
@@ -18,7 +18,7 @@ LEVELS = [
     {"calibration", "channels"},
     {"config"},
     {"plotting", "keys"},
-    {"measurement"},
+    {"measurement", "schema"},
     {"reports", "chain", "results"},
     {"stages"},
     {"cli"},

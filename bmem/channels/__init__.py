@@ -6,14 +6,13 @@ channel is loaded before it is asked for, and its settings without the rest of i
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmem.errors import ChannelError
+from bmem.wording import meant
 
 if TYPE_CHECKING:
     from bmem.channels.contract import Channel
@@ -65,13 +64,6 @@ def load_channel(name: str, settings: Any = None) -> Channel:
             "bmem.channels.base.BaseChannel, which has what is the same for most"
         )
     return channel
-
-
-def meant(word: str, known: Iterable[str]) -> str:
-    """``; did you mean 'x'?`` if there is a similar word among the ``known`` ones, otherwise which there are."""
-    known = list(known)
-    close = difflib.get_close_matches(word, known, 1)
-    return f"; did you mean {close[0]!r}?" if close else f"; there are: {', '.join(known) or 'none'}"
 
 
 def _find(name: str) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_serializer, model_validator
 
-from bmem.channels import load_channel, meant, settings_of
+from bmem.channels import load_channel, settings_of
 from bmem.errors import ChannelError, ConfigError
+from bmem.wording import meant, mistake, typed_key
 
 if TYPE_CHECKING:
     from bmem.channels.contract import Channel
@@ -65,26 +67,33 @@ def read_settings(table: dict[str, Any]) -> tuple[list[str], Any]:
     except ChannelError as error:
         return [f"channel.name: {error}"], None
     known = names_of(kind)
-    problems = [f"channel.{key}: is no key of this channel{meant(key, known)}" for key in own if key not in known]
+    problems = [f"channel.{key}: is no key of this channel{meant(key, ['name', *known])}" for key in own if key not in known]
     own = {key: value for key, value in own.items() if key in known}
     try:
         # strict: otherwise true would be 1; as JSON, because strict Python wants tuples and enums
-        read = _reader(kind).model_validate_json(json.dumps({"channel": own}, default=str), strict=True)
+        read = table_of(kind).model_validate_json(json.dumps({"channel": own}, default=str), strict=True)
     except ValidationError as error:
         defaults = SimpleNamespace(channel=kind())
-        return problems + [f"{'.'.join(map(str, e['loc']))}: {message(e, defaults)}" for e in error.errors()], None
+        return problems + mistakes(error, {"channel": table}, defaults), None
     return problems, read.channel  # type: ignore[attr-defined]
 
 
-def message(error: Any, settings: Any) -> str:
-    """What pydantic says of a wrong key or value; of an unknown key of the (default) ``settings`` with what may be meant."""
-    if error["type"] not in ("extra_forbidden", "unexpected_keyword_argument"):
-        return str(error["msg"])
-    *path, key = error["loc"]
+def mistakes(error: ValidationError, content: Any, settings: Any) -> list[str]:
+    """What pydantic found in the ``content`` of a file, in words; ``settings`` are the defaults, which know the keys."""
+    return [line for one in error.errors() for line in _lines(one, content, settings)]
+
+
+def _lines(error: Any, content: Any, settings: Any) -> list[str]:
+    found = mistake(error, _known(settings, error["loc"][:-1]))
+    # what contradicts each other belongs to no key, and is told by one validator in lines
+    return [f"{typed_key(error['loc'], content)}: {found}"] if error["loc"] else found.splitlines()
+
+
+def _known(settings: Any, path: Sequence[str | int]) -> list[str]:
+    """The keys of a table in (default) ``settings``; none where there is no default."""
     for name in path:
-        settings = getattr(settings, str(name), None)
-    known = names_of(type(settings)) if isinstance(settings, BaseModel) or is_dataclass(settings) else []
-    return f"{error['msg']}{meant(str(key), known) if known else ''}"
+        settings = settings[0] if isinstance(name, int) and settings else getattr(settings, str(name), None)
+    return names_of(type(settings)) if isinstance(settings, BaseModel) or is_dataclass(settings) else []
 
 
 def names_of(kind: type) -> list[str]:
@@ -117,6 +126,6 @@ def plain_settings(settings: Any) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8)
-def _reader(kind: type) -> type[BaseModel]:
-    """A model with the settings as its only field: in it, unknown keys of plain dataclasses are errors too."""
+def table_of(kind: type) -> type[BaseModel]:
+    """A model with the settings as its only field ``channel``: in it, unknown keys of plain dataclasses are errors too."""
     return create_model("Table", __config__=ConfigDict(extra="forbid"), channel=(kind, ...))

@@ -5,14 +5,13 @@ Parameters have their printed units here and in everything that is printed (degr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from iminuit.cost import NormalConstraint
 from pydantic import Field, model_validator
 
-from bmem.channels import meant
 from bmem.channels.section import ChannelSection
 from bmem.config.sections import (
     EXTERNAL,
@@ -31,11 +30,12 @@ from bmem.config.sections import (
     Section,
     SimulationSection,
 )
-from bmem.errors import ConfigError
+from bmem.errors import InputError
 from bmem.inference.parameters import LARGEST_FRACTION, SMALLEST_FRACTION, STRENGTH
 from bmem.integration.settings import IntegrationSettings
 from bmem.quantity import Parameter
 from bmem.replicas.settings import PosteriorSettings
+from bmem.wording import array_entry, meant
 
 
 class Config(Section):
@@ -60,93 +60,98 @@ class Config(Section):
     calibration: CalibrationSection = CalibrationSection()
 
     @model_validator(mode="after")
-    def _names_differ(self) -> Config:
+    def _agrees(self) -> Config:
+        """Every contradiction is told; the constraints are of parameters that are known where there is none."""
+        found = list(self._contradictions()) or list(self._wrong_constraints())
+        if found:
+            raise ValueError("\n".join(found))
+        return self
+
+    def _contradictions(self) -> Iterator[str]:
         for section in ("sample", "background"):
             names = [entry.name for entry in getattr(self, section)]
             if len(set(names)) < len(names):
-                raise ValueError(f"[[{section}]] names must differ, got {names}")
-        return self
-
-    @model_validator(mode="after")
-    def _belt_fits_the_likelihood(self) -> Config:
+                yield f"[[{section}]] names must differ, got {names}"
         if self.belt.bank_events and self.fit.luminosity is not None:
-            raise ValueError(
-                "a belt is of the shape alone, for a fixed number of events: take out fit.luminosity or belt.bank_events"
-            )
+            yield "a belt is of the shape alone, for a fixed number of events: take out fit.luminosity or belt.bank_events"
         if self.belt.resample and not self.integration.resamples:
-            raise ValueError("belt.resample needs resamples of the integrals: set integration.resamples, to 20 say")
-        return self
-
-    @model_validator(mode="after")
-    def _strength_is_seen(self) -> Config:
+            yield "belt.resample needs resamples of the integrals: set integration.resamples, to 20 say"
         if self.fit.strength and self.fit.luminosity is None:
-            raise ValueError("fit.strength: only the number of events sees the signal strength; give fit.luminosity")
-        return self
+            yield "fit.strength: only the number of events sees the signal strength; give fit.luminosity"
+        if self.background:
+            yield from self._wrong_backgrounds()
+        # the channel, and torch with it, is made only for what it must be asked
+        if self.sample or self.calibration.truths:
+            yield from self._wrong_truths()
+        if self.background or self.fit.bases:
+            yield from self._unknown_names()
 
-    @model_validator(mode="after")
-    def _backgrounds_fit_the_rest(self) -> Config:
-        if not self.background:
-            return self
+    def _wrong_backgrounds(self) -> Iterator[str]:
         if self.fit.luminosity is not None:
-            raise ValueError(
+            yield (
                 "[[background]] has fractions of the sample, which are of the shape alone: take out fit.luminosity "
                 "(cross sections of backgrounds are fitted from Python, see bmem.inference.mixture)"
             )
         if self.belt.bank_events:
-            raise ValueError("[[background]]: the bank holds signal alone, so there is no belt; take out belt.bank_events")
+            yield "[[background]]: the bank holds signal alone, so there is no belt; take out belt.bank_events"
         total = sum(background.fraction for background in self.background)
         if total >= LARGEST_FRACTION:
-            raise ValueError(f"the fractions of the backgrounds add up to {total:g}; no signal is left to measure")
-        return self
+            yield f"[[background]]: the fractions add up to {total:g}; no signal is left to measure"
 
-    @model_validator(mode="after")
-    def _truths_are_of_the_channel(self) -> Config:
-        truths = [(f"sample.{i}", sample.truth) for i, sample in enumerate(self.sample)]
-        truths += [("calibration", {self.first.name: value}) for value in self.calibration.truths]
-        for place, truth in truths:
-            check_truth(truth, self.channel.make().parameters, place)
-        for i, sample in enumerate(self.sample):
-            missing = [p.name for p in self.channel.make().parameters if p.name not in sample.truth]
+    def _wrong_truths(self) -> Iterator[str]:
+        parameters = self.channel.make().parameters
+        for sample in self.sample:
+            place = array_entry("sample", 0, sample.name)
+            yield from wrong_truth(sample.truth, parameters, f"{place}: ")
+            missing = [p.name for p in parameters if p.name not in sample.truth]
             if missing and sample.file is None:
-                raise ValueError(f"sample.{i}: a generated sample needs the true value of {', '.join(missing)}")
-        return self
+                yield f"{place}: a generated sample needs the true value of {', '.join(missing)}"
+        for value in self.calibration.truths:
+            yield from wrong_truth({self.first.name: value}, parameters, "calibration.truths: ")
 
-    @model_validator(mode="after")
-    def _channel_has_what_is_named(self) -> Config:
+    def _unknown_names(self) -> Iterator[str]:
         """Stated densities and bases."""
-        for background in self.background:
-            if background.density is not None:
-                self._check_named("density", background.density, self.channel.make().backgrounds)
-        for basis in self.fit.bases:
-            self._check_named("basis", basis, self.channel.make().bases)
-        return self
+        channel = self.channel.make()
+        named = [("density", b.density, list(channel.backgrounds)) for b in self.background if b.density is not None]
+        named += [("basis", basis, list(channel.bases)) for basis in self.fit.bases]
+        for what, name, known in named:
+            if name not in known:
+                yield f"the channel {self.channel.name!r} has no {what} {name!r}{meant(name, known)}"
 
-    def _check_named(self, what: str, name: str, known: Iterable[str]) -> None:
-        if name not in known:
-            raise ValueError(f"the channel {self.channel.name!r} has no {what} {name!r}{meant(name, known)}")
-
-    @model_validator(mode="after")
-    def _constraints_hold(self) -> Config:
+    def _wrong_constraints(self) -> Iterator[str]:
         if not self.constraint:
-            return self
+            return
         parameters = self.parameters
         shown = [EXTERNAL.get(parameter.name, parameter.name) for parameter in parameters]
-        for constraint in self.constraint:
-            if constraint.parameter not in shown:
-                raise ValueError(
-                    f"[[constraint]] on {constraint.parameter!r}, which is not free in this configuration: it fits {shown} "
-                    "(those of other bases with fit.bases, strength with fit.strength, f_NAME with a [[background]] NAME)"
-                )
+        unknown = [entry.parameter for entry in self.constraint if entry.parameter not in shown]
+        for name in unknown:
+            yield (
+                f"[[constraint]] on {name!r}, which is not free in this configuration: it fits {shown} "
+                "(those of other bases with fit.bases, strength with fit.strength, f_NAME with a [[background]] NAME)"
+            )
         if self.belt.bank_events and any(constraint.parameter == self.first.name for constraint in self.constraint):
-            raise ValueError(
+            yield (
                 f"[[constraint]] on {self.first.name}: the toys of a belt know only events; take out the constraint or "
                 "belt.bank_events"
             )
+        if not unknown:
+            yield from self._contradicting_constraints(parameters)
+
+    def _contradicting_constraints(self, parameters: tuple[Parameter, ...]) -> Iterator[str]:
         from bmem.inference.constraints import agree
 
         for parameter in parameters:
-            agree([cost for cost in self.constraints if cost._parameters.keys() == {parameter.name}], parameters)
-        return self
+            costs = [cost for cost in self.constraints if cost._parameters.keys() == {parameter.name}]
+            try:
+                agree(costs, parameters)
+            except InputError:
+                name, quantity = EXTERNAL.get(parameter.name, parameter.name), parameter.quantity
+                values = ", ".join(f"{float(quantity.printed(cost.value[0])):g}{quantity.suffix}" for cost in costs)
+                low, high = quantity.printed(parameter.bounds)
+                yield (
+                    f"[[constraint]] on {name}: {values} contradict each other or the range of {name}, {low:g} to "
+                    f"{high:g}{quantity.suffix}; correct them, or give larger errors"
+                )
 
     @property
     def first(self) -> Parameter:
@@ -204,20 +209,17 @@ class Config(Section):
         return tuple(float(p.quantity.stored(truth[p.name])) for p in parameters)
 
 
-def check_truth(truth: Mapping[str, Any], parameters: Sequence[Parameter], place: str) -> None:
-    """Whether every value of a truth is one of a parameter within its range; ``place`` is named in errors.
-
-    Raises:
-        ConfigError: a name is no parameter's, a value is no number or outside of the range.
-    """
+def wrong_truth(truth: Mapping[str, Any], parameters: Sequence[Parameter], place: str) -> Iterator[str]:
+    """What is wrong with the values of a truth, each of a parameter within its range; ``place`` comes before the names."""
     known = {p.name: p for p in parameters}
     for name, value in truth.items():
         if name not in known:
             keys = [*SampleSection.model_fields, *known]
-            raise ConfigError(f"{place}.{name}: is no key, nor a parameter of the channel{meant(name, keys)}")
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ConfigError(f"{place}.{name} = {value!r} is not a number")
-        quantity = known[name].quantity
-        low, high = quantity.printed(known[name].bounds).round(9)
-        if not low <= value <= high:
-            raise ConfigError(f"{place}.{name} = {value:g} lies outside of its range, {low:g} to {high:g}{quantity.suffix}")
+            yield f"{place}{name}: is no key, nor a parameter of the channel{meant(name, keys)}"
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            yield f"{place}{name} = {value!r} is not a number"
+        else:
+            quantity = known[name].quantity
+            low, high = quantity.printed(known[name].bounds).round(9)
+            if not low <= value <= high:
+                yield f"{place}{name} = {value:g} lies outside of its range, {low:g} to {high:g}{quantity.suffix}"

@@ -11,8 +11,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bmem.channels.section import beside, message, read_settings
+from bmem.channels.section import beside, mistakes, read_settings
 from bmem.config.model import Config
+from bmem.config.sections import ARRAYS
 from bmem.errors import ConfigError
 
 
@@ -47,13 +48,14 @@ def parse(content: dict[str, Any], origin: str = "configuration") -> Config:
         # Strict: otherwise events = true would be one event. As JSON, because strict Python wants paths and tuples.
         config = Config.model_validate_json(json.dumps(content, default=str), strict=True)
     except ValidationError as error:
-        errors = [e for e in error.errors() if not (own and e["loc"] == ("channel",))]
-        known = Config.model_construct()
-        problems += [f"{'.'.join(map(str, e['loc'])) or '(top level)'}: {message(e, known)}" for e in errors]
+        problems += [line for line in mistakes(error, content, _WITH_ALL) if not (own and line.startswith("channel: "))]
     if problems:
         raise ConfigError("\n  ".join([f"{origin}: {len(problems)} problem(s)", *problems]) + "\nAll keys: bmem keys")
     return config
 
+
+_WITH_ALL = Config.model_construct(**{name: (entry,) for name, entry in ARRAYS.items()})  # type: ignore[arg-type]
+"""A configuration with every section, to look up which keys each one has."""
 
 MOVED = {
     "process": "in the section [channel]",

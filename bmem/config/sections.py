@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema, model_validator
 
 from bmem.inference.parameters import STRENGTH
 from bmem.networks.classifiers.perceptron import PerceptronSettings
@@ -18,8 +18,10 @@ from bmem.networks.settings import ClassifierSettings, DensitySettings
 from bmem.training.settings import TrainingSettings
 
 Positive = Annotated[int, Field(gt=0)]
-DensityNetwork = Annotated[DensitySettings, PlainValidator(DensitySettings.chosen), PlainSerializer(asdict)]
-ClassifierNetwork = Annotated[ClassifierSettings, PlainValidator(ClassifierSettings.chosen), PlainSerializer(asdict)]
+_TABLE = WithJsonSchema({"type": "object", "properties": {"kind": {"type": "string"}}})
+"""All that a schema can say of a network whose kind is chosen in the file."""
+DensityNetwork = Annotated[DensitySettings, PlainValidator(DensitySettings.chosen), PlainSerializer(asdict), _TABLE]
+ClassifierNetwork = Annotated[ClassifierSettings, PlainValidator(ClassifierSettings.chosen), PlainSerializer(asdict), _TABLE]
 TRAINING, VALIDATION, BANK = "training", "validation", "bank"
 """Events that a run simulates beside its samples; no sample may have such a name."""
 INTERNAL = {"strength": STRENGTH.name}
@@ -67,8 +69,8 @@ class SampleSection(Section):
     def _has_a_source(self) -> SampleSection:
         if self.file is None and (not self.truth or self.events is None):
             raise ValueError(
-                "a generated sample needs the true value of each parameter of the channel and 'events'; a measured one "
-                "needs 'file'"
+                "a generated sample needs the true value of each parameter of the channel and 'events', a measured one "
+                f"'file'; there are: {', '.join(['name', *self.truth])}"
             )
         if self.name in (TRAINING, VALIDATION, BANK, RANGE_CALIBRATION) or self.name.endswith(".hard"):
             raise ValueError(f"the name {self.name!r} is that of a file of bmem's own; choose another")
@@ -206,3 +208,11 @@ class CalibrationSection(Section):
     precisions: tuple[Annotated[float, Field(gt=0)], ...] = Field(
         (), description="wanted errors, printed: the events for each, from the bank; empty: 1/36, 1/72, 1/180 of the range"
     )
+
+
+ARRAYS: dict[str, Section] = {
+    "sample": SampleSection.model_construct(name=""),
+    "background": BackgroundSection.model_construct(name="", fraction=0.0),
+    "constraint": ConstraintSection.model_construct(parameter="", value=0.0, error=0.0),
+}
+"""Sections of which a file may have any number, as ``[[name]]``: each without a value."""

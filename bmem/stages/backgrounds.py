@@ -17,7 +17,6 @@ from torch import Tensor
 
 from bmem import artifacts
 from bmem.artifacts import Product
-from bmem.channels import meant
 from bmem.channels.contract import Background
 from bmem.config import BANK, BackgroundSection
 from bmem.errors import ConfigError, EventFileError, InputError
@@ -32,6 +31,7 @@ from bmem.rng import generator, numpy_generator
 from bmem.stages.run import Run, plain
 from bmem.stages.simulate import is_observed, load_sample
 from bmem.stages.train import ensure, network_product, trainings_of
+from bmem.wording import meant
 
 Array = NDArray[np.float64]
 HELD_OUT = 0.2

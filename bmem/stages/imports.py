@@ -17,6 +17,7 @@ from bmem.events import lhe, parquet
 from bmem.events.importing import FORMATS, left_out, read_events, telling
 from bmem.events.record import HardEvents, RecoEvents
 from bmem.process.contract import Parameter, ParticleProcess
+from bmem.terminal import say
 
 
 def import_file(file: Path, out: Path, channel: Channel, given: Mapping[str, float], console: Console) -> Path:
@@ -37,7 +38,7 @@ def import_file(file: Path, out: Path, channel: Channel, given: Mapping[str, flo
     file = Path(file)
     theta = _theta(given, channel.process.parameters)
     path = Path(out) / f"{_stem(file)}.parquet"
-    with telling(lambda text: console.print(f"[yellow]{escape(text)}[/]", highlight=False)):
+    with telling(lambda text: say(console, f"[yellow]{escape(text)}[/]")):
         events = read_events(file, channel.lhe, theta)
     if given and not isinstance(events, lhe.LHERecord):
         raise InputError(f"{file}: parameters can be given for LHE events alone; leave out --{', --'.join(given)}")
@@ -48,7 +49,7 @@ def import_file(file: Path, out: Path, channel: Channel, given: Mapping[str, flo
     _write(path, hard, settings)
     more = f"; left out: {', '.join(left[:20])}{f' and {len(left) - 20} more' if len(left) > 20 else ''}" if left else ""
     at = _at(events.theta or (), channel.process.parameters) if isinstance(events, lhe.LHERecord) else ""
-    console.print(f"{path}: {len(events)} events{at}, all checked{escape(more)}", highlight=False)
+    say(console, f"{path}: {len(events)} events{at}, all checked{escape(more)}")
     return path
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from bmem.calibration.neyman import Belt
 from bmem.calibration.sample import SampleCalibration
 from bmem.channels.contract import display, shown_observables
 from bmem.config import RANGE_CALIBRATION
+from bmem.errors import ArtifactError
 from bmem.likelihood.coefficients import load_diagnostics
 from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.measurement import Measurement
@@ -26,6 +27,7 @@ from bmem.quantity import Quantity
 from bmem.reports import calibration, events, measurement, networks, period, posterior, prospects
 from bmem.reports.album import Album
 from bmem.reports.page import Chapter, Page, Picture, write_page
+from bmem.reports.summary import summary
 from bmem.rng import generator
 from bmem.stages.backgrounds import background_parents, background_trainings, held_out_events, learned_sample, observed
 from bmem.stages.calibrate import true_value
@@ -44,6 +46,19 @@ def report(run: Run) -> None:
     page = _Sources(run).page()
     write_page(run.out / "report.html", page)
     run.say(f"  {run.out / 'report.html'}")
+
+
+def summary_of(run: Run) -> str:
+    """What is measured so far, in lines for a terminal; nothing is computed or written.
+
+    Raises:
+        ArtifactError: no sample is measured, or what the result follows from is missing or damaged.
+    """
+    measured = tuple(sample for sample in run.config.sample if artifacts.exists(run.fit(sample.name)))
+    if not measured:
+        raise ArtifactError(f"{run.out}: no sample is measured yet; run 'bmem run CONFIG.toml --out {run.out}'")
+    page, there = run.out / "report.html", replace(run, config=run.config.model_copy(update={"sample": measured}))
+    return summary(_Sources(there).head(), str(page) if page.is_file() else "")
 
 
 @dataclass(frozen=True)
@@ -81,9 +96,8 @@ class _Sources:
         paths = {name: self.run.calibration(name) for name in self.measurements}
         return {name: SampleCalibration.load(path) for name, path in paths.items() if artifacts.exists(path)}
 
-    def page(self) -> Page:
-        chapters = [self._measurement(), self._events(), *self._calibration(), *self._period(), *self._prospects()]
-        chapters += [*self._posterior(), self._integration(), self._networks()]
+    def head(self) -> Page:
+        """The page without its chapters."""
         return Page(
             title=f"Measurement of {self.quantity.shown}",
             subtitle=self.run.channel.title,
@@ -92,6 +106,13 @@ class _Sources:
             ),
             verdict=calibration.calibration_verdict(self.calibrations),
             warnings=tuple(self._warnings()),
+        )
+
+    def page(self) -> Page:
+        chapters = [self._measurement(), self._events(), *self._calibration(), *self._period(), *self._prospects()]
+        chapters += [*self._posterior(), self._integration(), self._networks()]
+        return replace(
+            self.head(),
             chapters=tuple(chapters),
             configuration=json.dumps(json.loads(self.run.config.model_dump_json()), indent=1, ensure_ascii=False),
             provenance=self._provenance(),

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, is_dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from rich import progress as bar
 from rich.console import Console
 
-from bmem import rng
+from bmem import rng, terminal
 from bmem.artifacts import Engine
 from bmem.channels.contract import Channel
 from bmem.config import Config, SampleSection
 from bmem.process.contract import Process
+from bmem.terminal import Progress
 from bmem.workers import Workers
-
-Progress = Callable[[int, int], None]
-"""Told how far a long work is: (done, total)."""
 
 
 @dataclass(frozen=True)
@@ -107,13 +103,9 @@ class Run:
         """The seed of a purpose, derived from the seed of the run."""
         return rng.derive_seed(self.config.seed, *path)
 
-    @contextmanager
-    def progress(self, title: str) -> Iterator[Progress]:
-        """A progress bar; yields the function to call with (done, total)."""
-        columns = (bar.TextColumn("{task.description:<28}"), bar.BarColumn(), bar.MofNCompleteColumn())
-        with bar.Progress(*columns, bar.TimeElapsedColumn(), bar.TimeRemainingColumn(), console=self.console) as bars:
-            task = bars.add_task(title, total=None)
-            yield lambda done, total: bars.update(task, completed=done, total=total)
+    def progress(self, title: str) -> AbstractContextManager[Progress]:
+        """How far a piece of work is; gives the function to call with (done, total)."""
+        return terminal.progress(self.console, title)
 
     @property
     def engine(self) -> Engine:
@@ -121,7 +113,7 @@ class Run:
         return Engine(self.out, self.say, self.checking)
 
     def say(self, text: str) -> None:
-        self.console.print(text, highlight=False)
+        terminal.say(self.console, text)
 
 
 def plain(section: Any) -> Any:

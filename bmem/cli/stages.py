@@ -1,0 +1,182 @@
+"""The commands that run stages, and the one that plans them."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bmem import __version__
+from bmem.cli.options import ConfigFile, OutFolder, Processes, Quiet, Resume, Scheduler, Verbose, command_line
+from bmem.errors import InputError
+
+if TYPE_CHECKING:
+    from bmem.config import Config
+    from bmem.stages import Run
+
+STAGES = ("simulate", "train", "integrate", "fit", "calibrate", "report")
+"""Those of ``bmem.stages``, whose import takes seconds."""
+_WITH_RESULT = ("fit", "calibrate", "report")
+"""Where the last stage of a command is one of these, it ends with the result."""
+app = typer.Typer()
+
+
+@dataclass(frozen=True)
+class _Order:
+    """What was asked for: the stages by ``names``, with whose help (``where``), and whether to be ``brief``."""
+
+    names: list[str]
+    config: Path
+    out: Path
+    resume: bool
+    where: int | str | None
+    brief: bool
+
+    def start(self) -> None:
+        from bmem.training import together
+
+        if together.launched() and self.names != ["train"]:
+            raise InputError(
+                f"torchrun is for 'bmem train', where processes share the batches, not for {self.names}; leave it out"
+            )
+        with together.together():
+            self._work()
+
+    def _work(self) -> None:
+        from bmem.config import load
+        from bmem.stages import Run, refuse_earlier
+        from bmem.terminal import Terminal, warned
+        from bmem.training import together
+
+        settings = load(self.config)
+        run = Run(settings, self.out, Terminal(self.brief, quiet=not together.leads()))
+        with _alone(run), warned(run.console):
+            if not self.resume:
+                refuse_earlier(run, self.names)
+            _compare(run, self.names[-1])
+            if together.leads():
+                _remember(settings, self.out)
+            with _sharing(run, self.where) as shared:
+                _stages(shared, self.names)
+            if self.names[-1] in _WITH_RESULT:
+                _tell_result(run)
+
+
+@contextmanager
+def _alone(run: Run) -> Iterator[None]:
+    """No other command works in the folder of the run, or writes its log; one of several processes does it for all."""
+    from bmem.artifacts import locked
+    from bmem.terminal import logged
+    from bmem.training import together
+
+    if not together.leads():
+        together.wait_for_all()
+        yield
+        return
+    with locked(run.out, command_line(), run.say), logged(run.out):
+        together.wait_for_all()
+        yield
+
+
+def _tell_result(run: Run) -> None:
+    """The result, whatever else is to be said; without a measurement there is none."""
+    from bmem import artifacts
+    from bmem.stages.report import summary_of
+    from bmem.terminal import LOG
+
+    if any(artifacts.exists(run.fit(sample.name)) for sample in run.config.sample):
+        text = summary_of(run)
+        LOG.info(text)
+        run.console.print("\n" + text, markup=False, highlight=False)
+
+
+@contextmanager
+def _sharing(run: Run, where: int | str | None) -> Iterator[Run]:
+    """The run with the workers of this machine or of a scheduler, if there are to be any."""
+    from bmem.workers import cluster
+
+    if where is None:
+        yield run
+        return
+    with cluster(where) as workers:
+        yield replace(run, workers=workers)
+
+
+def _compare(run: Run, last: str) -> None:
+    """Hold what the stages up to ``last`` have left against the configuration; nothing is computed or written."""
+    from bmem import stages
+
+    checking = replace(run, checking=True)
+    for name in takewhile(lambda name: name != "report", STAGES):
+        stages.STAGES[name](checking)
+        if name == last:
+            break
+
+
+def _remember(config: Config, out: Path) -> None:
+    from bmem.artifacts import write_json
+
+    write_json(out / "config.json", json.loads(config.model_dump_json()))
+
+
+def _stages(run: Run, names: list[str]) -> None:
+    from bmem import stages
+    from bmem.terminal import LOG, duration
+
+    LOG.info("%s (bmem %s)", command_line(), __version__)
+    for name in names:
+        start = time.perf_counter()
+        run.say(f"[bold]{name}[/]")
+        if name != names[0]:
+            _compare(run, name)  # again: somebody may have replaced a parent since
+        stages.STAGES[name](run)
+        run.say(f"  [dim]{duration(time.perf_counter() - start)}[/]")
+
+
+def _command(names: list[str], meaning: str) -> Callable[..., None]:
+    def command(
+        config: ConfigFile,
+        out: OutFolder = Path("out"),
+        *,
+        resume: Resume = True,
+        workers: Processes = None,
+        scheduler: Scheduler = None,
+        quiet: Quiet = False,
+        verbose: Verbose = False,
+    ) -> None:
+        _Order(names, config, out, resume, scheduler or workers, quiet).start()
+
+    command.__doc__ = meaning
+    return command
+
+
+app.command("run")(_command(list(STAGES), f"Run all stages: {', '.join(STAGES)}."))
+for _name in STAGES:
+    app.command(_name)(_command([_name], f"Run the stage {_name}; the stages before it must be done."))
+
+
+@app.command("plan")
+def plan_run(
+    config: ConfigFile,
+    out: OutFolder = Path("out"),
+    workers: Annotated[int, typer.Option(min=1, help="processes with a core each, for which the time is told too")] = 1,
+) -> None:
+    """Measure a small piece of every stage; print time, memory and disk of the run, and the expected integration error."""
+    from rich.console import Console
+
+    from bmem.config import load
+    from bmem.stages import Run
+    from bmem.stages.plan import plan
+
+    console = Console(soft_wrap=True)
+    console.print("measuring a run in small; this takes a minute or two", highlight=False)
+    found = plan(Run(load(config), out, console))
+    console.print(found.table(workers))
+    console.print(found.error_line, highlight=False)
