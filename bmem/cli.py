@@ -35,12 +35,26 @@ Resume = Annotated[bool, typer.Option(help="go on from what is in the folder; wi
 Processes = Annotated[
     int | None, typer.Option("--workers", min=1, help="processes of this machine that share the work (Dask)")
 ]
+Device = Annotated[
+    str | None, typer.Option("--device", help='cpu, cuda, auto, …: instead of that in the configuration', show_default=False)
+]
 Scheduler = Annotated[
     str | None, typer.Option("--scheduler", help="address of a Dask scheduler whose workers share the work")
 ]
 
 
-def _start(names: list[str], config: Path, out: Path, resume: bool, where: int | str | None) -> None:
+def _read(path: Path, device: str | None) -> Config:
+    """The configuration, on another device if one is given; one that is not there shows now."""
+    from bmem.config import load
+    from bmem.devices import chosen
+
+    config = load(path)
+    config = config if device is None else config.model_copy(update={"device": device})
+    chosen(config.device)
+    return config
+
+
+def _start(names: list[str], config: Config, out: Path, resume: bool, where: int | str | None) -> None:
     from bmem.training import together
 
     if together.launched() and names != ["train"]:
@@ -49,19 +63,17 @@ def _start(names: list[str], config: Path, out: Path, resume: bool, where: int |
         _work(names, config, out, resume, where)
 
 
-def _work(names: list[str], config: Path, out: Path, resume: bool, where: int | str | None) -> None:
-    from bmem.config import load
+def _work(names: list[str], config: Config, out: Path, resume: bool, where: int | str | None) -> None:
     from bmem.stages import Run, refuse_earlier
     from bmem.training import together
 
-    settings = load(config)
-    run = Run(settings, out, Console(soft_wrap=True, quiet=not together.leads()))
+    run = Run(config, out, Console(soft_wrap=True, quiet=not together.leads()))
     with _alone(run):
         if not resume:
             refuse_earlier(run, names)
         _compare(run, names[-1])
         if together.leads():
-            _remember(settings, out)
+            _remember(config, out)
         with _sharing(run, where) as shared:
             _stages(shared, names)
 
@@ -126,24 +138,28 @@ def _stages(run: Run, names: list[str]) -> None:
 @app.command("run")
 def run_all(
     config: ConfigFile,
+    *,
     out: OutFolder = Path("out"),
     resume: Resume = True,
     workers: Processes = None,
     scheduler: Scheduler = None,
+    device: Device = None,
 ) -> None:
     """Run all stages: simulate, train, integrate, fit, calibrate, report."""
-    _start(list(STAGES), config, out, resume, scheduler or workers)
+    _start(list(STAGES), _read(config, device), out, resume, scheduler or workers)
 
 
 def _stage_command(name: str) -> Any:
     def command(
         config: ConfigFile,
+        *,
         out: OutFolder = Path("out"),
         resume: Resume = True,
         workers: Processes = None,
         scheduler: Scheduler = None,
+        device: Device = None,
     ) -> None:
-        _start([name], config, out, resume, scheduler or workers)
+        _start([name], _read(config, device), out, resume, scheduler or workers)
 
     command.__doc__ = f"Run the stage {name}; the stages before it must be done."
     return command

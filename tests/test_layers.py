@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "bmem"
 LEVELS = [
     {"rng", "errors", "units", "quantity", "pareto", "lazy", "console"},
-    {"kinematics", "workers"},
+    {"kinematics", "workers", "devices"},
     {"artifacts"},
     {"training"},
     {"transforms", "events", "replicas"},

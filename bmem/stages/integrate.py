@@ -70,7 +70,7 @@ class _Integrals:
 
     @cached_property
     def networks(self) -> Networks:
-        return Networks.load(self.run)
+        return Networks.load(self.run).to(self.run.device)
 
     @cached_property
     def fiducial(self) -> FiducialCrossSection:
@@ -118,7 +118,7 @@ class _Integrals:
     def _hard_coefficients(self, name: str) -> Coefficients:
         x_hard = observed(self.run, name).x_hard
         assert x_hard is not None  # truth_is_kept
-        x_hard = x_hard[: wanted(self.run, name)]
+        x_hard = x_hard[: wanted(self.run, name)].to(self.run.device)
         with torch.no_grad():
             parts = [self.networks.acceptance("probability", part).mean(0) for part in x_hard.split(_ROWS)]
         return yardstick(self.run.process, x_hard, torch.cat(parts), self.fiducial.values.mean(0))
@@ -126,8 +126,8 @@ class _Integrals:
     def _coefficients(self, name: str) -> CoefficientBlocks:
         """Integrate all blocks; the file is then written from those in the cache, one after the other."""
         every = observed(self.run, name).x
-        x_reco = every[: wanted(self.run, name)]
-        outside = ~self.networks.proposal.seen(x_reco).numpy()
+        x_reco = every[: wanted(self.run, name)].to(self.run.device)
+        outside = ~self.networks.proposal.seen(x_reco).cpu().numpy()
         told: dict[str, NDArray[Any]] = {}
         with self.run.progress(f"integrate {name}") as progress:
             for done, integrals in self._blocks(x_reco, name, progress):

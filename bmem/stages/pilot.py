@@ -120,7 +120,7 @@ class Pilot:
         """Seconds for the fiducial cross section with all its events."""
         if self.full.config.likelihood.fiducial == "counted":
             return 0.0
-        acceptance, resamples = Networks.load(self.run).acceptance, self.run.config.integration.resamples
+        acceptance, resamples = Networks.load(self.run).to(self.run.device).acceptance, self.run.config.integration.resamples
         process, rng = self.run.process, generator(1)
         seconds = timed(lambda: fiducial_cross_section(process, acceptance, _FIDUCIAL, rng, resamples))
         return seconds * self.full.config.likelihood.fiducial_events / _FIDUCIAL

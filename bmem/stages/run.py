@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -19,6 +20,7 @@ from bmem import rng
 from bmem.artifacts import Engine, JsonFile, read_json
 from bmem.channels.contract import Channel
 from bmem.config import Config, SampleSection
+from bmem.devices import chosen
 from bmem.process.contract import Process
 from bmem.workers import Workers
 
@@ -43,6 +45,15 @@ class Run:
     @cached_property
     def channel(self) -> Channel:
         return self.config.channel.make()
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where networks and integrals are computed; what is kept in files is on the CPU.
+
+        Raises:
+            DeviceError: it is not there.
+        """
+        return chosen(self.config.device)
 
     @property
     def process(self) -> Process:

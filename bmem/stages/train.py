@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from bmem.artifacts import write_json
 from bmem.config import TRAINING
@@ -41,7 +44,7 @@ class Networks:
 
     @classmethod
     def load(cls, run: Run) -> Networks:
-        """The trained networks of a run.
+        """The trained networks of a run, on the CPU.
 
         Raises:
             ArtifactError: one is missing, damaged or of another architecture.
@@ -50,6 +53,10 @@ class Networks:
         module = build(run, "proposal")
         module.load_state_dict({name: value[0] for name, value in proposal.weights.items()})
         return cls(transfer, acceptance, module.eval())
+
+    def to(self, device: torch.device) -> Networks:
+        """The same on a device."""
+        return Networks(self.transfer.to(device), self.acceptance.to(device), copy.deepcopy(self.proposal).to(device))
 
 
 def roles(run: Run) -> tuple[Role, ...]:
@@ -127,9 +134,9 @@ class _Trainee:
 
 def learn(run: Run, role: Role, data: Any, settings: Mapping[str, Any], parents: Mapping[str, Path]) -> None:
     """Train a network on ``data``, and its posterior if it has one; draw its replicas and keep them."""
-    section, bayesian, module = run.config.posterior, _is_bayesian(run, role), role.build()
-    made = {name: Replicas.load(run.network(name), build(run, name)) for name in role.follows}
-    trainee = _Trainee(role, module, role.prepare(module, data, made))
+    section, bayesian, module = run.config.posterior, _is_bayesian(run, role), role.build().to(run.device)
+    made = {name: Replicas.load(run.network(name), build(run, name).to(run.device)) for name in role.follows}
+    trainee = _Trainee(role, module, role.prepare(module, data.to(run.device), made))
     posterior: WeightPosterior = PointEstimate()
     suspicions: list[str] = []
     if section.warm or not bayesian:
