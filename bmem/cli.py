@@ -36,7 +36,7 @@ Processes = Annotated[
     int | None, typer.Option("--workers", min=1, help="processes of this machine that share the work (Dask)")
 ]
 Device = Annotated[
-    str | None, typer.Option("--device", help='cpu, cuda, auto, …: instead of that in the configuration', show_default=False)
+    str | None, typer.Option("--device", help="cpu, cuda, auto, …: instead of that in the configuration", show_default=False)
 ]
 Scheduler = Annotated[
     str | None, typer.Option("--scheduler", help="address of a Dask scheduler whose workers share the work")

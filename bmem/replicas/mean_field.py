@@ -55,7 +55,8 @@ class MeanFieldLoss(nn.Module):
         self.names = tuple(means)
         start = math.log(settings.initial_scale) / _HASTE
         self.widths = nn.ParameterList(torch.full_like(value, start) for value in means.values())
-        self.register_buffer("steps", torch.zeros((), dtype=torch.long, device=self.widths[0].device))
+        # on the CPU, so that reading it does not wait for an accelerator
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long, device="cpu"))
         self.local: dict[str, nn.Linear] = {}
 
     def extra_repr(self) -> str:

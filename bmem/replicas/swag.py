@@ -49,7 +49,8 @@ class Walk(nn.Module):
         self.loss, self.random = loss, weights
         self.first, self.every = steps // 4, max(1, (steps - steps // 4) // rank)
         start = flatten(weights).detach()
-        self.register_buffer("seen", torch.zeros((), dtype=torch.long, device=start.device))
+        # on the CPU, so that reading it does not wait for an accelerator
+        self.register_buffer("seen", torch.zeros((), dtype=torch.long, device="cpu"))
         self.register_buffer("mean", torch.zeros_like(start))
         self.register_buffer("square", torch.zeros_like(start))
         self.register_buffer("kept", torch.zeros(rank, len(start), dtype=start.dtype, device=start.device))
