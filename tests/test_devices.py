@@ -1,8 +1,8 @@
 """A device is an argument: nothing is made on the CPU by accident, and a device that is not there is a typed error.
 
-Three nets, each with other holes: the text of every file (also of what no test runs); shapes on the ``meta`` device, which do
-not mix with the CPU; and for what depends on values, which ``meta`` does not have, a run on the CPU in which every tensor that
-is made of nothing has to say where.
+Three nets, each with other holes: the text of every file (also of what no test runs); shapes on the ``meta`` device, which
+do not mix with the CPU; and for what depends on values, which ``meta`` does not have, a run on the CPU in which every tensor
+that is made of nothing has to say where.
 """
 
 from __future__ import annotations
