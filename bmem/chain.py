@@ -25,6 +25,7 @@ from bmem.config.sections import (
     ProposalSection,
     Section,
 )
+from bmem.devices import chosen
 from bmem.errors import ChannelError, ConfigError, InputError, TrustWarning
 from bmem.events.record import PairedEvents, RecoEvents
 from bmem.inference.hypothesis import Hypothesis
@@ -63,7 +64,7 @@ class Chain:
 
     Args:
         channel: a channel, or the name that the configuration would have: "thj", "toy", "package.module:object".
-        device: where is trained and integrated, as torch calls it.
+        device: where is trained and integrated: "cpu", "cuda" and so on, or "auto".
         seed: of all random numbers.
         observer: called with (what is done, how much of it is done, how much there is), for progress bars.
         constraints: external measurements, with names and stored units of the parameters.
@@ -78,14 +79,14 @@ class Chain:
         self,
         channel: Channel | str,
         *,
-        device: str = "cpu",
+        device: str | torch.device = "cpu",
         seed: int = 1,
         observer: Observer = unobserved,
         constraints: Sequence[NormalConstraint] = (),
         **sections: Any,
     ) -> None:
         self.channel = _channel(channel)
-        self.device = torch.device(device)
+        self.device = chosen(str(device))
         self.seed = seed
         self.observer = observer
         self.constraints = tuple(constraints)

@@ -23,6 +23,10 @@ class ChannelError(ConfigError):
     """A channel that cannot be found, or that lacks what a channel must offer; the message names what."""
 
 
+class DeviceError(InputError):
+    """A device that is not there or that cannot be used; the message says which there are."""
+
+
 class RangeError(InputError):
     """A value outside the range where a grid, a map or a network is defined."""
 

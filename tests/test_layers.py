@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "bmem"
 LEVELS = [
     {"rng", "errors", "units", "quantity", "pareto", "lazy", "console", "wording"},
-    {"kinematics", "workers", "terminal"},
+    {"kinematics", "workers", "terminal", "devices"},
     {"artifacts"},
     {"training"},
     {"transforms", "events", "replicas"},

@@ -50,7 +50,7 @@ def as_events(x: Tensor, quantities: tuple[Quantity, ...], seen: Tensor | None =
 
     So files, selections and everything else that takes events takes them too; ``as_vector`` is the way back.
     """
-    mask = torch.ones(len(x), 1, dtype=torch.bool) if seen is None else seen[:, None]
+    mask = torch.ones_like(x[:, :1], dtype=torch.bool) if seen is None else seen[:, None]
     features = torch.where(mask[..., None], x[:, None, :].double(), 0.0)
     return RecoEvents({OBSERVED: Objects(features, mask, tuple(q.name for q in quantities))})
 

@@ -18,6 +18,9 @@ Resume = Annotated[bool, typer.Option(help="go on from what is in the folder; wi
 Processes = Annotated[
     int | None, typer.Option("--workers", min=1, help="processes of this machine that share the work (Dask)")
 ]
+Device = Annotated[
+    str | None, typer.Option("--device", help="cpu, cuda, auto, …: instead of that in the configuration", show_default=False)
+]
 Scheduler = Annotated[
     str | None, typer.Option("--scheduler", help="address of a Dask scheduler whose workers share the work")
 ]

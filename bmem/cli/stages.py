@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bmem import __version__
-from bmem.cli.options import ConfigFile, OutFolder, Processes, Quiet, Resume, Scheduler, Verbose, command_line
+from bmem.cli.options import ConfigFile, Device, OutFolder, Processes, Quiet, Resume, Scheduler, Verbose, command_line
 from bmem.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class _Order:
     """What was asked for: the stages by ``names``, with whose help (``where``), and whether to be ``brief``."""
 
     names: list[str]
-    config: Path
+    config: Config
     out: Path
     resume: bool
     where: int | str | None
@@ -50,19 +50,17 @@ class _Order:
             self._work()
 
     def _work(self) -> None:
-        from bmem.config import load
         from bmem.stages import Run, refuse_earlier
         from bmem.terminal import Terminal, warned
         from bmem.training import together
 
-        settings = load(self.config)
-        run = Run(settings, self.out, Terminal(self.brief, quiet=not together.leads()))
+        run = Run(self.config, self.out, Terminal(self.brief, quiet=not together.leads()))
         with _alone(run), warned(run.console):
             if not self.resume:
                 refuse_earlier(run, self.names)
             _compare(run, self.names[-1])
             if together.leads():
-                _remember(settings, self.out)
+                _remember(self.config, self.out)
             with _sharing(run, self.where) as shared:
                 _stages(shared, self.names)
             if self.names[-1] in _WITH_RESULT:
@@ -140,6 +138,17 @@ def _stages(run: Run, names: list[str]) -> None:
         run.say(f"  [dim]{duration(time.perf_counter() - start)}[/]")
 
 
+def _read(path: Path, device: str | None) -> Config:
+    """The configuration, on another device if one is given; one that is not there shows now."""
+    from bmem.config import load
+    from bmem.devices import chosen
+
+    config = load(path)
+    config = config if device is None else config.model_copy(update={"device": device})
+    chosen(config.device)
+    return config
+
+
 def _command(names: list[str], meaning: str) -> Callable[..., None]:
     def command(
         config: ConfigFile,
@@ -148,10 +157,11 @@ def _command(names: list[str], meaning: str) -> Callable[..., None]:
         resume: Resume = True,
         workers: Processes = None,
         scheduler: Scheduler = None,
+        device: Device = None,
         quiet: Quiet = False,
         verbose: Verbose = False,
     ) -> None:
-        _Order(names, config, out, resume, scheduler or workers, quiet).start()
+        _Order(names, _read(config, device), out, resume, scheduler or workers, quiet).start()
 
     command.__doc__ = meaning
     return command

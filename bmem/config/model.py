@@ -42,6 +42,10 @@ class Config(Section):
     """Everything that determines a result."""
 
     seed: int = Field(1, ge=0, description="seed of all random numbers")
+    device: str = Field(
+        "cpu",
+        description='where networks are trained and integrals computed: "cpu", "cuda" (or "cuda:1"), "auto": a GPU if any',
+    )
     channel: ChannelSection = Field(default_factory=ChannelSection)
     simulation: SimulationSection = SimulationSection()
     sample: tuple[SampleSection, ...] = Field((), description="the event samples to measure: one [[sample]] each")

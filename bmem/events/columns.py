@@ -25,7 +25,8 @@ TRUTH_COLUMNS = (*HARD_COLUMNS, "pdg", "accepted")
 
 
 def to_table(events: Events) -> pa.Table:
-    """The columns of ``events``. Objects move to the front of their event, their order is kept."""
+    """The columns of ``events``, wherever they are. Objects move to the front of their event, their order is kept."""
+    events = events.to("cpu")
     if isinstance(events, HardEvents):
         return pa.table(_hard_columns(events))
     if isinstance(events, RecoEvents):
@@ -79,9 +80,9 @@ def objects_of(name: str, column: pa.Array, features: tuple[str, ...] = ()) -> O
     numbers = [_numbers(f"{name}.{feature}", values.field(feature)) for feature in features]
     counts = torch.from_numpy(pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64))
     longest = int(counts.max()) if len(counts) else 0
-    mask = torch.arange(longest) < counts[:, None]
+    mask = torch.arange(longest, device=counts.device) < counts[:, None]
     flat = torch.stack(numbers, dim=-1)
-    padded = torch.zeros(*mask.shape, len(features), dtype=flat.dtype)
+    padded = flat.new_zeros(*mask.shape, len(features))
     padded[mask] = flat
     return Objects(padded, mask, features)
 
@@ -112,7 +113,7 @@ def _list_column(objects: Objects, accepted: Tensor | None = None) -> pa.Array:
     counts = objects.mask.sum(dim=1)
     rejected = None
     if accepted is not None:
-        counts = torch.zeros(len(accepted), dtype=counts.dtype).masked_scatter(accepted, counts)
+        counts = torch.zeros_like(accepted, dtype=counts.dtype).masked_scatter(accepted, counts)
         rejected = pa.array(~accepted.numpy())
     offsets = torch.nn.functional.pad(counts.cumsum(0), (1, 0)).to(torch.int32)
     flat = objects.features[objects.mask]

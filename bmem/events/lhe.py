@@ -89,7 +89,7 @@ def read_lhe(path: Path, content: LHEContent, theta: Theta | None = None) -> LHE
     if not parts:
         raise EventFileError(f"{path}: holds no events; {AGAIN}")
     momenta, pdg, weight, scale = (torch.from_numpy(np.concatenate(columns)) for columns in zip(*parts, strict=True))
-    tell_repeated(str(path), momenta.flatten(1), torch.arange(1, len(momenta) + 1))
+    tell_repeated(str(path), momenta.flatten(1), torch.arange(1, len(momenta) + 1, device="cpu"))
     return LHERecord(
         momenta=momenta,
         pdg=pdg,

@@ -50,7 +50,7 @@ def checked(origin: str, reco: RecoEvents, numbers: Tensor | None = None, sqrt_s
     Warns:
         EventWarning: masses are read as 0, or events occur twice.
     """
-    numbers = torch.arange(1, len(reco) + 1) if numbers is None else numbers
+    numbers = torch.arange(1, len(reco) + 1, device="cpu") if numbers is None else numbers
     collections = {}
     for name, objects in reco.collections.items():
         sound = _without_rounding(f"{origin}: {name}", objects)

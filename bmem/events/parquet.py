@@ -155,7 +155,7 @@ def _checked(path: Path, events: Events) -> Events:
     hard = events if isinstance(events, HardEvents) else events.hard
     _check_finite(path, hard)
     if isinstance(events, HardEvents):
-        observed.tell_repeated(str(path), hard.x, torch.arange(1, len(hard) + 1))
+        observed.tell_repeated(str(path), hard.x, torch.arange(1, len(hard) + 1, device="cpu"))
         return events
     numbers = events.accepted.nonzero()[:, 0] + 1
     return PairedEvents(hard, events.accepted, observed.checked(str(path), events.reco, numbers))

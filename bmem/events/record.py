@@ -41,7 +41,12 @@ class HardEvents:
 
     def repeat(self, times: int) -> HardEvents:
         """Each event ``times`` times in a row (to shower or smear one hard event repeatedly)."""
-        return self[torch.arange(len(self)).repeat_interleave(times)]
+        return self[torch.arange(len(self), device=self.x.device).repeat_interleave(times)]
+
+    def to(self, device: torch.device | str) -> HardEvents:
+        """The same events on a device."""
+        pdg = None if self.pdg is None else self.pdg.to(device)
+        return HardEvents(self.x.to(device), self.theta.to(device), self.weight.to(device), pdg)
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,10 @@ class Objects:
 
     def __getitem__(self, index: Tensor | slice) -> Objects:
         return replace(self, features=self.features[index], mask=self.mask[index])
+
+    def to(self, device: torch.device | str) -> Objects:
+        """The same objects on a device."""
+        return replace(self, features=self.features.to(device), mask=self.mask.to(device))
 
     def feature(self, name: str) -> Tensor:
         """One feature [N, n] by name."""
@@ -78,6 +87,10 @@ class RecoEvents:
 
     def __getitem__(self, index: Tensor | slice) -> RecoEvents:
         return RecoEvents({name: objects[index] for name, objects in self.collections.items()})
+
+    def to(self, device: torch.device | str) -> RecoEvents:
+        """The same events on a device."""
+        return RecoEvents({name: objects.to(device) for name, objects in self.collections.items()})
 
     @property
     def photons(self) -> Objects:
@@ -105,6 +118,10 @@ class PairedEvents:
 
     def __len__(self) -> int:
         return len(self.hard)
+
+    def to(self, device: torch.device | str) -> PairedEvents:
+        """The same events on a device."""
+        return PairedEvents(self.hard.to(device), self.accepted.to(device), self.reco.to(device))
 
     @property
     def accepted_hard(self) -> HardEvents:

@@ -33,6 +33,6 @@ def bootstrap_means(weights: Tensor, resamples: int, rng: torch.Generator) -> Te
 
 def _counts(resamples: int, points: int, rng: torch.Generator) -> Tensor:
     """Multinomial counts [B, M]: how often each point is drawn in ``points`` draws."""
-    drawn = torch.randint(points, (resamples, points), generator=rng)
-    drawn += torch.arange(resamples)[:, None] * points
+    drawn = torch.randint(points, (resamples, points), generator=rng, device=rng.device)
+    drawn += torch.arange(resamples, device=drawn.device)[:, None] * points
     return torch.bincount(drawn.flatten(), minlength=resamples * points).reshape(resamples, points).double()

@@ -58,17 +58,20 @@ class FiducialCrossSection:
 def fiducial_cross_section(
     process: Process, acceptance: Replicas, n: int, rng: torch.Generator, resamples: int = 0
 ) -> FiducialCrossSection:
-    """Integrate an acceptance with ``n`` unweighted events of a mixture over θ, so that every component is well covered."""
-    thetas = mixture_grid(process)
-    hard = process.sample(n, thetas[torch.arange(n) % len(thetas)], rng)
-    mixture = mixture_coefficients(process)
+    """Integrate an acceptance with ``n`` unweighted events of a mixture over θ, so that every component is well covered.
+
+    The events are made on the CPU, the rest is done where the acceptance is.
+    """
+    thetas, device = mixture_grid(process), acceptance.device
+    hard = process.sample(n, thetas[torch.arange(n, device=thetas.device) % len(thetas)], rng).to(device)
+    mixture = mixture_coefficients(process).to(device)
     with torch.no_grad():
         weights = torch.cat([_weights(process, acceptance, x, mixture) for x in hard.x.split(_CHUNK)], dim=1)
     # events above the ceiling of the unweighting carry a weight, which says how often they should have come
     weights = weights * (hard.weight / hard.weight.mean())[:, None]
     values, covariance = mean_with_covariance(weights[:, None])
-    bootstrap = bootstrap_means(weights, resamples, rng).numpy() if resamples else None
-    return FiducialCrossSection(values[:, 0].numpy(), covariance[:, 0].numpy(), bootstrap)
+    bootstrap = bootstrap_means(weights, resamples, rng).cpu().numpy() if resamples else None
+    return FiducialCrossSection(values[:, 0].cpu().numpy(), covariance[:, 0].cpu().numpy(), bootstrap)
 
 
 def counted_cross_section(
@@ -108,18 +111,18 @@ def simulated_cross_section(process: Process, pairs: PairedEvents) -> tuple[Arra
     if not len(hard):
         raise InputError("σ_k from simulated events: none was accepted; give more events or loosen the selection")
     s = process.components(hard.x)
-    weights = s / (s @ mixture_coefficients(process))[:, None] * hard.weight[:, None] / pairs.hard.weight.mean()
+    weights = s / (s @ mixture_coefficients(process).to(s))[:, None] * hard.weight[:, None] / pairs.hard.weight.mean()
     # responses to one hard event share its weight; they are no independent events
     owner = torch.unique(hard.x[:, 0], return_inverse=True)[1]
     totals = weights.new_zeros(int(owner.max()) + 1, weights.shape[1]).index_add_(0, owner, weights)
     total, distinct, tried = totals.sum(0), len(torch.unique(pairs.hard.x[:, 0])), len(pairs)
     covariance = (totals.T @ totals - torch.outer(total, total) / distinct) / tried**2
-    return (total / tried).numpy(), covariance.numpy()
+    return (total / tried).cpu().numpy(), covariance.cpu().numpy()
 
 
 def mixture_grid(process: Process) -> Tensor:
     """Parameters [G, P] spread evenly over their bounds (a Latin design if there are several)."""
-    steps = (torch.arange(_GRID, dtype=torch.float64) + 0.5) / _GRID
+    steps = (torch.arange(_GRID, dtype=torch.float64, device="cpu") + 0.5) / _GRID
     columns = [p.bounds[0] + (p.bounds[1] - p.bounds[0]) * steps.roll(7 * i) for i, p in enumerate(process.parameters)]
     return torch.stack(columns, dim=-1)
 
@@ -127,7 +130,7 @@ def mixture_grid(process: Process) -> Tensor:
 def mixture_coefficients(process: Process) -> Tensor:
     """c [K] such that Σ_k c_k s_k(x) is the normalised density of hard events, averaged over ``mixture_grid``."""
     thetas = mixture_grid(process)
-    sigma = torch.tensor([process.cross_section(theta)[0] for theta in thetas], dtype=torch.float64)
+    sigma = thetas.new_tensor([process.cross_section(theta)[0] for theta in thetas])
     return (process.basis(thetas) / sigma[:, None]).mean(0)
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from bmem.devices import rows_at_once
 from bmem.networks.contract import ConditionalDensity
 from bmem.process.contract import Process
 from bmem.replicas.contract import Replicas
+from bmem.rng import uniform
 
 _SLICE = 4096
 """Points for which the replicas are evaluated at once: what their networks compute stays in the processor's cache."""
@@ -21,7 +23,8 @@ class Integrand:
 
     Points of the proposal's tails beyond the phase space have s = 0: their weight is zero, whatever the networks say there.
 
-    ``transfer`` and ``acceptance`` are replicas (R networks), ``proposal`` one density; ``x_reco`` [N, D_reco].
+    ``transfer`` and ``acceptance`` are replicas (R networks), ``proposal`` one density; ``x_reco`` [N, D_reco], float64.
+    Networks and ``x_reco`` are on one device, and there the weights are computed.
     """
 
     process: Process
@@ -37,13 +40,14 @@ class Integrand:
     def __call__(self, events: Tensor, points: int, generators: list[torch.Generator]) -> Tensor:
         """Weights [R, E, points, K] of fresh points for the event indices ``events`` [E], one generator for each event."""
         shape = (points, self.proposal.noise_dim)
-        noise = torch.stack([torch.rand(shape, generator=g, dtype=torch.float64) for g in generators])
-        x_reco = self.x_reco[events][:, None].expand(-1, points, -1).flatten(0, 1)
+        noise = torch.stack([uniform(shape, g, self.x_reco) for g in generators])
+        x_reco = self.x_reco[events.to(self.x_reco.device)][:, None].expand(-1, points, -1).flatten(0, 1)
         with torch.no_grad():
             x, log_q = self.proposal.from_noise(noise.flatten(0, 1), x_reco)
             s = self.process.components(torch.nan_to_num(x, nan=torch.inf))
             inside = s.abs().sum(-1) > 0
-            slices = zip(*(tensor[inside].split(_SLICE) for tensor in (x_reco, x, log_q)), strict=True)
+            rows = rows_at_once(_SLICE, x.device)
+            slices = zip(*(tensor[inside].split(rows) for tensor in (x_reco, x, log_q)), strict=True)
             ratio = torch.cat([self._ratio(*rows) for rows in slices], dim=1)
             result = ratio.new_zeros(len(ratio), *s.shape)
             result[:, inside] = ratio[..., None] * s[inside]

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 
+import torch
+
 from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.likelihood.density import ResidualDensity
 from bmem.replicas import Replicas
@@ -27,6 +29,10 @@ class Networks:
         proposal.load_state_dict({name: value[0] for name, value in replicas["proposal"].weights.items()})
         assert isinstance(proposal, ResidualDensity)
         return cls(replicas["transfer"], replicas["acceptance"], proposal.eval())
+
+    def to(self, device: torch.device | str) -> Networks:
+        """The same on a device."""
+        return Networks(self.transfer.to(device), self.acceptance.to(device), deepcopy(self.proposal).to(device))
 
 
 @dataclass(frozen=True, repr=False)

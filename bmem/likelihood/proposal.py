@@ -21,10 +21,12 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from bmem.devices import rows_at_once
 from bmem.likelihood.cross_section import mixture_coefficients, mixture_grid
 from bmem.networks.contract import ConditionalDensity
 from bmem.process.contract import Process
 from bmem.replicas.contract import Replicas
+from bmem.rng import uniform
 
 _CHUNK = 4096
 """Points drawn at once: what the network computes stays in the processor's cache."""
@@ -52,24 +54,24 @@ class LearnedPairs:
     def draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """``n`` fresh pairs, as a ``bmem.training.Supply`` wants them."""
         cumulative = self.weight.cumsum(0)
-        position = torch.rand(n, generator=rng, dtype=torch.float64) * cumulative[-1]
+        position = uniform((n,), rng, cumulative) * cumulative[-1]
         drawn = self.x_hard[torch.searchsorted(cumulative, position, right=True).clamp(max=len(cumulative) - 1)]
         replicas = [self.transfer.replica(r) for r in range(len(self.transfer))]
         with torch.no_grad():
             x_reco = [
                 replica("from_noise", _noise(replica, chunk, rng), chunk)[0][0]
                 for replica, share in zip(replicas, drawn.tensor_split(len(replicas)), strict=True)
-                for chunk in share.split(_CHUNK)
+                for chunk in share.split(rows_at_once(_CHUNK, share.device))
             ]
         return drawn, torch.cat(x_reco)
 
 
 def balancing_weights(process: Process, x_hard: Tensor) -> Tensor:
     """Weights [N] that turn accepted hard events [N, D], made uniform in θ, into those of the mixture for the worst θ."""
-    uniform = mixture_coefficients(process)
-    basis = process.basis(mixture_grid(process))
     components = process.components(x_hard)
-    relative = components / (components @ uniform)[:, None]  # s_k over the density of the events
+    basis = process.basis(mixture_grid(process)).to(components)
+    mixture = mixture_coefficients(process).to(components)
+    relative = components / (components @ mixture)[:, None]  # s_k over the density of the events
     densities = relative[:_ROWS] @ basis.T
     scale = densities.mean(0)
     prior = capacity_prior(densities / scale)
@@ -92,4 +94,4 @@ def capacity_prior(densities: Tensor) -> Tensor:
 
 def _noise(replica: Replicas, condition: Tensor, rng: torch.Generator) -> Tensor:
     module = cast(ConditionalDensity, replica.module)
-    return torch.rand(len(condition), module.noise_dim, generator=rng, dtype=torch.float64)
+    return uniform((len(condition), module.noise_dim), rng, condition)

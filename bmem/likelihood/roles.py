@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from bmem.likelihood.acceptance import AcceptanceNetwork
@@ -27,6 +28,10 @@ class Pairs:
     x_hard: Tensor
     accepted: Tensor
     x_reco: Tensor
+
+    def to(self, device: torch.device | str) -> Pairs:
+        """The same pairs on a device."""
+        return Pairs(self.x_hard.to(device), self.accepted.to(device), self.x_reco.to(device))
 
     @property
     def accepted_pairs(self) -> tuple[Tensor, Tensor]:

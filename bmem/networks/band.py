@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
+from bmem.rng import uniform
 from bmem.transforms.contract import Transform
 
 Array = NDArray[np.float64]
@@ -130,15 +131,16 @@ def band_on_grid(
     """
     _check(edges)
     fine = [_midpoints(each, points) for each in edges]
-    grid = torch.from_numpy(np.stack(np.meshgrid(*fine, indexing="ij"), axis=-1).reshape(-1, len(edges)))
-    x, log_jacobian = (grid, torch.zeros(len(grid), dtype=torch.float64)) if transform is None else transform.inverse(grid)
+    mesh = np.stack(np.meshgrid(*fine, indexing="ij"), axis=-1).reshape(-1, len(edges))
+    grid = torch.as_tensor(mesh, device=condition.device)
+    x, log_jacobian = (grid, torch.zeros_like(grid[:, 0])) if transform is None else transform.inverse(grid)
     dtype = condition.dtype
     with torch.no_grad():
         parts = [
             replicas("log_prob", rows.to(dtype), condition.expand(len(rows), -1)).double() + log_part
             for rows, log_part in zip(x.split(_ROWS), log_jacobian.split(_ROWS), strict=True)
         ]
-    densities = torch.cat(parts, dim=1).exp().numpy()
+    densities = torch.cat(parts, dim=1).exp().cpu().numpy()
     shape = [size for each in edges for size in (len(each) - 1, points)]
     values = densities.reshape(len(densities), *shape).mean(axis=tuple(range(2, 2 * len(edges) + 1, 2)))
     return DensityBand(edges, values, np.zeros(values.shape[1:]))
@@ -167,7 +169,7 @@ def band_of_sample(
     """
     _check(edges)
     noise_dim: int = replicas.module.noise_dim  # type: ignore[assignment]
-    noise = torch.rand(len(condition), noise_dim, generator=rng, dtype=condition.dtype, device=condition.device)
+    noise = uniform((len(condition), noise_dim), rng, condition)
     with torch.no_grad():
         parts = [
             observable(replicas("from_noise", rows, own)[0], own)

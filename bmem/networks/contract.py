@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from bmem.rng import uniform
 from bmem.training.network import Network
 
 
@@ -29,8 +30,7 @@ class ConditionalDensity(Network):
 
     def sample(self, condition: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw one point for every condition [..., C]: points [..., D] and their log-density [...]."""
-        shape = (*condition.shape[:-1], self.noise_dim)
-        noise = torch.rand(shape, generator=rng, dtype=condition.dtype, device=condition.device)
+        noise = uniform((*condition.shape[:-1], self.noise_dim), rng, condition)
         return self.from_noise(noise, condition)
 
 

@@ -88,7 +88,8 @@ class MLP(Network):
         for layer in (self.first, *self.middle):
             bound = layer.weight.shape[1] ** -0.5 if layer.weight.shape[1] else 0.0
             for value in (layer.weight, layer.bias):
-                value.data.copy_(torch.empty(value.shape, dtype=value.dtype).uniform_(-bound, bound, generator=rng))
+                drawn = torch.empty(value.shape, dtype=value.dtype, device=rng.device).uniform_(-bound, bound, generator=rng)
+                value.data.copy_(drawn)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bmem.process.luminosity import Luminosity
 from bmem.process.mapping import MAPPED
+from bmem.rng import uniform
 from bmem.transforms.grid import VegasGrid
 
 CHUNK = 2**13
@@ -121,7 +122,7 @@ class AdaptedMap:
 
 def ceiling_angles() -> Tensor:
     """Angles [CEILING_ANGLES + 1] over a full turn, both ends included."""
-    return torch.linspace(-math.pi, math.pi, CEILING_ANGLES + 1, dtype=torch.float64)
+    return torch.linspace(-math.pi, math.pi, CEILING_ANGLES + 1, dtype=torch.float64, device="cpu")
 
 
 @dataclass(frozen=True)
@@ -142,30 +143,32 @@ class Generator:
         """Linear interpolation of the ceilings to ``alpha`` [...]."""
         position = torch.remainder(alpha / (2 * math.pi) + 0.5, 1.0) * CEILING_ANGLES
         cell = position.long().clamp(max=CEILING_ANGLES - 1)
-        return torch.lerp(self.ceilings[cell], self.ceilings[cell + 1], position - cell)
+        ceilings = self.ceilings.to(alpha)
+        return torch.lerp(ceilings[cell], ceilings[cell + 1], position - cell)
 
     def generate(self, alpha: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor, GenerationReport]:
-        """One point for each of ``alpha`` [N].
+        """One point for each of ``alpha`` [N], in its type and on its device.
 
         Returns:
             u [N, 6] of the accepted points, their weights [N] (1, or more where the ceiling was exceeded), and the report.
         """
         n = len(alpha)
         basis, ceiling = self.adapted.basis(alpha), self.ceiling(alpha)
-        accepted, weight = torch.empty(n, MAPPED, dtype=torch.float64), torch.ones(n, dtype=torch.float64)
-        active, tried = torch.arange(min(n, CHUNK)), 0
+        accepted, weight = alpha.new_empty(n, MAPPED), torch.ones_like(alpha)
+        every, tried = torch.arange(n, device=alpha.device), 0
+        active, candidate = every[:CHUNK], torch.arange(CHUNK, device=alpha.device)
         waiting = len(active)
         while len(active):
-            u = torch.rand(CHUNK, MAPPED, generator=rng, dtype=torch.float64)
-            slot = torch.arange(CHUNK) % len(active)
+            u = uniform((CHUNK, MAPPED), rng, alpha)
+            slot = candidate % len(active)
             event = active[slot]
             ratio = (self.adapted.weights(u) * basis[event]).sum(-1) / ceiling[event]
-            kept = _first_of_slots(torch.rand(CHUNK, generator=rng, dtype=torch.float64) < ratio, slot, len(active))
+            kept = _first_of_slots(uniform((CHUNK,), rng, alpha) < ratio, slot, len(active))
             accepted[event[kept]], weight[event[kept]] = u[kept], ratio[kept].clamp(min=1)
             tried += CHUNK
-            unfinished = torch.ones(len(active), dtype=torch.bool)
+            unfinished = torch.ones_like(active, dtype=torch.bool)
             unfinished[slot[kept]] = False
-            following = torch.arange(waiting, min(n, waiting + len(kept)))
+            following = every[waiting : waiting + len(kept)]
             active, waiting = torch.cat([active[unfinished], following]), waiting + len(following)
         return accepted, weight, GenerationReport.of(weight, tried)
 
@@ -173,12 +176,12 @@ class Generator:
 def _first_of_slots(passed: Tensor, slot: Tensor, slots: int) -> Tensor:
     """Indices of the candidates that ``passed``, the first of every slot only."""
     candidate = torch.nonzero(passed).flatten()
-    first = torch.full((slots,), len(passed)).scatter_reduce(0, slot[candidate], candidate, "amin")
+    first = candidate.new_full((slots,), len(passed)).scatter_reduce(0, slot[candidate], candidate, "amin")
     return first[first < len(passed)]
 
 
 def _ceiling(weights: Tensor) -> Tensor:
     """The weight above which the weights [N] exceed it by ``EXCESS`` of their sum."""
     falling = weights.topk(len(weights) // 16).values
-    excess = falling.cumsum(0) - falling * torch.arange(1, len(falling) + 1)
+    excess = falling.cumsum(0) - falling * torch.ones_like(falling).cumsum(0)
     return falling[torch.searchsorted(excess, EXCESS * weights.sum()).clamp(max=len(falling) - 1)]

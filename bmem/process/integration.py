@@ -58,7 +58,7 @@ class CrossSection:
         if channel is not None and channel not in self.names:
             raise InputError(f"no channel {channel!r}; there are: {', '.join(self.names)}")
         parts = self.replicates.sum(1) if channel is None else self.replicates[:, self.names.index(channel)]
-        values = parts @ self.basis(torch.tensor(alpha, dtype=parts.dtype))
+        values = parts @ self.basis(parts.new_tensor(alpha))
         return float(values.mean()), float(values.std() / math.sqrt(len(values)))
 
 

@@ -25,6 +25,7 @@ from bmem.process.integration import CrossSection
 from bmem.process.luminosity import Luminosity, Partons
 from bmem.process.pdf import PDFGrid, default_grid
 from bmem.process.phase_space import cartesian
+from bmem.rng import uniform
 
 logger = logging.getLogger(__name__)
 CHUNK = 2**13
@@ -112,7 +113,7 @@ class LeadingOrderProcess(ABC):
         return CrossSection.integrate(self._adapted, self.odd)
 
     def sample(self, n: int, theta: Tensor, rng: torch.Generator) -> HardEvents:
-        """``n`` unweighted events at ``theta``, [1] or [n, 1] with an α for each; see ``generate``."""
+        """``n`` unweighted events at ``theta``, [1] or [n, 1] with an α for each, on its device; see ``generate``."""
         events, report = self.generate(n, theta, rng)
         logger.info("%s: %s", type(self).__name__, report)
         return events
@@ -128,8 +129,7 @@ class LeadingOrderProcess(ABC):
         """
         theta = self._checked_theta(n, theta)
         u, weight, report = self._generator.generate(theta[:, 0], rng)
-        turn = torch.rand(n, generator=rng, dtype=torch.float64)
-        pick = torch.rand(n, generator=rng, dtype=torch.float64)
+        turn, pick = uniform((n,), rng, theta), uniform((n,), rng, theta)
         parts = [self._finish(*chunk) for chunk in zip(*(part.split(CHUNK) for part in (u, theta, turn, pick)), strict=True)]
         x, pdg = (torch.cat(column) for column in zip(*parts, strict=True))
         return HardEvents(x, theta, weight, pdg), report
@@ -150,7 +150,7 @@ class LeadingOrderProcess(ABC):
         if abs(record.sqrt_s - self.sqrt_s) > 1e-6 * self.sqrt_s:
             raise InputError(f"the LHE record is of {record.sqrt_s:g} GeV, the process of {self.sqrt_s:g} GeV; set sqrt_s")
         x = self.space.from_momenta(record.momenta[:, 2:])[0]
-        theta = torch.tensor([record.theta], dtype=x.dtype, device=x.device).expand(len(x), 1).clone()
+        theta = x.new_tensor(record.theta).expand(len(x), -1).clone()
         return HardEvents(x, theta, record.weight, record.pdg)
 
     @cached_property
@@ -175,12 +175,12 @@ class LeadingOrderProcess(ABC):
         swapped = turn >= 0.5
         x = self.space.coordinates(point)
         azimuth = 2 * math.pi * torch.remainder(2 * turn, 1.0)
-        return self.space.rotated(x, azimuth, swapped), self._codes[swapped.long(), channel]
+        return self.space.rotated(x, azimuth, swapped), self._codes.to(x.device)[swapped.long(), channel]
 
     @cached_property
     def _codes(self) -> Tensor:
         """Particle codes [beam order, channel, 2 + n]."""
-        codes = torch.tensor([self.codes(channel) for channel in self.channels])
+        codes = torch.tensor([self.codes(channel) for channel in self.channels], device="cpu")
         return torch.stack([codes, codes[:, [1, 0, *range(2, codes.shape[1])]]])
 
     def _differential(self, x_hard: Tensor, partonic: Callable[[Any], Tensor]) -> Tensor:

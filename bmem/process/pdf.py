@@ -177,7 +177,7 @@ class PDFGrid:
             RangeError: Q outside the grid.
             InputError: a parton that the grid does not have.
         """
-        log_q2 = torch.tensor(2 * math.log(q), dtype=torch.float64)
+        log_q2 = self.subgrids[0].log_q2.new_tensor(2 * math.log(q))
         ((subgrid, _),) = self._of_scale(log_q2)
         cubics = subgrid.in_x(log_q2)
         table = torch.stack([cubics[..., [self._column(pdg) for pdg in group]].sum(-1) for group in sums], dim=-1)

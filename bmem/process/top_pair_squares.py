@@ -28,6 +28,7 @@ from bmem.process.top_pair_amplitudes import (
     gluon_amplitudes,
     quark_amplitudes,
 )
+from bmem.rng import uniform
 
 LIGHT = (2, 1, 3, 4)
 """Quarks that annihilate: b b̄ → t t̄ H is left out."""
@@ -151,9 +152,9 @@ def colour_lines(pdg: Tensor, momenta: Tensor, alpha: Tensor, rng: torch.Generat
     for codes in pdg.unique(dim=0).tolist():
         are_gluons(codes)
     squares = (gluon_flows(TopLine(collinear(momenta, inputs), inputs)).movedim(1, -1) * pair_basis(alpha)).sum(-1)
-    second_outside = torch.rand(len(pdg), generator=rng, dtype=torch.float64) * squares.sum(0) >= squares[0]
+    second_outside = uniform(pdg.shape[:1], rng, squares) * squares.sum(0) >= squares[0]
     flow = torch.where(pdg[:, 0] == GLUON, second_outside.long(), torch.where(pdg[:, 0] > 0, 2, 3))
-    return torch.tensor(_FLOWS)[flow]
+    return torch.tensor(_FLOWS, device=flow.device)[flow]
 
 
 _PAIR = [[501, 0], [0, 503], [0, 0]]

@@ -9,6 +9,7 @@ of tHj is in α. Used by tests, and by anyone who wants to see the chain at work
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from functools import cached_property
@@ -20,6 +21,7 @@ from torch.distributions import MultivariateNormal
 from bmem.errors import InputError
 from bmem.events.record import HardEvents
 from bmem.process.contract import Parameter
+from bmem.rng import normal
 
 
 class LinearGaussian:
@@ -61,6 +63,15 @@ class LinearGaussian:
         if (self.modulation.abs() > 1).any() or (self.strengths <= 0).any():
             raise InputError("a LinearGaussian needs |modulation| <= 1 and strengths > 0, or its density becomes negative")
 
+    def _on(self, device: torch.device) -> LinearGaussian:
+        """The same with its tensors on a device."""
+        if device == self.means.device:
+            return self
+        there = copy.copy(self)
+        vars(there).clear()
+        vars(there).update({name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)})
+        return there
+
     @cached_property
     def _hard(self) -> MultivariateNormal:
         return MultivariateNormal(self.means, self.covariances)
@@ -72,35 +83,38 @@ class LinearGaussian:
 
     @cached_property
     def _noise(self) -> MultivariateNormal:
-        return MultivariateNormal(torch.zeros(len(self.noise), dtype=torch.float64), self.noise)
+        return MultivariateNormal(torch.zeros_like(self.noise[0]), self.noise)
 
     def basis(self, theta: Tensor) -> Tensor:
         """b_k(θ) = 1 + m_k cos(θ - φ_k): [..., 1] → [..., K]."""
-        return 1 + self.modulation * torch.cos(theta - self.phases)
+        here = self._on(theta.device)
+        return 1 + here.modulation * torch.cos(theta - here.phases)
 
     def components(self, x_hard: Tensor) -> Tensor:
         """s_k(x) = σ_k N(x; μ_k, Σ_k) in pb: [..., D] → [..., K]."""
-        return self.strengths * self._hard.log_prob(x_hard.unsqueeze(-2)).exp()
+        here = self._on(x_hard.device)
+        return here.strengths * here._hard.log_prob(x_hard.unsqueeze(-2)).exp()
 
     def cross_section(self, theta: Tensor) -> tuple[float, float]:
         """σ(θ) in pb at θ [1], exact."""
-        return float(self.basis(theta) @ self.strengths), 0.0
+        return float(self.basis(theta.cpu()) @ self.strengths), 0.0
 
     def sample(self, n: int, theta: Tensor, rng: torch.Generator) -> HardEvents:
         """``n`` unweighted events at θ [1], or [n, 1] with one value for each."""
-        theta = theta.to(torch.float64).expand(n, 1)
-        k = torch.multinomial(self.basis(theta) * self.strengths, 1, generator=rng).squeeze(-1)
-        x = self.means[k] + _times(self._hard.scale_tril[k], _normal((n, self.means.shape[1]), rng))
-        return HardEvents(x, theta.clone(), torch.ones(n, dtype=torch.float64))
+        theta, here = theta.to(torch.float64).expand(n, 1), self._on(theta.device)
+        k = _drawn(here.basis(theta) * here.strengths, rng)
+        x = here.means[k] + _times(here._hard.scale_tril[k], normal((n, here.means.shape[1]), rng, theta))
+        return HardEvents(x, theta.clone(), torch.ones_like(theta[:, 0]))
 
     def response(self, x_hard: Tensor, rng: torch.Generator) -> Tensor:
         """Smear x_hard [..., D] to x_reco [..., d]; every event is accepted."""
-        shape = (*x_hard.shape[:-1], len(self.noise))
-        return x_hard @ self.response_matrix.T + _times(self._noise.scale_tril, _normal(shape, rng))
+        here, shape = self._on(x_hard.device), (*x_hard.shape[:-1], len(self.noise))
+        return x_hard @ here.response_matrix.T + _times(here._noise.scale_tril, normal(shape, rng, here.noise))
 
     def transfer_log_prob(self, x_reco: Tensor, x_hard: Tensor) -> Tensor:
         """log p(x_reco | x_hard): [..., d], [..., D] → [...]."""
-        return self._noise.log_prob(x_reco - x_hard @ self.response_matrix.T)
+        here = self._on(x_hard.device)
+        return here._noise.log_prob(x_reco - x_hard @ here.response_matrix.T)
 
     def fiducial(self) -> Tensor:
         """σ_k in pb [K]."""
@@ -108,12 +122,13 @@ class LinearGaussian:
 
     def integrals(self, x_reco: Tensor) -> Tensor:
         """The exact I_k in pb: [..., d] → [..., K]."""
-        return self.strengths * self._reco.log_prob(x_reco.unsqueeze(-2)).exp()
+        here = self._on(x_reco.device)
+        return here.strengths * here._reco.log_prob(x_reco.unsqueeze(-2)).exp()
 
     def log_density(self, x_reco: Tensor, theta: Tensor) -> Tensor:
         """log p(x_reco | θ): [..., d], [..., 1] → [...]."""
         b = self.basis(theta)
-        return torch.log((b * self.integrals(x_reco)).sum(-1) / (b @ self.strengths))
+        return torch.log((b * self.integrals(x_reco)).sum(-1) / (b @ self.strengths.to(b)))
 
     def sample_posterior(self, x_reco: Tensor, theta: Tensor, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw x_hard [..., D] from p(x_hard | x_reco, θ), the perfect proposal, and return its log-density [...] too.
@@ -121,10 +136,10 @@ class LinearGaussian:
         One point for each x_reco [..., d]; θ is [1].
         """
         weight = self.basis(theta) * self.integrals(x_reco)
-        means, scales = self._posterior(x_reco)
-        k = torch.multinomial(weight.reshape(-1, weight.shape[-1]), 1, generator=rng).reshape(weight.shape[:-1])
+        means, scales = self._on(x_reco.device)._posterior(x_reco)
+        k = _drawn(weight.reshape(-1, weight.shape[-1]), rng).reshape(weight.shape[:-1])
         mean = means.take_along_dim(k[..., None, None], -2).squeeze(-2)
-        x = mean + _times(scales[k], _normal(mean.shape, rng))
+        x = mean + _times(scales[k], normal(mean.shape, rng, mean))
         share = torch.log(weight / weight.sum(-1, keepdim=True))
         return x, torch.logsumexp(share + MultivariateNormal(means, scale_tril=scales).log_prob(x.unsqueeze(-2)), -1)
 
@@ -138,11 +153,12 @@ class LinearGaussian:
 
 
 def _tensor(values: Sequence[object]) -> Tensor:
-    return torch.as_tensor(values, dtype=torch.float64)
+    return torch.as_tensor(values, dtype=torch.float64, device="cpu")
 
 
-def _normal(shape: Sequence[int], rng: torch.Generator) -> Tensor:
-    return torch.randn(*shape, generator=rng, dtype=torch.float64)
+def _drawn(weight: Tensor, rng: torch.Generator) -> Tensor:
+    """One of K by its ``weight`` [N, K]: [N]; drawn where ``rng`` is."""
+    return torch.multinomial(weight.to(rng.device), 1, generator=rng).squeeze(-1).to(weight.device)
 
 
 def _times(matrix: Tensor, vector: Tensor) -> Tensor:

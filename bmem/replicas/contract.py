@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from bmem.devices import rows_at_once
 from bmem.errors import InputError
 from bmem.replicas.storage import load_weights, save_weights
 from bmem.training.loop import Objective, Progress
@@ -67,6 +69,16 @@ class Replicas:
         """The number R of networks."""
         return len(next(iter(self.weights.values())))
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(iter(self.weights.values())).device
+
+    def to(self, device: torch.device | str) -> Replicas:
+        """The same networks on a device; these stay where they are."""
+        weights = {name: value.to(device) for name, value in self.weights.items()}
+        return Replicas(copy.deepcopy(self.module).to(device), weights)
+
     def replica(self, r: int) -> Replicas:
         """One of the networks, with a replica axis of length 1."""
         return Replicas(self.module, {name: value[r : r + 1] for name, value in self.weights.items()})
@@ -84,7 +96,7 @@ class Replicas:
             return functional_call(network, named, args, tie_weights=False)
 
         weights = {name: self.weights[name] for name in _own_names(self.module) if name in self.weights}
-        at_once = _ROWS_AT_ONCE // max(1, *(argument.shape[:-1].numel() for argument in args))
+        at_once = rows_at_once(_ROWS_AT_ONCE, self.device) // max(1, *(argument.shape[:-1].numel() for argument in args))
         if len(self) > 1 and at_once >= _FEWEST_AT_ONCE:
             return vmap(single, chunk_size=at_once)(weights)
         results = [single({name: value[r] for name, value in weights.items()}) for r in range(len(self))]

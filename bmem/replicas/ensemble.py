@@ -101,5 +101,6 @@ class Ensemble:
             raise InputError("an ensemble must be fitted before it is sampled")
         if not 1 <= n <= self.members:
             raise InputError(f"an ensemble of {self.members} networks cannot give {n}; train more members")
-        chosen = range(n) if n == self.members else torch.randperm(self.members, generator=rng)[:n].tolist()
+        order = torch.randperm(self.members, generator=rng, device=rng.device)
+        chosen = range(n) if n == self.members else order[:n].tolist()
         return Replicas.of(*(self.modules[member] for member in chosen))

@@ -30,7 +30,7 @@ from bmem.replicas.weights import (
     replicas,
     unflatten,
 )
-from bmem.rng import generator
+from bmem.rng import generator, normal
 from bmem.training.loop import Objective, Progress, fit
 from bmem.training.rows import split
 from bmem.training.settings import History, TrainingSettings
@@ -56,7 +56,7 @@ class _Gaussian:
 
     def draw(self, n: int, rng: torch.Generator) -> Tensor:
         """[n, W]."""
-        noise = torch.randn(n, len(self.mean), generator=rng, dtype=self.mean.dtype, device=self.mean.device)
+        noise = normal((n, len(self.mean)), rng, self.mean)
         if self.precision.ndim == 1:
             return self.mean + noise * self.precision.rsqrt()
         factor = torch.linalg.cholesky(self.precision)
@@ -130,11 +130,11 @@ class Laplace:
         like = {name: value.detach() for name, value in weights.items()}
         prior = Normal(torch.zeros_like(mean), self.prior_scale).to_event(1)
         target = LogPosterior(loss, like, prior, split(data, settings, seed)[0])
-        warn_if_far(target, self.posterior.distribution(), generator(seed, "laplace", "pareto k", device=mean.device))
+        warn_if_far(target, self.posterior.distribution(), generator(seed, "laplace", "pareto k"))
         return history
 
     def sample(self, n: int, rng: torch.Generator) -> Replicas:
-        """Draw ``n`` networks; ``rng`` is on the device of the module.
+        """Draw ``n`` networks.
 
         Raises:
             InputError: not fitted yet.

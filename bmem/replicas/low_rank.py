@@ -17,7 +17,7 @@ from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
 from bmem.replicas.trust import warn_if_far, warn_if_not_flat, warn_if_wide
 from bmem.replicas.weights import Layers, LogPosterior, Loss, call, flatten, random_weights, replicas, unflatten
-from bmem.rng import derive_seed, generator
+from bmem.rng import derive_seed, generator, normal
 from bmem.training.loop import Objective, Progress, fit
 from bmem.training.rows import split
 from bmem.training.settings import History, TrainingSettings
@@ -162,11 +162,11 @@ class LowRank:
         warn_if_wide(unflatten(posterior.stddev, network.like), dict.fromkeys(weights, self.prior_scale))
         prior = Normal(torch.zeros_like(posterior.mean), self.prior_scale).to_event(1)
         target = LogPosterior(network.loss, network.like, prior, split(data, settings, seed)[0])
-        warn_if_far(target, posterior, generator(seed, "low rank", "pareto k", device=posterior.mean.device))
+        warn_if_far(target, posterior, generator(seed, "low rank", "pareto k"))
         return history
 
     def sample(self, n: int, rng: torch.Generator) -> Replicas:
-        """Draw ``n`` networks; ``rng`` is on the device of the module.
+        """Draw ``n`` networks.
 
         Raises:
             InputError: not fitted yet.
@@ -175,7 +175,7 @@ class LowRank:
             raise InputError("a low-rank posterior must be fitted before it is sampled")
         posterior = self.network.posterior()
         size, rank = posterior.cov_factor.shape
-        noise = torch.randn(n, size + rank, generator=rng, dtype=posterior.loc.dtype, device=posterior.loc.device)
+        noise = normal((n, size + rank), rng, posterior.loc)
         own, shared = noise.split((size, rank), dim=1)
         vectors = posterior.loc + own * posterior.cov_diag.sqrt() + shared @ posterior.cov_factor.mT
         return replicas(self.network.loss.module, unflatten(vectors, self.network.like), n)

@@ -23,7 +23,7 @@ from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
 from bmem.replicas.trust import warn_if_far, warn_if_not_flat, warn_if_wide
 from bmem.replicas.weights import Layers, LogPosterior, Loss, call, flatten, random_weights, replicas
-from bmem.rng import generator
+from bmem.rng import generator, normal
 from bmem.training.loop import Objective, Progress, fit
 from bmem.training.rows import split
 from bmem.training.settings import History, TrainingSettings
@@ -55,7 +55,8 @@ class MeanFieldLoss(nn.Module):
         self.names = tuple(means)
         start = math.log(settings.initial_scale) / _HASTE
         self.widths = nn.ParameterList(torch.full_like(value, start) for value in means.values())
-        self.register_buffer("steps", torch.zeros((), dtype=torch.long))
+        # on the CPU, so that reading it does not wait for an accelerator
+        self.register_buffer("steps", torch.zeros((), dtype=torch.long, device="cpu"))
         self.local: dict[str, nn.Linear] = {}
 
     def extra_repr(self) -> str:
@@ -97,11 +98,10 @@ class MeanFieldLoss(nn.Module):
             return self.loss.at(drawn, batch) + self.settings.temperature * self.divergence() / self.rows
 
     def _generator(self) -> torch.Generator:
-        device = self.steps.device
         if not self.training:
-            return generator(self.seed, "mean field", "held out", device=device)
+            return generator(self.seed, "mean field", "held out")
         self.steps += 1
-        return generator(self.seed, "mean field", "step", int(self.steps), device=device)
+        return generator(self.seed, "mean field", "step", int(self.steps))
 
     @contextmanager
     def _noise(self, scales: dict[str, Tensor], rng: torch.Generator) -> Iterator[None]:
@@ -152,7 +152,7 @@ def _join(layer: str, kind: str) -> str:
 
 
 def _draw(mean: Tensor, scale: Tensor, rng: torch.Generator) -> Tensor:
-    return mean + scale * torch.randn(mean.shape, generator=rng, dtype=mean.dtype, device=mean.device)
+    return mean + scale * normal(mean.shape, rng, mean)
 
 
 def _add_noise(
@@ -241,11 +241,11 @@ class MeanField:
         prior_density = Normal(torch.zeros_like(prior), prior).to_event(1)
         target = LogPosterior(network.loss, like, prior_density, split(data, settings, seed)[0], self.temperature)
         approximation = Normal(flatten(like), flatten(scales)).to_event(1)
-        warn_if_far(target, approximation, generator(seed, "mean field", "pareto k", device=prior.device))
+        warn_if_far(target, approximation, generator(seed, "mean field", "pareto k"))
         return history
 
     def sample(self, n: int, rng: torch.Generator) -> Replicas:
-        """Draw ``n`` networks; ``rng`` is on the device of the module.
+        """Draw ``n`` networks.
 
         Raises:
             InputError: not fitted yet.

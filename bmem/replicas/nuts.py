@@ -137,5 +137,5 @@ class Nuts:
         every = self.samples.flatten(0, 1)
         if not 1 <= n <= len(every):
             raise InputError(f"{len(every)} draws cannot give {n} networks; raise Nuts.draws")
-        chosen = every[torch.randperm(len(every), generator=rng, device=rng.device)[:n]]
+        chosen = every[torch.randperm(len(every), generator=rng, device=rng.device)[:n].to(every.device)]
         return replicas(self.module, unflatten(chosen, random_weights(self.module, self.layers)), n)

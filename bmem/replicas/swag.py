@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
 from bmem.replicas.weights import Layers, Loss, PenalisedLoss, call, flatten, random_weights, replicas, unflatten
+from bmem.rng import normal
 from bmem.training.loop import Objective, Progress, fit
 from bmem.training.settings import History, TrainingSettings
 
@@ -48,7 +49,8 @@ class Walk(nn.Module):
         self.loss, self.random = loss, weights
         self.first, self.every = steps // 4, max(1, (steps - steps // 4) // rank)
         start = flatten(weights).detach()
-        self.register_buffer("seen", torch.zeros((), dtype=torch.long))
+        # on the CPU, so that reading it does not wait for an accelerator
+        self.register_buffer("seen", torch.zeros((), dtype=torch.long, device="cpu"))
         self.register_buffer("mean", torch.zeros_like(start))
         self.register_buffer("square", torch.zeros_like(start))
         self.register_buffer("kept", torch.zeros(rank, len(start), dtype=start.dtype, device=start.device))
@@ -149,7 +151,7 @@ class Swag:
         return history
 
     def sample(self, n: int, rng: torch.Generator) -> Replicas:
-        """Draw ``n`` networks; ``rng`` is on the device of the module.
+        """Draw ``n`` networks.
 
         Raises:
             InputError: not fitted yet.
@@ -158,7 +160,7 @@ class Swag:
             raise InputError("SWAG must be fitted before it is sampled")
         mean, deviations = self.walk.mean, self.walk.deviations()
         rank, size = deviations.shape
-        noise = torch.randn(n, size + rank, generator=rng, dtype=mean.dtype, device=mean.device)
+        noise = normal((n, size + rank), rng, mean)
         own, shared = noise.split((size, rank), dim=1)
         diagonal, low_rank = own * self.walk.variance().sqrt(), shared @ deviations / (rank - 1) ** 0.5
         vectors = mean + self.scale * 0.5**0.5 * (diagonal + low_rank)

@@ -82,9 +82,9 @@ def warn_if_far(target: LogPosterior, approximation: Distribution, rng: torch.Ge
     """
     if sum(value.numel() for value in target.like.values()) > _CHECKED_WEIGHTS:
         return
-    device = rng.device
+    device = next(iter(target.like.values())).device
     with torch.random.fork_rng([device] if device.type == "cuda" else []), torch.no_grad():
-        torch.manual_seed(int(torch.randint(1 << 31, (), generator=rng, device=device)))
+        torch.manual_seed(int(torch.randint(1 << 31, (), generator=rng, device=rng.device)))
         vectors = approximation.sample((_CHECKED_DRAWS,))
         ratios = torch.stack([target(vector) for vector in vectors]) - approximation.log_prob(vectors)
     k = float(pareto_k(ratios.double().cpu().numpy()))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bmem.kinematics import boost, mass
+from bmem.rng import uniform
 
 LIGHT, CHARM, BOTTOM = 0, 4, 5
 """Flavours of partons and jets; LIGHT stands for gluons and u, d, s quarks."""
@@ -27,7 +28,7 @@ def decay(parent: Tensor, masses: tuple[Tensor | float, Tensor | float], rng: to
     m, (m1, m2) = mass(parent), masses
     e1 = (m**2 + m1**2 - m2**2) / (2 * m)
     p = torch.sqrt(torch.clamp(e1**2 - m1**2, min=0.0))
-    cos, phi = torch.rand(2, parent.shape[0], generator=rng, dtype=parent.dtype, device=parent.device)
+    cos, phi = uniform((2, parent.shape[0]), rng, parent)
     cos, phi = 2 * cos - 1, 2 * math.pi * phi
     sin = torch.sqrt(1 - cos**2)
     direction = torch.stack([sin * torch.cos(phi), sin * torch.sin(phi), cos], dim=-1)
@@ -40,5 +41,5 @@ def breit_wigner(m: float, width: float, largest: Tensor, rng: torch.Generator) 
     """Masses [N] from the relativistic Breit-Wigner in s of mass ``m``, within [0, ``largest``] (per event, [N]), in GeV."""
     low = math.atan(-m / width)
     high = torch.atan((largest**2 - m**2) / (m * width))
-    u = torch.rand(largest.shape, generator=rng, dtype=largest.dtype, device=largest.device)
+    u = uniform(largest.shape, rng, largest)
     return torch.sqrt(torch.clamp(m**2 + m * width * torch.tan(low + u * (high - low)), min=0.0))

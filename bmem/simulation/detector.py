@@ -14,6 +14,7 @@ from torch import Tensor
 
 from bmem import kinematics
 from bmem.events.record import JET_FEATURES, PHOTON_FEATURES, Objects, RecoEvents
+from bmem.rng import normal, uniform
 from bmem.simulation.decays import BOTTOM, CHARM
 from bmem.simulation.settings import DetectorSettings
 
@@ -98,17 +99,9 @@ def _pair_distance(jets: Tensor, mask: Tensor) -> Tensor:
     return torch.where(valid, distance, math.inf)
 
 
-def _normal(like: Tensor, rng: torch.Generator) -> Tensor:
-    return torch.randn(like.shape, generator=rng, dtype=like.dtype, device=like.device)
-
-
-def _uniform(like: Tensor, rng: torch.Generator) -> Tensor:
-    return torch.rand(like.shape, generator=rng, dtype=like.dtype, device=like.device)
-
-
 def _lognormal(sigma: Tensor | float, like: Tensor, rng: torch.Generator) -> Tensor:
     """Positive factors of mean 1 and, for small σ, standard deviation σ."""
-    return torch.exp(sigma * _normal(like, rng) - 0.5 * sigma**2)
+    return torch.exp(sigma * normal(like.shape, rng, like) - 0.5 * sigma**2)
 
 
 def _coordinates(momenta: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -120,11 +113,11 @@ def _coordinates(momenta: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]
 def _photons(truth: TruthEvents, s: DetectorSettings, rng: torch.Generator) -> Objects:
     true_pt, true_eta, true_phi = _coordinates(truth.photons, truth.photon_mask)
     pt = true_pt * _lognormal(photon_resolution(true_pt * torch.cosh(true_eta), s), true_pt, rng)
-    eta = true_eta + s.photon_angle * _normal(pt, rng)
-    phi = kinematics.wrap(true_phi + s.photon_angle * _normal(pt, rng))
+    eta = true_eta + s.photon_angle * normal(pt.shape, rng, pt)
+    phi = kinematics.wrap(true_phi + s.photon_angle * normal(pt.shape, rng, pt))
     efficiency = s.photon_efficiency * (1 - torch.exp(-true_pt / s.photon_turn_on))
-    found = _uniform(pt, rng) < efficiency
-    quiet = _uniform(pt, rng) < s.isolation_efficiency
+    found = uniform(pt.shape, rng, pt) < efficiency
+    quiet = uniform(pt.shape, rng, pt) < s.isolation_efficiency
     isolated = quiet & (truth.photon_activity < s.isolation_fraction * pt)
     mask = truth.photon_mask & found & (pt > s.photon_min_pt) & (eta.abs() < s.photon_max_eta)
     return Objects(torch.stack([pt, eta, phi, isolated.to(pt.dtype)], dim=-1), mask, PHOTON_FEATURES)
@@ -133,13 +126,13 @@ def _photons(truth: TruthEvents, s: DetectorSettings, rng: torch.Generator) -> O
 def _jets(truth: TruthEvents, s: DetectorSettings, rng: torch.Generator) -> Objects:
     true_pt, true_eta, true_phi = _coordinates(truth.jets, truth.jet_mask)
     pt = true_pt * _lognormal(jet_resolution(true_pt, s), true_pt, rng)
-    eta = true_eta + s.jet_angle * _normal(pt, rng)
-    phi = kinematics.wrap(true_phi + s.jet_angle * _normal(pt, rng))
+    eta = true_eta + s.jet_angle * normal(pt.shape, rng, pt)
+    phi = kinematics.wrap(true_phi + s.jet_angle * normal(pt.shape, rng, pt))
     mass = kinematics.mass(truth.jets) * (pt / true_pt) * _lognormal(s.jet_mass, pt, rng)
     tag = torch.full_like(pt, s.light_mistag)
     tag[truth.jet_flavour == CHARM] = s.charm_mistag
     tag[truth.jet_flavour == BOTTOM] = s.btag_efficiency
-    btag = (_uniform(pt, rng) < tag) & (eta.abs() < s.btag_max_eta)
-    found = _uniform(pt, rng) < s.jet_efficiency
+    btag = (uniform(pt.shape, rng, pt) < tag) & (eta.abs() < s.btag_max_eta)
+    found = uniform(pt.shape, rng, pt) < s.jet_efficiency
     mask = truth.jet_mask & (true_pt > s.jet_threshold) & found & (pt > s.jet_min_pt) & (eta.abs() < s.jet_max_eta)
     return Objects(torch.stack([pt, eta, phi, mass, btag.to(pt.dtype)], dim=-1), mask, JET_FEATURES)

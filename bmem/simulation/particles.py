@@ -34,7 +34,7 @@ def truth_events(particles: ak.Array, settings: DetectorSettings, resonance: int
     photons, photon_mask = _padded(particles.p[signal_photon])
     rest, rest_mask = _padded(particles.p[visible])
     jets, jet_mask = _padded(cluster(particles.p[visible], settings))
-    flavour = torch.full(jet_mask.shape, LIGHT, dtype=torch.int64)
+    flavour = torch.full_like(jet_mask, LIGHT, dtype=torch.int64)
     for quark in (CHARM, BOTTOM):
         hadrons, hadron_mask = _padded(particles.p[contains(particles.id, quark)])
         hadron_mask &= kinematics.pt(hadrons) > _MIN_HADRON_PT

@@ -81,25 +81,26 @@ class PythiaResponse:
             InputError: ``hard`` has no particle codes, or Pythia cannot make use of any of the events.
             ConfigError: Pythia refuses the settings.
         """
-        truth, failed = self.truth(hard, rng)
-        return SimulatedEvents(detect(truth, self.settings.detector, rng).collections, failed)
+        device = hard.x.device
+        truth, failed = self.truth(hard.to("cpu"), rng)  # Pythia knows no other
+        return SimulatedEvents(detect(truth, self.settings.detector, rng).to(device).collections, failed.to(device))
 
     def truth(self, hard: HardEvents, rng: torch.Generator) -> tuple[TruthEvents, Tensor]:
         """Signal photons and particle jets before the detector, and which events [N] failed and have neither."""
         if hard.pdg is None:
             raise InputError("PythiaResponse: the hard events have no particle codes (pdg), which a shower needs; add them")
         record = self.hard.record(hard)
-        pending = torch.arange(len(hard))
+        pending = torch.arange(len(hard), device="cpu")
         parts, positions = [_nothing()], [pending[:0]]
         for _ in range(self.settings.attempts):
             if len(pending) == 0:
                 break
-            seed = int(torch.randint(1, 900_000_000, (1,), generator=rng))
+            seed = int(torch.randint(1, 900_000_000, (1,), generator=rng, device=rng.device))
             truth, finished = self._shower(record[pending], seed)
             parts.append(truth)
             positions.append(pending)
             pending = pending[~finished]
-        failed = torch.zeros(len(hard), dtype=torch.bool)
+        failed = torch.zeros(len(hard), dtype=torch.bool, device="cpu")
         failed[pending] = True
         return _scatter(parts, positions, len(hard)), failed
 
@@ -130,12 +131,12 @@ class PythiaResponse:
             InputError: Pythia leaves out an event.
         """
         resonances = hard.momenta[hard.pdg == self.hard.resonance]
-        parts, positions, finished = [_nothing()], [torch.arange(0)], []
+        parts, positions, finished = [_nothing()], [torch.arange(0, device="cpu")], []
         with tempfile.TemporaryDirectory(prefix="bmem-") as folder:
             lhe = Path(folder) / "hard.lhe"
             write_lhe(lhe, hard, self.hard.content)
             pythia = start(self.lines(lhe, seed))
-            for index in torch.arange(len(hard)).split(_BATCH):
+            for index in torch.arange(len(hard), device="cpu").split(_BATCH):
                 batch = pythia.nextBatch(len(index), "none")
                 there = torch.from_numpy(~ak.to_numpy(ak.is_none(batch)))
                 finished.append(there)
@@ -183,7 +184,8 @@ def _check_alignment(particles: ak.Array, hard: Tensor, resonance: int) -> None:
 
 def _nothing() -> TruthEvents:
     """No events, with no room for objects."""
-    momenta, mask = torch.zeros(0, 0, 4, dtype=torch.float64), torch.zeros(0, 0, dtype=torch.bool)
+    momenta = torch.zeros(0, 0, 4, dtype=torch.float64, device="cpu")
+    mask = momenta[..., 0].bool()
     return TruthEvents(momenta, mask, momenta[..., 0], momenta, mask, mask.long())
 
 

@@ -85,7 +85,7 @@ def simulate(
     """
     schedule = schedule or Schedule()
     _check(hard)
-    index = torch.arange(len(hard)).split(schedule.block)
+    index = torch.arange(len(hard), device=hard.x.device).split(schedule.block)
     tasks = [_Task(response, selection, seed, i, hard[block]) for i, block in enumerate(index)]
     finished: dict[int, _Block] = {}
     for i, block in _all_blocks(tasks, schedule):
@@ -121,8 +121,9 @@ class _Task:
 
     def run(self) -> _Block:
         reco = self.response(self.hard, generator(self.seed, "response", self.index))
-        failed = reco.failed if isinstance(reco, SimulatedEvents) else torch.zeros(len(reco), dtype=torch.bool)
-        accepted = self.selection.accept(reco) & ~failed
+        accepted = self.selection.accept(reco)
+        failed = reco.failed if isinstance(reco, SimulatedEvents) else torch.zeros_like(accepted)
+        accepted = accepted & ~failed
         kept = self.selection.keep_objects(reco[accepted])
         return _Block(PairedEvents(self.hard, accepted, kept), int(failed.sum()))
 
@@ -150,9 +151,9 @@ def _settings(tasks: Sequence[_Task]) -> dict[str, Any]:
     """What tells these blocks from those of another simulation."""
     digest, first = hashlib.sha256(), tasks[0]
     for task in tasks:
-        digest.update(task.hard.x.numpy().tobytes())
+        digest.update(task.hard.x.cpu().numpy().tobytes())
         if task.hard.pdg is not None:
-            digest.update(task.hard.pdg.numpy().tobytes())
+            digest.update(task.hard.pdg.cpu().numpy().tobytes())
     return {
         "response": repr(first.response),
         "selection": repr(first.selection),

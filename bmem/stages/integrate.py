@@ -64,7 +64,7 @@ class _Integrals:
 
     @cached_property
     def networks(self) -> Networks:
-        return load_networks(self.run)
+        return load_networks(self.run).to(self.run.device)
 
     @cached_property
     def fiducial(self) -> FiducialCrossSection:
@@ -110,7 +110,7 @@ class _Integrals:
     def _hard_coefficients(self, name: str) -> Coefficients:
         x_hard = observed(self.run, name).x_hard
         assert x_hard is not None  # truth_is_kept
-        x_hard = x_hard[: wanted(self.run, name)]
+        x_hard = x_hard[: wanted(self.run, name)].to(self.run.device)
         with torch.no_grad():
             parts = [self.networks.acceptance("probability", part).mean(0) for part in x_hard.split(_ROWS)]
         return yardstick(self.run.process, x_hard, torch.cat(parts), self.fiducial.values.mean(0))
@@ -118,7 +118,7 @@ class _Integrals:
     def _coefficients(self, name: str) -> CoefficientBlocks:
         """Integrate all blocks; the file is then written from those in the cache, one after the other."""
         every = observed(self.run, name).x
-        x_reco = every[: wanted(self.run, name)]
+        x_reco = every[: wanted(self.run, name)].to(self.run.device)
         told: dict[str, NDArray[Any]] = {}
         with self.run.progress(f"integrate {name}") as progress:
             done = 0

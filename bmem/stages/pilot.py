@@ -123,9 +123,9 @@ class Pilot:
         """Seconds for the fiducial cross section with all its events."""
         if self.full.config.likelihood.fiducial == "counted":
             return 0.0
-        acceptance, resamples = load_networks(self.run).acceptance, self.run.config.integration.resamples
+        networks, resamples = load_networks(self.run).to(self.run.device), self.run.config.integration.resamples
         process, rng = self.run.process, generator(1)
-        seconds = timed(lambda: fiducial_cross_section(process, acceptance, _FIDUCIAL, rng, resamples))
+        seconds = timed(lambda: fiducial_cross_section(process, networks.acceptance, _FIDUCIAL, rng, resamples))
         return seconds * self.full.config.likelihood.fiducial_events / _FIDUCIAL
 
     def spread(self, pairs: PairedEvents, events: int, bank: int) -> None:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import BaseModel
 from rich.console import Console
 
@@ -16,6 +17,7 @@ from bmem import rng, terminal
 from bmem.artifacts import Engine
 from bmem.channels.contract import Channel
 from bmem.config import Config, SampleSection
+from bmem.devices import chosen
 from bmem.process.contract import Process
 from bmem.terminal import Progress
 from bmem.workers import Workers
@@ -38,6 +40,15 @@ class Run:
     @cached_property
     def channel(self) -> Channel:
         return self.config.channel.make()
+
+    @cached_property
+    def device(self) -> torch.device:
+        """Where networks and integrals are computed; what is kept in files is on the CPU.
+
+        Raises:
+            DeviceError: it is not there.
+        """
+        return chosen(self.config.device)
 
     @property
     def process(self) -> Process:

@@ -30,12 +30,12 @@ NAMES = ("transfer", "acceptance", "proposal")
 
 def chain_of(run: Run, observer: Observer = unobserved) -> Chain:
     """The chain that does the work of a run; backgrounds are added by the stages."""
-    return Chain(run.channel, seed=run.config.seed, observer=observer, **sections_of(run.config))
+    return Chain(run.channel, device=run.device, seed=run.config.seed, observer=observer, **sections_of(run.config))
 
 
 def load_pairs(run: Run, name: str) -> Pairs:
-    """The simulated pairs of a run: ``training`` or ``validation``."""
-    return chain_of(run).pairs(parquet.read_pairs(run.events(name)))
+    """The simulated pairs of a run, ``training`` or ``validation``, on the CPU."""
+    return chain_of(run).pairs(parquet.read_pairs(run.events(name))).to("cpu")
 
 
 def load_networks(run: Run) -> Networks:
@@ -111,9 +111,9 @@ def network_product(
     """The replicas of the network of a ``role``, trained on ``data()``."""
 
     def make() -> _Trained | None:
-        made = {name: Replicas.load(run.network(name), build(run, name)) for name in role.follows}
+        made = {name: Replicas.load(run.network(name), build(run, name)).to(run.device) for name in role.follows}
         with _bars(run) as observer:
-            learned = chain_of(run, observer).learner(run.cache("train")).learn(role, data(), made)
+            learned = chain_of(run, observer).learner(run.cache("train")).learn(role, data().to(run.device), made)
         _tell(run, role, learned)
         return _Trained(learned) if together.leads() else None
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from bmem.errors import TrainingError
-from bmem.rng import generator
+from bmem.rng import generator, permutation
 from bmem.training import checkpoint as checkpoints
 from bmem.training import together
 from bmem.training.rows import Rows, Supply, source
@@ -75,8 +75,8 @@ def fit(
     while not state.finished:
         epoch, start = state.epoch, time.perf_counter()
         training = rows.epoch(epoch)
-        order = torch.randperm(len(rows), generator=generator(seed, "training", "epoch", epoch))
-        train_loss = state.train(step, training, order.to(training[0].device))
+        order = permutation(len(rows), generator(seed, "training", "epoch", epoch), training[0])
+        train_loss = state.train(step, training, order)
         held_out_loss = together.of_the_leader(evaluate(module, objective, rows.held_out, settings.batch_size))
         state.record(train_loss, held_out_loss, time.perf_counter() - start)
         if checkpoint and together.leads():

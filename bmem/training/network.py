@@ -50,7 +50,7 @@ def _reset_parts(module: nn.Module, rng: torch.Generator) -> None:
     draw = getattr(module, "reset_parameters", None)  # what torch calls it, from the global generator
     if draw is not None:
         with torch.random.fork_rng([own.device] if own is not None and own.is_cuda else []):
-            torch.manual_seed(int(torch.randint(1 << 62, (), generator=rng)))
+            torch.manual_seed(int(torch.randint(1 << 62, (), generator=rng, device=rng.device)))
             draw()
     elif own is not None:
         raise InputError(f"a {type(module).__name__} has weights of its own and cannot start anew: give it reset(rng)")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from bmem.errors import InputError, TrainingError
-from bmem.rng import generator
+from bmem.rng import generator, permutation
 from bmem.training.settings import TrainingSettings
 
 Rows = tuple[Tensor, ...]
@@ -68,7 +68,7 @@ def split(data: Rows, settings: TrainingSettings, seed: int) -> tuple[Rows, Rows
         raise TrainingError(f"the data tensors have {sorted(rows)} rows; give all of them the same number")
     total = rows.pop()
     held_out = _held_out(total, settings)
-    order = torch.randperm(total, generator=generator(seed, "training", "split")).to(data[0].device)
+    order = permutation(total, generator(seed, "training", "split"), data[0])
     first, second = order[held_out:], order[:held_out]
     return tuple(tensor[first] for tensor in data), tuple(tensor[second] for tensor in data)
 
@@ -84,7 +84,8 @@ def _held_out(total: int, settings: TrainingSettings) -> int:
 def _resample(data: Rows, seed: int) -> Rows:
     """As many rows, drawn with replacement."""
     total = len(data[0])
-    rows = torch.randint(total, (total,), generator=generator(seed, "training", "bootstrap")).to(data[0].device)
+    rng = generator(seed, "training", "bootstrap")
+    rows = torch.randint(total, (total,), generator=rng, device=rng.device).to(data[0].device)
     return tuple(tensor[rows] for tensor in data)
 
 

@@ -78,7 +78,7 @@ def mean(value: Tensor) -> float:
 
 def of_the_leader(value: float) -> float:
     """A number of the first process, so that all of them decide alike."""
-    told = torch.tensor(value, dtype=torch.float64)
+    told = torch.tensor(value, dtype=torch.float64, device="cpu")
     if size() > 1:
         distributed.broadcast(told, 0)
     return told.item()

@@ -15,6 +15,8 @@ from bmem.transforms.contract import Transform
 class VegasGrid(Transform):
     """u [..., D] in the unit cube → y [..., D] in the unit cube: the b-th of B equal intervals of u fills the b-th bin of y.
 
+    The edges are sent to where the points are, so one grid serves every device.
+
     Args:
         edges: [D, B + 1] increasing bin edges of y from 0 to 1 in each dimension; see ``uniform``.
 
@@ -34,7 +36,7 @@ class VegasGrid(Transform):
     @classmethod
     def uniform(cls, dimension: int, bins: int = 64) -> VegasGrid:
         """The identity in float64 with room to adapt."""
-        return cls(torch.linspace(0, 1, bins + 1, dtype=torch.float64).repeat(dimension, 1))
+        return cls(torch.linspace(0, 1, bins + 1, dtype=torch.float64, device="cpu").repeat(dimension, 1))
 
     @property
     def bins(self) -> int:
@@ -56,7 +58,7 @@ class VegasGrid(Transform):
     def locate(self, y: Tensor) -> Tensor:
         """The bin [..., D] in which each coordinate of y lies."""
         columns = y.reshape(-1, y.shape[-1]).T.contiguous()
-        return torch.searchsorted(self.edges[:, 1:-1].contiguous(), columns, right=True).T.reshape(y.shape)
+        return torch.searchsorted(self.edges[:, 1:-1].to(y.device).contiguous(), columns, right=True).T.reshape(y.shape)
 
     def adapted(self, y: Tensor, weight: Tensor, damping: float = 0.75) -> VegasGrid:
         """A grid whose bins share the squared weights more evenly.
@@ -77,9 +79,9 @@ class VegasGrid(Transform):
         return VegasGrid(torch.stack(edges))
 
     def _bin(self, cell: Tensor) -> tuple[Tensor, Tensor]:
-        dimension = torch.arange(cell.shape[-1], device=cell.device)
-        low = self.edges[dimension, cell]
-        return low, self.edges[dimension, cell + 1] - low
+        edges, dimension = self.edges.to(cell.device), torch.arange(cell.shape[-1], device=cell.device)
+        low = edges[dimension, cell]
+        return low, edges[dimension, cell + 1] - low
 
 
 def _histogram(cell: Tensor, weight: Tensor, bins: int) -> Tensor:

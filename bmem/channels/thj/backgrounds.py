@@ -15,10 +15,11 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
+from scipy import special
 from scipy.optimize import minimize
 from torch import Tensor
 from torch.distributions import Gamma
-from torch.special import ndtr, ndtri
+from torch.special import ndtri
 
 from bmem.errors import InputError
 
@@ -68,8 +69,8 @@ class DiphotonBackground:
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """``n`` events, observables [n, 11] in the order of ``OBSERVABLES`` (float64)."""
-        u = torch.rand(n, 6, generator=rng, dtype=torch.float64).clamp(min=1e-300)
-        g = torch.randn(n, 6, generator=rng, dtype=torch.float64)
+        u = torch.rand(n, 6, generator=rng, dtype=torch.float64, device=rng.device).clamp(min=1e-300)
+        g = torch.randn(n, 6, generator=rng, dtype=torch.float64, device=rng.device)
         pt_h = -self.pt_h * torch.log(u[:, 0] * u[:, 1])
         pt_j = self.jet_pt_min - self.pt_j * torch.log(u[:, 2])
         phi_h, phi_j = (math.pi * (2 * u[:, i] - 1) for i in (3, 4))
@@ -120,7 +121,7 @@ class FallingMass:
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """``n`` masses [n] in GeV."""
-        u = torch.rand(n, generator=rng, dtype=torch.float64)
+        u = torch.rand(n, generator=rng, dtype=torch.float64, device=rng.device)
         low, high = self.window
         return low - torch.log1p(u * math.expm1(-self.slope * (high - low))) / self.slope
 
@@ -187,4 +188,4 @@ def _gaussian(x: Tensor, width: float) -> Tensor:
 
 
 def _cdf(z: float) -> float:
-    return float(ndtr(torch.tensor(z, dtype=torch.float64)))
+    return float(special.ndtr(z))

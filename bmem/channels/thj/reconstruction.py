@@ -78,7 +78,7 @@ class Reconstruction:
 
         In the t channel that jet is forward; where radiation adds jets it is right more often than the one of largest pT.
         """
-        table = _triplets(jets.shape[1]).to(jets.device)
+        table = _triplets(jets.shape[1], jets.device)
         b, w1, w2 = table.unbind(-1)
         present = objects.mask[:, table].all(-1) & _tagged(objects)[:, b]
         w = jets[:, w1] + jets[:, w2]
@@ -110,10 +110,10 @@ def _tagged(jets: Objects) -> Tensor:
 
 
 @cache
-def _triplets(n: int) -> Tensor:
+def _triplets(n: int, device: torch.device) -> Tensor:
     """All (b, w1, w2) of ``n`` jets: [A, 3]."""
     rows = [(b, *pair) for b in range(n) for pair in itertools.combinations([i for i in range(n) if i != b], 2)]
-    return torch.tensor(rows)
+    return torch.tensor(rows, device=device)
 
 
 def _pick(jets: Tensor, index: Tensor) -> Tensor:

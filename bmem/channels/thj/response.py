@@ -15,6 +15,7 @@ from bmem.events.lhe import LHERecord
 from bmem.events.record import HardEvents, RecoEvents
 from bmem.kinematics import mass
 from bmem.process.phase_space import PhaseSpace
+from bmem.rng import uniform
 from bmem.simulation.decays import BOTTOM, CHARM, LIGHT, breit_wigner, decay
 from bmem.simulation.detector import TruthEvents, detect, merge_close
 from bmem.simulation.pythia import PythiaResponse
@@ -51,7 +52,7 @@ class ParametricResponse:
 
 def _add_mass(partons: Tensor, mean: float, rng: torch.Generator) -> Tensor:
     """Give each parton [N, n, 4] the mass of a jet at the same three-momentum."""
-    u = torch.rand(partons.shape[:-1], generator=rng, dtype=partons.dtype, device=partons.device)
+    u = uniform(partons.shape[:-1], rng, partons)
     squared = -torch.log1p(-u) * (4 / torch.pi) * (mean * kinematics.pt(partons)) ** 2
     energy = torch.sqrt(partons[..., 0] ** 2 + squared)
     return torch.cat([energy[..., None], partons[..., 1:]], dim=-1)
@@ -69,7 +70,7 @@ def top_decay(top: Tensor, settings: DecaySettings, rng: torch.Generator) -> tup
     w_mass = breit_wigner(settings.w_mass, settings.w_width, mass(top) - settings.b_mass, rng)
     b, w = decay(top, (settings.b_mass, w_mass), rng)
     up, down = decay(w, (0.0, 0.0), rng)
-    charm = torch.rand(top.shape[0], generator=rng, dtype=top.dtype, device=top.device) < settings.charm_fraction
+    charm = uniform(top.shape[:1], rng, top) < settings.charm_fraction
     flavour = torch.zeros(top.shape[0], 3, dtype=torch.int64, device=top.device)
     flavour[:, 0] = BOTTOM
     flavour[:, 1] = torch.where(charm, CHARM, LIGHT)
@@ -104,14 +105,13 @@ class ThjShower:
         assert hard.pdg is not None
         space = self.phase_space
         outgoing = space.to_momenta(hard.x.double())[0]
-        incoming = torch.zeros(len(outgoing), 2, 4, dtype=outgoing.dtype)
+        incoming = torch.zeros_like(outgoing[:, :2])
         total = outgoing.sum(dim=1)
         incoming[:, 0, 0] = incoming[:, 0, 3] = (total[:, 0] + total[:, 3]) / 2
         incoming[:, 1, 0] = (total[:, 0] - total[:, 3]) / 2
         incoming[:, 1, 3] = -incoming[:, 1, 0]
         momenta = torch.cat([incoming, outgoing], dim=1)
-        weight = torch.ones(len(momenta), dtype=torch.float64)
-        return LHERecord(momenta, hard.pdg, weight, None, cross_section=1.0, sqrt_s=space.sqrt_s)
+        return LHERecord(momenta, hard.pdg, torch.ones_like(momenta[:, 0, 0]), None, cross_section=1.0, sqrt_s=space.sqrt_s)
 
 
 def pythia_response(settings: PythiaSettings, phase_space: PhaseSpace = THJ_PHASE_SPACE) -> PythiaResponse:

@@ -17,6 +17,7 @@ from bmem.events.record import HardEvents, RecoEvents
 from bmem.likelihood.coordinates import Difference
 from bmem.process import LinearGaussian
 from bmem.quantity import Quantity
+from bmem.rng import uniform
 
 OBSERVABLES = (Quantity("x", "x"), Quantity("y", "y"))
 
@@ -29,7 +30,7 @@ class Smearing:
 
     def __call__(self, hard: HardEvents, rng: torch.Generator) -> RecoEvents:
         x = LinearGaussian().response(hard.x, rng)
-        return as_events(x, OBSERVABLES, torch.rand(len(x), generator=rng, dtype=torch.float64) < self.efficiency)
+        return as_events(x, OBSERVABLES, uniform(x.shape[:1], rng, x) < self.efficiency)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Wide:
 
     def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """``n`` observations [n, 2]."""
-        return self.width * torch.randn(n, 2, generator=rng, dtype=torch.float64)
+        return self.width * torch.randn(n, 2, generator=rng, dtype=torch.float64, device=rng.device)
 
     def log_density(self, x: Tensor) -> Tensor:
         """log p(x): [..., 2] → [...]."""
