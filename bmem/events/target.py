@@ -49,6 +49,6 @@ class Target(Layout):
         known = self.falling <= tag.feature < self.features - 1
         if not (known and 0 <= tag.low < tag.high <= 1 and tag.fewest <= self.fewest):
             raise InputError(
-                f"{tag} of {self.features} features and at least {self.fewest} objects: its feature comes before the tag and "
-                "is not the falling one, its range lies in [0, 1], and there are as many objects as tags"
+                f"{tag} of {self.features} features and at least {self.fewest} objects: its feature comes before the tag "
+                "and is not the falling one, its range lies in [0, 1], and there are as many objects as tags"
             )

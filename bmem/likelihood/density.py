@@ -31,8 +31,8 @@ class ResidualDensity(ConditionalDensity):
     """p(x | c) = p_cube(u | features(c)) |du/dx|, with u the residuals of x given c brought to the unit cube.
 
     Points and conditions are float64; only the network works in the precision of its weights. Scales of the residuals and of
-    the features are buffers, taken from data by ``fit_scales``, and so is the range of the features seen there. Coordinates of
-    sets of objects bring them to the cube by themselves, and tell their layout in ``target``.
+    the features are buffers, taken from data by ``fit_scales``, and so is the range of the features seen there. Coordinates
+    of sets of objects bring them to the cube by themselves, and tell their layout in ``target``.
 
     Args:
         residuals: coordinates of the target given the reference.

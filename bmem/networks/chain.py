@@ -1,4 +1,4 @@
-"""Coordinates of the unit cube one after the other, each by a spline that knows those before, and the objects made of them."""
+"""Coordinates of the unit cube one after the other, each by a spline that knows those before, and objects made of them."""
 
 from __future__ import annotations
 
@@ -79,8 +79,9 @@ class SplineChain(nn.Module):
 class ObjectChain(nn.Module):
     """The density of one object after the other, exactly 0 beyond what the ``target`` tells is certain.
 
-    A first feature that falls ends at that of the object before. A tag that the event still needs from each of the objects
-    that are left is there, within its range: the condition that events have tags, as it is for one object after the other.
+    A tag comes first, then the features, within the range of tags if there is one. A first feature that falls ends at that
+    of the object before. An object without which too few would be left to be tagged is tagged for certain: this is what the
+    condition that the event has so many tags means for one object after the other.
 
     Args:
         target: with objects.
@@ -91,31 +92,27 @@ class ObjectChain(nn.Module):
 
     def __init__(self, target: Target, circular: tuple[bool, ...], width: int, settings: TransfermerSettings) -> None:
         super().__init__()
-        self.target, tag = target, target.tag
-        self.lines = target.features - (tag is not None)
-        self.chain = SplineChain(circular[: self.lines], width + (tag is not None), settings)
-        context = width + 1 + READ * self.lines
-        self.tag = MLP(context, 1, settings.hidden, settings.layers) if tag else None
+        self.target, tagged = target, target.tag is not None
+        self.lines = target.features - tagged
+        self.chain = SplineChain(circular[: self.lines], width + tagged, settings)
+        self.tag = MLP(width, 1, settings.hidden, settings.layers) if tagged else None
 
     def log_prob(self, objects: Tensor, count: Tensor, context: Tensor) -> Tensor:
-        """Log-densities [..., n] of objects [..., n, F], of which the first ``count`` [...] are, given context [..., n, W]."""
+        """Log-densities [..., n] of objects [..., n, F], the first ``count`` [...] of them there, context [..., n, W]."""
         x = objects[..., : self.lines]
         before = torch.cat([torch.ones_like(x[..., :1, 0]), x[..., :-1, 0]], dim=-1)
-        left = count.unsqueeze(-1) - torch.arange(self.target.objects, device=x.device)
         tags = objects[..., -1].round() if self.tag is not None else torch.zeros_like(before)
-        forced = self._forced(tags.cumsum(-1) - tags, left)
-        low, high = self._box(before, forced)
+        low, high = self._box(before, tags)
         outside = ((x < low) | (x > high)) & ~self.chain.circular
         size = _size(low, high)
-        told = self._told(context, forced)
-        log_density = self.chain.log_prob(torch.where(outside, 0.5, (x - low) / size), x, told) - size.log().sum(-1)
+        u = torch.where(outside, 0.5, (x - low) / size)
+        log_density = self.chain.log_prob(u, x, self._told(context, tags)) - size.log().sum(-1)
         log_density = log_density.masked_fill(outside.any(-1), -math.inf)
         if self.tag is None:
             return log_density
-        logit, certain = self._tag(x, told, forced)
-        uncertain = nn.functional.logsigmoid(torch.where(tags > 0.5, logit, -logit))
-        wrong = certain & ((tags > 0.5) != forced)
-        return log_density + torch.where(certain, 0.0, uncertain).masked_fill(wrong, -math.inf)
+        left = count.unsqueeze(-1) - torch.arange(self.target.objects, device=x.device)
+        forced, tagged = self._forced(tags.cumsum(-1) - tags, left), tags > 0.5
+        return log_density + _log_tag(self.tag(context).squeeze(-1), tagged, forced)
 
     def draw(self, noise: Tensor, before: Tensor, left: Tensor, tags: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """The next object.
@@ -130,49 +127,47 @@ class ObjectChain(nn.Module):
         Returns:
             Features [..., F] and the logarithm of their density [...].
         """
-        forced = self._forced(tags, left)
-        low, high = self._box(before, forced)
-        size, told = _size(low, high), self._told(context, forced)
-        x, log_density = noise[..., :0], -size.log().sum(-1)
+        tag, log_density = torch.zeros_like(before), torch.zeros_like(before)
+        if self.tag is not None:
+            logit, forced = self.tag(context).squeeze(-1), self._forced(tags, left)
+            tagged = forced | (noise[..., -1] < logit.sigmoid())
+            tag, log_density = tagged.to(before.dtype), _log_tag(logit, tagged, forced)
+        low, high = self._box(before, tag)
+        size, told = _size(low, high), self._told(context, tag)
+        x, log_density = noise[..., :0], log_density - size.log().sum(-1)
         for f in range(self.lines):
             u, log_u = self.chain.draw(noise[..., f], x, told)
             # Rounding must not carry a point over the edge where its density is 0.
             here = torch.minimum(torch.maximum(low[..., f] + u * size[..., f], low[..., f]), high[..., f])
             x, log_density = torch.cat([x, here.unsqueeze(-1)], dim=-1), log_density + log_u
-        if self.tag is None:
-            return x, log_density
-        logit, certain = self._tag(x, told, forced)
-        tagged = torch.where(certain, forced, noise[..., -1] < logit.sigmoid())
-        log_tag = nn.functional.logsigmoid(torch.where(tagged, logit, -logit))
-        return torch.cat([x, tagged.to(x.dtype).unsqueeze(-1)], dim=-1), log_density + torch.where(certain, 0.0, log_tag)
+        return x if self.tag is None else torch.cat([x, tag.unsqueeze(-1)], dim=-1), log_density
 
     def _forced(self, tags: Tensor, left: Tensor) -> Tensor:
         """Whether each of the objects ``left`` must have a tag, after so many ``tags``."""
         fewest = self.target.tag.fewest if self.target.tag else 0
         return (fewest - tags >= left) & (left > 0)
 
-    def _box(self, before: Tensor, forced: Tensor) -> tuple[Tensor, Tensor]:
+    def _box(self, before: Tensor, tag: Tensor) -> tuple[Tensor, Tensor]:
         """Where the coordinates of an object can lie: [..., F] low and high."""
-        tag, zero, one = self.target.tag, torch.zeros_like(before), torch.ones_like(before)
+        known, zero, one = self.target.tag, torch.zeros_like(before), torch.ones_like(before)
         lows, highs = [zero] * self.lines, [one] * self.lines
         if self.target.falling:
             highs[0] = before
-        if tag:
-            lows[tag.feature] = torch.where(forced, tag.low, zero)
-            highs[tag.feature] = torch.where(forced, tag.high, one)
+        if known:
+            lows[known.feature] = torch.where(tag > 0.5, known.low, zero)
+            highs[known.feature] = torch.where(tag > 0.5, known.high, one)
         return torch.stack(lows, dim=-1), torch.stack(highs, dim=-1)
 
-    def _told(self, context: Tensor, forced: Tensor) -> Tensor:
-        return context if self.tag is None else torch.cat([context, forced.to(context.dtype).unsqueeze(-1)], dim=-1)
+    def _told(self, context: Tensor, tag: Tensor) -> Tensor:
+        return context if self.tag is None else torch.cat([context, tag.unsqueeze(-1)], dim=-1)
 
-    def _tag(self, x: Tensor, told: Tensor, forced: Tensor) -> tuple[Tensor, Tensor]:
-        """Log-odds of a tag [...], and whether it, or its absence, is certain [...]."""
-        assert self.tag is not None and self.target.tag is not None
-        tag, at = self.target.tag, x[..., self.target.tag.feature]
-        logit = self.tag(torch.cat([told, read(x, self.chain.circular).flatten(-2)], dim=-1)).squeeze(-1)
-        return logit, forced | (at < tag.low) | (at > tag.high)
+
+def _log_tag(logit: Tensor, tagged: Tensor, forced: Tensor) -> Tensor:
+    """Log-probability of a tag or its absence [...], where it is not ``forced``."""
+    log_probability = nn.functional.logsigmoid(torch.where(tagged, logit, -logit))
+    return torch.where(forced, 0.0, log_probability).masked_fill(forced & ~tagged, -math.inf)
 
 
 def _size(low: Tensor, high: Tensor) -> Tensor:
-    """Of a box; where it has none (after an object at the very threshold) the smallest number that keeps gradients finite."""
+    """Of a box; where it has none (after an object at the very threshold) the least that keeps gradients finite."""
     return (high - low).clamp(min=torch.finfo(high.dtype).eps)

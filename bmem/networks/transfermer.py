@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -183,15 +183,15 @@ class Transfermer(ConditionalDensity):
         terms = [values[..., :0]]
         for i, chain in enumerate(self.values):
             one = safe[..., i : i + 1]
-            terms.append(chain.log_prob(one, one, context[..., i, :]).unsqueeze(-1))
+            terms.append(cast(SplineChain, chain).log_prob(one, one, context[..., i, :]).unsqueeze(-1))
         return torch.cat(terms, dim=-1).masked_fill(outside, -math.inf)
 
     def _drawn_values(self, noise: Tensor, count: Tensor, memory: Memory) -> tuple[Tensor, list[Tensor], Tensor]:
         """Values [..., V], tokens of those that others follow, and the log-density [...]."""
-        values, tokens, total = [], list[Tensor](), torch.zeros_like(noise.sum(-1))
+        values, tokens, total = list[Tensor](), list[Tensor](), torch.zeros_like(noise.sum(-1))
         for i, chain in enumerate(self.values):
             context = self._decoded(tokens, count, memory)[..., -1, :]
-            value, log_density = chain.draw(noise[..., i], noise[..., :0], context)
+            value, log_density = cast(SplineChain, chain).draw(noise[..., i], noise[..., :0], context)
             values, total = [*values, value.clamp(0, 1)], total + log_density
             if i < len(self.of_value):
                 tokens = [*tokens, self._value(i, values[i])]

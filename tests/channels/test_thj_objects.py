@@ -147,7 +147,8 @@ def test_events_that_cannot_be_observed_are_refused(pairs: tuple[Tensor, Tensor]
 
     def event(*numbers: int) -> RecoEvents:
         mask = torch.arange(6) < torch.tensor(numbers).unsqueeze(-1)
-        return RecoEvents({"photons": photons, "jets": Objects(torch.ones(2, 6, 5), mask, ("pt", "eta", "phi", "mass", "btag"))})
+        jets = Objects(torch.ones(2, 6, 5), mask, ("pt", "eta", "phi", "mass", "btag"))
+        return RecoEvents({"photons": photons, "jets": jets})
 
     with pytest.raises(InputError, match=r"event 1 has 2 photons and 0 jets.*apply the selection first"):
         OBJECTS.observe(event(3, 0))

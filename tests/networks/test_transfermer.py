@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from functools import cache
 
 import pytest
 import torch
-from architectures import perturb
 from set_toys import Independent, TwoJets
 from torch import Tensor
 
@@ -17,7 +15,6 @@ from bmem.events.target import Tag, Target
 from bmem.networks.contract import negative_log_likelihood
 from bmem.networks.densities.transfermer import TransfermerSettings
 from bmem.networks.transfermer import Transfermer
-from bmem.replicas import Ensemble, Replicas
 from bmem.training import TrainingSettings, fit
 
 SETTINGS = TransfermerSettings(width=16, heads=2, blocks=1, hidden=24, layers=2, bins=4)
@@ -35,7 +32,9 @@ def conditions(n: int, seed: int = 1) -> Tensor:
 
 def random_network(seed: int = 3) -> Transfermer:
     network = Transfermer(TARGET, (False, False, False, True, False), CONDITION, SETTINGS).double()
-    perturb(network, seed)
+    rng = torch.Generator().manual_seed(seed)
+    for parameter in network.parameters():
+        parameter.data += torch.randn(parameter.shape, generator=rng, dtype=torch.float64) / parameter.shape[-1] ** 0.5
     return network
 
 
@@ -131,7 +130,8 @@ def test_gradients_are_finite_at_the_edges(name: str) -> None:
 def test_the_circle_closes() -> None:
     network = random_network()
     left, right = (row((0.5, 0.5, phi, 1), (0.4, 0.5, 0.3, 0)) for phi in (1e-10, 1 - 1e-10))
-    torch.testing.assert_close(network.log_prob(left, conditions(1)), network.log_prob(right, conditions(1)), atol=1e-7, rtol=0)
+    found, expected = network.log_prob(left, conditions(1)), network.log_prob(right, conditions(1))
+    torch.testing.assert_close(found, expected, atol=1e-7, rtol=0)
 
 
 def test_an_object_knows_only_those_before() -> None:
@@ -156,25 +156,44 @@ def test_is_uniform_on_what_is_accepted_at_first() -> None:
 
 
 @cache
-def distance(toy: str, events: int, epochs: int) -> float:
+def distance(toy: str, events: int) -> float:
     """Mean of log p_exact - log p_learned over 4000 events that were not trained on."""
     problem = TOYS[toy]
     network = Transfermer(problem.target, problem.circular, problem.condition, SETTINGS)
     rows, condition = (part.float() for part in problem.sample(events, 1))
     network.fit_features(condition)
-    settings = TrainingSettings(epochs=epochs, batch_size=100, learning_rate=4e-3, patience=8)
+    settings = TrainingSettings(epochs=12, batch_size=100, learning_rate=6e-3)
     fit(network, negative_log_likelihood, (rows, condition), settings, seed=1)
     rows, condition = problem.sample(4000, 2)
     with torch.no_grad():
         return (problem.log_prob(rows, condition) - network.double().log_prob(rows, condition)).mean().item()
 
 
-if __name__ == "__main__":
-    import sys
-    import time
+LARGEST = {"independent": 0.03, "two jets": 0.1}
+"""Distance after 5000 events, half as much again as when written (seconds of training, so the network is small); that of an
+untrained network is 0.5 and 1.0. The standard error of its mean over the held-out events is below 0.005."""
 
-    for toy in TOYS:
-        for events, epochs in ((1000, 30), (8000, 20)):
-            start = time.time()
-            print(toy, events, distance(toy, events, epochs), time.time() - start, time.process_time(), flush=True)
-    sys.exit()
+
+@pytest.mark.parametrize("toy", TOYS)
+def test_learns_a_density_of_sets_that_is_known(toy: str) -> None:
+    """The second is a sum over which jet is the b, and has a condition (a tag) on the event."""
+    assert distance(toy, 5000) < LARGEST[toy]
+    assert distance(toy, 5000) < 0.7 * distance(toy, 800)
+
+
+REFUSED = {
+    "between fewest = 3 and objects = 2": lambda: Target(0, 2, 3, fewest=3),
+    "there are as many objects as tags": lambda: Target(0, 2, 3, fewest=1, tag=Tag(1, 0, 1, fewest=2)),
+    "its feature comes before the tag": lambda: Target(0, 2, 3, tag=Tag(2, 0, 1)),
+    "needs 5 flags": lambda: Transfermer(TARGET, (False, True), CONDITION),
+    "can be a circle": lambda: Transfermer(TARGET, (False, False, True, False, False), CONDITION),
+    "no multiple of heads": lambda: TransfermerSettings(width=10, heads=4),
+    "bins must be at least 1": lambda: TransfermerSettings(bins=0),
+    "beyond the 3 places": lambda: TARGET.pack(torch.ones(1, 1), torch.ones(1, 4, 4), torch.ones(1, 4)),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_what_cannot_be_is_refused(message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        REFUSED[message]()

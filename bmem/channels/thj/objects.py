@@ -47,11 +47,12 @@ class ThjObjects:
 
     def __init__(self, cuts: SelectionSettings | None = None, max_jets: int = 8, higgs_mass: float = 125.0) -> None:
         self.cuts = cuts = cuts or SelectionSettings()
-        if max_jets < max(1, cuts.min_jets):
-            raise InputError(f"max_jets = {max_jets} is less than the {max(1, cuts.min_jets)} jets that are selected; raise it")
+        self.fewest = max(1, cuts.min_jets)
+        if max_jets < self.fewest:
+            raise InputError(f"max_jets = {max_jets} is less than the {self.fewest} jets that are selected; raise it")
         half = 0.5 * min(1.0, cuts.btag_eta / cuts.jet_eta)
         tag = Tag(1, 0.5 - half, 0.5 + half, cuts.min_btags)
-        self.target = Target(PHOTONS, max_jets, JET, fewest=cuts.min_jets, falling=True, tag=tag)
+        self.target = Target(PHOTONS, max_jets, JET, fewest=self.fewest, falling=True, tag=tag)
         self.higgs_mass = higgs_mass
 
     def observe(self, reco: RecoEvents) -> Tensor:
@@ -61,12 +62,12 @@ class ThjObjects:
             InputError: an event has fewer than two photons, too few jets, or more than there are places for.
         """
         photons, jets = reco.photons, reco.jets
-        few = (photons.mask.sum(-1) < 2) | (jets.mask.sum(-1) < max(1, self.cuts.min_jets))
+        few = (photons.mask.sum(-1) < 2) | (jets.mask.sum(-1) < self.fewest)
         if few.any():
             event = int(few.nonzero()[0])
             raise InputError(
                 f"event {event} has {int(photons.mask[event].sum())} photons and {int(jets.mask[event].sum())} jets; the "
-                f"density of all objects needs 2 and {max(1, self.cuts.min_jets)}: apply the selection first"
+                f"density of all objects needs 2 and {self.fewest}: apply the selection first"
             )
         values = torch.stack([photons.feature(name)[:, :2] for name in ("pt", "eta", "phi")], -1).flatten(1)
         features = [jets.feature(name) for name in ("pt", "eta", "phi", "mass")]
@@ -87,11 +88,14 @@ class ThjObjects:
         values, jets, mask = self.target.unpack(residual)
         frame = Frame(reference[..., 1], reference[..., 4], reference[..., 5])
         there = mask > 0.5
-        row = torch.cat([
-            self._photons_back(values, reference, frame),
-            self._jets_back(jets, there, frame).flatten(-2),
-            there.to(residual.dtype),
-        ], -1)
+        row = torch.cat(
+            [
+                self._photons_back(values, reference, frame),
+                self._jets_back(jets, there, frame).flatten(-2),
+                there.to(residual.dtype),
+            ],
+            -1,
+        )
         return row, -self.forward(row, reference)[1]
 
     def features(self, reference: Tensor) -> Tensor:
