@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from bmem.errors import InputError
+from bmem.errors import ConfigError, InputError
 from bmem.events.observation import Layout
 from bmem.likelihood.coordinates import Residuals
 from bmem.networks.contract import ConditionalDensity
@@ -31,7 +31,8 @@ class ResidualDensity(ConditionalDensity):
     """p(x | c) = p_cube(u | features(c)) |du/dx|, with u the residuals of x given c brought to the unit cube.
 
     Points and conditions are float64; only the network works in the precision of its weights. Scales of the residuals and of
-    the features are buffers, taken from data by ``fit_scales``, and so is the range of the features seen there.
+    the features are buffers, taken from data by ``fit_scales``, and so is the range of the features seen there. Coordinates
+    of sets of objects bring them to the cube by themselves, and tell their layout in ``target``.
 
     Args:
         residuals: coordinates of the target given the reference.
@@ -44,12 +45,15 @@ class ResidualDensity(ConditionalDensity):
 
     def __init__(self, residuals: Residuals, settings: DensitySettings | None = None, defensive: float = 0.0) -> None:
         super().__init__()
-        dim, condition = len(residuals.circular), condition_layout(residuals)
+        condition, target = condition_layout(residuals), getattr(residuals, "target", None)
+        if target and defensive:
+            raise ConfigError("a density of a set of objects has no broad component: set its defensive fraction to 0")
         self.residuals = residuals
-        learned = (settings or CouplingSettings()).make(Layout(dim), residuals.circular, condition)
-        self.density = DefensiveMixture(learned, Uniform(dim), defensive) if defensive else learned
+        layout = target or Layout(len(residuals.circular))
+        learned = (settings or CouplingSettings()).make(layout, residuals.circular, condition)
+        self.density = DefensiveMixture(learned, Uniform(layout.width), defensive) if defensive else learned
         self.noise_dim = self.density.noise_dim
-        self.to_cube = _to_cube(residuals.circular)
+        self.to_cube = Compose() if target else _to_cube(residuals.circular)
         self.register_buffer("low", torch.full((condition.width,), -torch.inf, dtype=torch.float64))
         self.register_buffer("high", torch.full((condition.width,), torch.inf, dtype=torch.float64))
 
@@ -64,12 +68,16 @@ class ResidualDensity(ConditionalDensity):
         Raises:
             InputError: a residual or feature is not finite or does not vary.
         """
-        residual, _ = self.residuals.forward(x[:_FIT_ROWS], condition[:_FIT_ROWS])
-        if not torch.isfinite(residual).all():
-            bad = int((~torch.isfinite(residual)).any(-1).nonzero()[0])
+        residual, log_jacobian = self.residuals.forward(x[:_FIT_ROWS], condition[:_FIT_ROWS])
+        finite = torch.isfinite(residual).all(-1) & torch.isfinite(log_jacobian)
+        if not finite.all():
+            bad = int((~finite).nonzero()[0])
             raise InputError(f"the residuals of pair {bad} are not finite; check the events that go into the training")
-        for transform, columns in zip(self.to_cube.transforms, self.to_cube.columns, strict=True):
-            cast(Compose, transform).transforms[0].fit(residual[:, columns])  # type: ignore[operator]
+        if isinstance(self.to_cube, Columns):
+            for transform, columns in zip(self.to_cube.transforms, self.to_cube.columns, strict=True):
+                cast(Compose, transform).transforms[0].fit(residual[:, columns])  # type: ignore[operator]
+        else:
+            _check_numbers(self.residuals.target, x)  # type: ignore[attr-defined]
         self.fit_features(condition)
 
     def fit_features(self, inputs: Tensor) -> None:
@@ -103,6 +111,17 @@ class ResidualDensity(ConditionalDensity):
         """A point of the cube, off its faces, and the features, in the precision of the network."""
         dtype = next(self.density.parameters()).dtype
         return u.to(dtype).clamp(_EDGE, 1 - _EDGE), self.residuals.features(condition).to(dtype)
+
+
+def _check_numbers(target: Layout, rows: Tensor) -> None:
+    """Raise InputError unless some of ``rows`` [N, width] has as many objects as there are places: a density that never saw
+    so many would have to guess."""
+    most = int(target.unpack(rows)[2].sum(-1).max())
+    if most < target.objects:
+        raise InputError(
+            f"no event of the training has more than {most} objects, there are places for {target.objects}: lower their "
+            "largest number, or simulate more events"
+        )
 
 
 def condition_layout(residuals: Residuals) -> Layout:

@@ -13,7 +13,7 @@ from torch import Tensor
 from bmem import kinematics as kin
 
 
-class _Frame:
+class Frame:
     """The frame of a reference point: turned so that φ_H = 0, and reflected so that y_j ≥ 0 and sin(φ_j - φ_H) ≥ 0.
 
     Both reflections are symmetries of beams and detector, so one frame in four has to be learned. ``y`` and ``s`` are the
@@ -57,9 +57,9 @@ class ThjReco:
     def forward(self, target: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         pt_h, phi_h, y_h, pt_j, phi_j, eta_j, px_t, py_t, y_t, m_t, m_w = target.unbind(-1)
         hard_pt_h, hard_phi_h, hard_y_h, hard_pt_j, hard_phi_j, hard_y_j, hard_y_t = reference.unbind(-1)
-        frame = _Frame(hard_phi_h, hard_phi_j, hard_y_j)
+        frame = Frame(hard_phi_h, hard_phi_j, hard_y_j)
         par, perp = frame.rotate(px_t, py_t)
-        hard_par, hard_perp = frame.rotate(*_hard_top(reference))
+        hard_par, hard_perp = frame.rotate(*hard_top(reference))
         above = pt_j / self.jet_pt_min - 1
         residual = [
             torch.log(pt_h / hard_pt_h),
@@ -79,8 +79,8 @@ class ThjReco:
     def inverse(self, residual: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         r = residual.unbind(-1)
         hard_pt_h, hard_phi_h, hard_y_h, hard_pt_j, hard_phi_j, hard_y_j, hard_y_t = reference.unbind(-1)
-        frame = _Frame(hard_phi_h, hard_phi_j, hard_y_j)
-        hard_par, hard_perp = frame.rotate(*_hard_top(reference))
+        frame = Frame(hard_phi_h, hard_phi_j, hard_y_j)
+        hard_par, hard_perp = frame.rotate(*hard_top(reference))
         above = torch.exp(r[3] + self._log_above(hard_pt_j))
         target = [
             hard_pt_h * torch.exp(r[0]),
@@ -100,8 +100,8 @@ class ThjReco:
     def features(self, reference: Tensor) -> Tensor:
         """Invariants of x_hard under the symmetries: [..., 9]."""
         pt_h, phi_h, y_h, pt_j, phi_j, y_j, y_t = reference.unbind(-1)
-        frame = _Frame(phi_h, phi_j, y_j)
-        par, perp = frame.rotate(*_hard_top(reference))
+        frame = Frame(phi_h, phi_j, y_j)
+        par, perp = frame.rotate(*hard_top(reference))
         delta = phi_j - phi_h
         columns = [torch.log(pt_h), frame.y * y_h, torch.log(pt_j), frame.y * y_j, torch.cos(delta), torch.sin(delta).abs()]
         return torch.stack([*columns, torch.log1p(torch.hypot(par, perp)), frame.y * y_t, par / (1 + pt_h)], -1)
@@ -121,7 +121,7 @@ class ThjHard:
     def forward(self, target: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         pt_h, phi_h, y_h, pt_j, phi_j, eta_j = reference[..., :6].unbind(-1)
         hard_pt_h, hard_phi_h, hard_y_h, hard_pt_j, hard_phi_j, hard_y_j, hard_y_t = target.unbind(-1)
-        frame = _Frame(phi_h, phi_j, eta_j)
+        frame = Frame(phi_h, phi_j, eta_j)
         residual = [
             torch.log(hard_pt_h / pt_h),
             frame.s * kin.wrap(hard_phi_h - phi_h),
@@ -136,7 +136,7 @@ class ThjHard:
     def inverse(self, residual: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         r = residual.unbind(-1)
         pt_h, phi_h, y_h, pt_j, phi_j, eta_j = reference[..., :6].unbind(-1)
-        frame = _Frame(phi_h, phi_j, eta_j)
+        frame = Frame(phi_h, phi_j, eta_j)
         target = [
             pt_h * torch.exp(r[0]),
             kin.wrap(phi_h + frame.s * r[1]),
@@ -152,7 +152,7 @@ class ThjHard:
     def features(self, reference: Tensor) -> Tensor:
         """Invariants of x_reco under the symmetries: [..., 12], with the transverse imbalance."""
         pt_h, phi_h, y_h, pt_j, phi_j, eta_j, px_t, py_t, y_t, m_t, m_w = reference.unbind(-1)
-        frame = _Frame(phi_h, phi_j, eta_j)
+        frame = Frame(phi_h, phi_j, eta_j)
         par, perp = frame.rotate(px_t, py_t)
         delta = phi_j - phi_h
         cos, sin = torch.cos(delta), torch.sin(delta).abs()
@@ -162,7 +162,7 @@ class ThjHard:
         return torch.stack(columns, -1)
 
 
-def _hard_top(x_hard: Tensor) -> tuple[Tensor, Tensor]:
+def hard_top(x_hard: Tensor) -> tuple[Tensor, Tensor]:
     """Transverse momentum of the top from the balance of x_hard."""
     pt_h, phi_h, _, pt_j, phi_j = x_hard[..., :5].unbind(-1)
     return -pt_h * torch.cos(phi_h) - pt_j * torch.cos(phi_j), -pt_h * torch.sin(phi_h) - pt_j * torch.sin(phi_j)

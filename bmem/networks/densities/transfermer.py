@@ -1,0 +1,49 @@
+"""Settings of ``bmem.networks.transfermer``; apart from it because defaults are to be read without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from bmem.errors import InputError
+from bmem.networks.settings import DensitySettings
+
+if TYPE_CHECKING:
+    from bmem.events.observation import Layout
+    from bmem.networks.transfermer import Transfermer
+
+
+@dataclass(frozen=True)
+class TransfermerSettings(DensitySettings):
+    """Size of a transformer that gives the density of sets of objects (arXiv:2310.07752), or of vectors.
+
+    Attributes:
+        kind: the architecture: transfermer, or one of your own, "package.module:Settings".
+        width: numbers in a token, a multiple of ``heads``.
+        heads: heads of each attention.
+        blocks: blocks of the encoder, and as many of the decoder.
+        hidden: units per hidden layer of the networks behind the splines.
+        layers: hidden layers of these networks.
+        bins: bins of the rational-quadratic splines.
+    """
+
+    kind: Literal["transfermer"] = field(default="transfermer", kw_only=True)
+    width: int = 64
+    heads: int = 4
+    blocks: int = 2
+    hidden: int = 64
+    layers: int = 2
+    bins: int = 8
+
+    def __post_init__(self) -> None:
+        for name in ("width", "heads", "blocks", "hidden", "layers", "bins"):
+            if getattr(self, name) < 1:
+                raise InputError(f"TransfermerSettings.{name} must be at least 1, not {getattr(self, name)}")
+        if self.width % self.heads:
+            raise InputError(f"TransfermerSettings.width = {self.width} is no multiple of heads = {self.heads}")
+
+    def make(self, target: Layout, circular: tuple[bool, ...], condition: Layout) -> Transfermer:
+        """As any density; ``circular`` tells of the values, then of the features of one object."""
+        from bmem.networks.transfermer import Transfermer
+
+        return Transfermer(target, circular, condition, self)
