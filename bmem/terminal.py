@@ -52,7 +52,7 @@ def say(console: Console, text: str) -> None:
 @contextmanager
 def progress(console: Console, title: str) -> Iterator[Progress]:
     """A bar on a terminal, otherwise a line for every tenth; yields the function to call with (done, total)."""
-    if not console.is_interactive or getattr(console, "brief", False):
+    if not (console.is_interactive or console.is_jupyter) or getattr(console, "brief", False):
         yield _Tenths(title, lambda text: say(console, text))
         return
     columns = (bar.TextColumn("{task.description:<28}"), bar.BarColumn(), bar.MofNCompleteColumn())

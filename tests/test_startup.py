@@ -29,9 +29,11 @@ COMMAND = "from bmem.cli import main; main()"
         (COMMAND, ["--help"]),
         (COMMAND, ["--version"]),
         (COMMAND, ["version"]),
+        (COMMAND, ["show", "--help"]),
         (COMMAND, ["keys"]),
+        (COMMAND, ["schema"]),
     ],
-    ids=["import", "help", "--version", "version", "keys"],
+    ids=["import", "help", "--version", "version", "show", "keys", "schema"],
 )
 def test_nothing_heavy_is_imported(statement: str, arguments: list[str]) -> None:
     code = RUN.format(statement=statement, arguments=arguments, heavy=HEAVY)
