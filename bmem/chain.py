@@ -63,7 +63,7 @@ class Chain:
     """One measurement, step by step; with equal seeds and names its results are those of ``bmem run``.
 
     Args:
-        channel: a channel, or the name that the configuration would have: "thj", "toy", "package.module:object".
+        channel: a channel, or the name that the configuration would have: "toy", "package.module:object".
         device: where is trained and integrated: "cpu", "cuda" and so on, or "auto".
         seed: of all random numbers.
         observer: called with (what is done, how much of it is done, how much there is), for progress bars.
