@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from bmem.inference.combine import budget
-from bmem.inference.intervals import profile_intervals
+from bmem.inference.hypothesis import Hypothesis
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
+from bmem.measurement import measure
 from bmem.process import THJ
-from bmem.stages.fit import headline
 
 
 @pytest.mark.parametrize("resamples", [0, 20])
@@ -27,9 +26,8 @@ def test_a_flat_likelihood_is_said(resamples: int) -> None:
         bootstrap=integrals[:, None] * noise if resamples else None,
         fiducial_bootstrap=np.tile(values, (2, resamples, 1)) if resamples else None,
     )
-    objective, table = budget(coefficients, basis)
-    regions = profile_intervals(objective, table.estimate)
-    result = {"budget": table.to_dict(), "printed_intervals": [str(r) for r in regions], "events": events, "fractions": []}
-    assert headline(result).startswith(
-        "α is not measured: its likelihood is too flat to exclude any value at 68.3 % (30 events)"
-    )
+    result = measure(Hypothesis.of(coefficients, basis))
+    assert result.line.startswith("α is not measured: its likelihood is too flat to exclude any value at 68.3 %")
+    assert result.line.endswith("30 events")
+    told = result.to_dict()["estimate"]["alpha"]
+    assert (told["value"], told["text"]) == (None, "α is not measured")
