@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bmem"
-APPLICATION = r"thj|higgs|yukawa|diphoton|(?<![a-z])alphas?(?![a-z])|α|\btop[ -](quark|mass|boson)|kappa|κ"
+APPLICATION = r"thj(?!son)|higgs|yukawa|diphoton|(?<![a-z])alphas?(?![a-z])|α|\btop[ -](quark|mass|boson)|kappa|κ"
 OBJECTS = r"photon|(?<![a-z])(b-?)?jets?(?![a-z])"
 SPEAKS_OF_A_PROCESS = {"channels", "process"}
 SPEAKS_OF_OBJECTS = SPEAKS_OF_A_PROCESS | {"events", "simulation"}
