@@ -126,6 +126,46 @@ def test_a_learned_density_keeps_to_the_cuts_and_has_replicas(pairs: tuple[Tenso
         assert selected(drawn[r]).all()
 
 
+def test_gradients_are_finite_at_the_edges(pairs: tuple[Tensor, Tensor]) -> None:
+    """Photons and jets at their thresholds, jets of equal pT, η at the cut, φ = ±π, no mass: the density is there."""
+    rows, x_hard = pairs
+    event = int((OBJECTS.target.unpack(rows)[2].sum(-1) == 4).nonzero()[0])
+    values, jets, mask = (part[event : event + 1].clone() for part in OBJECTS.target.unpack(rows))
+    values[0] = torch.tensor([35.0, CUTS.photon_eta, math.pi, 35.0, -CUTS.photon_eta, -math.pi])
+    jets[0, :, 0] = torch.tensor([60.0, 60.0, 25.0, 25.0])
+    jets[0, :, 1] = torch.tensor([CUTS.jet_eta, -CUTS.jet_eta, CUTS.btag_eta, 0.0])
+    jets[0, :, 2] = torch.tensor([math.pi, -math.pi, 0.0, 1.0])
+    jets[0, :, 3] = 0.0
+    jets[0, :, 4] = torch.tensor([0.0, 0.0, 1.0, 0.0])
+    row = OBJECTS.target.pack(values, jets, mask).requires_grad_()
+    hard = x_hard[event : event + 1].clone().requires_grad_()
+    density = ResidualDensity(OBJECTS, SMALL)
+    density.reset(torch.Generator().manual_seed(1))
+    log_density = density.log_prob(row, hard)
+    log_density.sum().backward()
+    assert torch.isfinite(log_density).all()
+    for value in (row, hard, *density.parameters()):
+        assert value.grad is None or torch.isfinite(value.grad).all()
+
+
+BEYOND = {
+    "leading photon": (0, 34.9),
+    "photon beyond its cut": (1, 2.51),
+    "second photon harder than the first": (3, 500.0),
+    "jet below its threshold": (PHOTONS, 24.9),
+    "jet beyond its cut": (PHOTONS + 1, 4.71),
+    "mass": (PHOTONS + 3, -0.1),
+}
+
+
+@pytest.mark.parametrize("name", BEYOND)
+def test_there_is_no_density_beyond_the_cuts(pairs: tuple[Tensor, Tensor], name: str) -> None:
+    column, value = BEYOND[name]
+    row = pairs[0][:1].clone()
+    row[0, column] = value
+    assert ResidualDensity(OBJECTS, SMALL).log_prob(row, pairs[1][:1]) == -torch.inf
+
+
 def selected(rows: Tensor) -> Tensor:
     """Whether the selection accepts observations as events, with all of their jets."""
     values, jets, mask = OBJECTS.target.unpack(rows)
@@ -160,5 +200,7 @@ def test_events_that_cannot_be_observed_are_refused(pairs: tuple[Tensor, Tensor]
     few = OBJECTS.target.unpack(rows)[2].sum(-1) < 4
     with pytest.raises(InputError, match="no event of the training has more than 3 objects"):
         ResidualDensity(OBJECTS, SMALL).fit_scales(rows[few], x_hard[few])
+    with pytest.raises(ConfigError, match="no broad component"):
+        ResidualDensity(OBJECTS, SMALL, defensive=0.1)
     with pytest.raises(ConfigError, match="'coupling' reads numbers, not sets of objects"):
         ResidualDensity(OBJECTS, CouplingSettings())
