@@ -62,7 +62,7 @@ class Chain:
     """One measurement, step by step; with equal seeds and names its results are those of ``bmem run``.
 
     Args:
-        channel: a channel, or the name that the configuration would have: "thj", "toy", "package.module:object".
+        channel: a channel, or its name in a configuration: "toy", say, or "package.module:object".
         device: where is trained and integrated, as torch calls it.
         seed: of all random numbers.
         observer: called with (what is done, how much of it is done, how much there is), for progress bars.
