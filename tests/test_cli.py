@@ -170,6 +170,18 @@ def test_no_resume_refuses_and_leaves_everything(call: Call, tmp_path: Path) -> 
     assert {file: file.stat().st_mtime_ns for file in out.rglob("*") if file.is_file()} == before
 
 
+def test_a_device_that_is_not_there_is_refused_at_the_start(call: Call, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert "'cuda:99' is not there" in call.fails(
+        "DeviceError", "run", study(tmp_path, 'device = "cuda:99"\n' + SMALL), "--out", out
+    )
+    path = study(tmp_path, SMALL)
+    for command in ("run", "simulate"):
+        assert "'gpu' is no device; give 'cpu'" in call.fails("DeviceError", command, path, "--out", out, "--device", "gpu")
+    assert not out.exists()
+    assert call("simulate", path, "--out", out, "--device", "cpu")[0] == 0
+
+
 def test_no_resume_refuses_unfinished_pieces(call: Call, tmp_path: Path) -> None:
     piece = tmp_path / "out" / "cache" / "train" / "transfer.safetensors"
     piece.parent.mkdir(parents=True)

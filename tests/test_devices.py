@@ -1,24 +1,23 @@
 """A device is an argument: nothing is made on the CPU by accident, and a device that is not there is a typed error.
 
-Three nets, each with other holes: the text of every file (also of what no test runs); shapes on the ``meta`` device, which
-do not mix with the CPU; and for what depends on values, which ``meta`` does not have, a run on the CPU in which every tensor
-that is made of nothing has to say where.
+Three nets, each with other holes: the text of every file (also of what no test runs); shapes on the ``meta`` device; and a
+pretended second device for all that depends on values, which ``meta`` does not have.
 """
 
 from __future__ import annotations
 
 import ast
-import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from second_device import ELSEWHERE, Elsewhere, second_device
 from torch import Tensor
 from torch.distributions import Distribution
-from torch.overrides import TorchFunctionMode
 
 from bmem import devices
 from bmem.channels import load_channel
@@ -37,7 +36,7 @@ from bmem.networks.classifiers.perceptron import PerceptronSettings
 from bmem.networks.densities.coupling import CouplingSettings
 from bmem.process import TTH, LinearGaussian
 from bmem.process.matrix_element import squared_amplitude
-from bmem.replicas import Ensemble, Laplace, MeanField, PointEstimate, Replicas, Swag
+from bmem.replicas import Ensemble, LowRank, MeanField, PointEstimate, Replicas, Swag
 from bmem.replicas.mean_field import MeanFieldLoss
 from bmem.replicas.weights import Loss, random_weights
 from bmem.rng import generator, normal, permutation, uniform
@@ -128,61 +127,9 @@ def test_a_new_factory_is_found() -> None:
     assert homeless("class A:\n    def __init__(self):\n        self.w = torch.ones(3)\n") == []
 
 
-class Watch(TorchFunctionMode):
-    """Remembers the factories that functions of the rooms call without a device."""
-
-    made: list[str]
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.made = []
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        name = getattr(func, "__name__", "")
-        if name in FACTORIES and getattr(torch, name, None) is func and kwargs.get("device") is None:
-            given = args and isinstance(args[0], Tensor)
-            where = None if given else _caller()
-            if where is not None:
-                self.made.append(f"{where}: torch.{name}")
-        return func(*args, **kwargs)
-
-
-def _caller() -> str | None:
-    """The function of a room, no constructor and not at home on the CPU, that calls a factory directly; otherwise None."""
-    frame = inspect.currentframe()
-    while (
-        frame is not None
-        and frame.f_code.co_filename == __file__
-        and frame.f_code.co_name
-        in (
-            "_caller",
-            "__torch_function__",
-        )
-    ):
-        frame = frame.f_back
-    if frame is None:
-        return None
-    path = Path(frame.f_code.co_filename)
-    own = path.relative_to(PACKAGE).as_posix() if path.is_relative_to(PACKAGE) else ""
-    if not own.startswith(ROOMS) or own in AT_HOME or frame.f_code.co_name == "__init__":
-        return None
-    return f"{own}:{frame.f_lineno} {frame.f_code.co_name}"
-
-
-def test_the_watch_sees_what_a_room_makes() -> None:
-    code = compile("def wrong(n):\n    return torch.zeros(n)\n", str(PACKAGE / "process" / "wrong.py"), "exec")
-    names: dict[str, Any] = {"torch": torch}
-    exec(code, names)
-    with Watch() as watch:
-        names["wrong"](3)
-        torch.zeros(3)
-    assert watch.made == ["process/wrong.py:2 wrong: torch.zeros"]
-
-
 COUPLING = CouplingSettings(blocks=2, hidden=8, layers=1, bins=4)
 PERCEPTRON = PerceptronSettings(hidden=8, layers=1)
-TRAINING = TrainingSettings(epochs=2, batch_size=64)
+TRAINING = TrainingSettings(epochs=2, batch_size=256)
 
 
 @dataclass(frozen=True)
@@ -207,60 +154,100 @@ class Measured:
 
 
 @pytest.fixture(scope="module")
-def watched() -> Watch:
-    return Watch()
+def channel() -> ThjChannel:
+    made = load_channel("thj")
+    assert isinstance(made, ThjChannel)
+    return made
 
 
-@pytest.fixture(scope="module")
-def measured(watched: Watch) -> Measured:
-    channel = load_channel("thj")
-    assert isinstance(channel, ThjChannel)
-    with watched:
-        hard = channel.process.sample(3000, torch.zeros(1, dtype=torch.float64, device="cpu"), generator(1)).repeat(2)
-        pairs = simulate(hard, channel.response, channel.selection, seed=2)
+def simulated(channel: ThjChannel, device: torch.device) -> Measured:
+    hard = channel.process.sample(1500, torch.zeros(1, dtype=torch.float64, device=device), generator(1)).repeat(2)
+    pairs = simulate(hard, channel.response, channel.selection, seed=2)
     return Measured(channel, pairs, Pairs(pairs.hard.x, pairs.accepted, channel.observe(pairs.reco)))
 
 
-def test_generation_and_simulation_make_nothing_by_accident(measured: Measured, watched: Watch) -> None:
-    assert len(measured.seen.x_reco) > 200
-    assert not watched.made
+@pytest.fixture(scope="module")
+def measured(channel: ThjChannel) -> Measured:
+    return simulated(channel, torch.device("cpu"))
 
 
-def test_training_and_integration_make_nothing_by_accident(measured: Measured) -> None:
+@pytest.fixture(scope="module")
+def elsewhere(channel: ThjChannel) -> Measured:
+    with second_device():
+        return simulated(channel, ELSEWHERE)
+
+
+def equal(here: Tensor, there: Tensor) -> bool:
+    return isinstance(there, Elsewhere) and torch.equal(here, there.as_subclass(Tensor))
+
+
+def test_the_second_device_does_not_mix_with_the_first() -> None:
+    with second_device():
+        x = torch.zeros(3).to(ELSEWHERE)
+        assert x.device == ELSEWHERE
+        assert isinstance(torch.arange(3, device=x.device) + 2 * x, Elsewhere)
+        for mixed in (lambda: x + torch.zeros(3), lambda: x[torch.arange(3)], x.numpy):
+            with pytest.raises(RuntimeError, match="same device"):
+                mixed()
+        assert type(x.cpu()) is Tensor
+
+
+def test_simulation_is_the_same_on_every_device(measured: Measured, elsewhere: Measured) -> None:
+    here, there = measured.seen, elsewhere.seen
+    assert len(here.x_reco) > 200
+    pdg = measured.pairs.hard.pdg, elsewhere.pairs.hard.pdg
+    for pair in ((here.x_hard, there.x_hard), (here.accepted, there.accepted), (here.x_reco, there.x_reco), pdg):
+        assert equal(*pair)
+
+
+def integrals(measured: Measured, device: torch.device) -> tuple[dict[str, list[float]], list[Any]]:
+    """Held-out losses, integrals and fiducial cross sections of a small measurement on a device."""
     process, seen = measured.channel.process, measured.seen
-    with Watch() as watch:
-        made: dict[str, Replicas] = {}
-        for role in (measured.transfer, measured.acceptance, measured.proposal):
-            module, posterior = role.build(), PointEstimate()
-            posterior.fit(module, role.objective, role.prepare(module, seen, made), role.training, seed=3)
-            made[role.name] = posterior.sample(1, generator(4))
-        networks = made["transfer"], made["acceptance"], made["proposal"].module
-        integrand = Integrand(process, *networks, seen.x_reco[:4])  # type: ignore[arg-type]
-        settings = IntegrationSettings(pilot=16, min_points=16, max_points=32, resamples=3)
-        found = integrate(integrand, 4, mixture_coefficients(process), settings, seed=5)
-        fiducial_cross_section(process, made["acceptance"], 100, generator(6), resamples=2)
-        simulated_cross_section(process, measured.pairs)
-    assert found.values.shape == (1, 4, 6)
-    assert not watch.made
+    losses: dict[str, list[float]] = {}
+    made: dict[str, Replicas] = {}
+    for role in (measured.transfer, measured.acceptance, measured.proposal):
+        module, posterior = role.build().to(device), PointEstimate()
+        history = posterior.fit(module, role.objective, role.prepare(module, seen, made), role.training, seed=3)
+        losses[role.name], made[role.name] = history.validation_loss, posterior.sample(1, generator(4))
+    proposal = made["proposal"].module
+    integrand = Integrand(process, made["transfer"], made["acceptance"], proposal, seen.x_reco[:4])  # type: ignore[arg-type]
+    settings = IntegrationSettings(pilot=16, min_points=16, max_points=32, resamples=3)
+    found = integrate(integrand, 4, mixture_coefficients(process), settings, seed=5)
+    fiducial = fiducial_cross_section(process, made["acceptance"], 100, generator(6), resamples=2)
+    return losses, [found.values, found.bootstrap, fiducial.values, *simulated_cross_section(process, measured.pairs)]
+
+
+def test_training_and_integration_are_the_same_on_every_device(measured: Measured, elsewhere: Measured) -> None:
+    losses, numbers = integrals(measured, torch.device("cpu"))
+    with second_device():
+        there = integrals(elsewhere, ELSEWHERE)
+    assert losses == there[0]
+    for here, other in zip(numbers, there[1], strict=True):
+        assert np.array_equal(here, other)
 
 
 POSTERIORS: dict[str, Callable[[], Any]] = {
     "mean field": MeanField,
-    "laplace": Laplace,
+    "low rank": LowRank,
     "swag": lambda: Swag(rank=2),
     "ensemble": lambda: Ensemble(2),
 }
+"""Not Laplace and NUTS: they work under ``vmap`` and in Pyro's own arithmetic."""
 
 
 @pytest.mark.filterwarnings("ignore::bmem.errors.TrustWarning")
 @pytest.mark.parametrize("name", POSTERIORS)
-def test_posteriors_make_nothing_by_accident(measured: Measured, name: str) -> None:
-    role, posterior = measured.acceptance, POSTERIORS[name]()
-    module = role.build()
-    with Watch() as watch:
-        posterior.fit(module, role.objective, role.prepare(module, measured.seen, {}), TRAINING, seed=3)
-        posterior.sample(2, generator(4))
-    assert not watch.made
+def test_posteriors_are_the_same_on_every_device(measured: Measured, elsewhere: Measured, name: str) -> None:
+    def drawn(own: Measured, device: torch.device) -> dict[str, Tensor]:
+        role, posterior = own.acceptance, POSTERIORS[name]()
+        module = role.build().to(device)
+        posterior.fit(module, role.objective, role.prepare(module, own.seen, {}), TRAINING, seed=3)
+        return posterior.sample(2, generator(4)).weights
+
+    here = drawn(measured, torch.device("cpu"))
+    with second_device():
+        there = drawn(elsewhere, ELSEWHERE)
+    assert [key for key, value in here.items() if not equal(value, there[key])] == []
 
 
 def on_meta(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
