@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bmem.channels import settings_of
+from bmem.channels import DEFAULT, settings_of
 from bmem.channels.section import ChannelSection, names_of
 from bmem.config import Config
 from bmem.config.sections import ARRAYS
@@ -48,7 +48,7 @@ class KeySection:
     repeated: bool = False
 
 
-def sections(channel: str = "thj") -> Iterator[KeySection]:
+def sections(channel: str = DEFAULT) -> Iterator[KeySection]:
     """All sections with keys of their own, in the order of the file, for the ``channel`` of a name.
 
     Raises:
@@ -58,7 +58,7 @@ def sections(channel: str = "thj") -> Iterator[KeySection]:
     return _sections(Config(channel=ChannelSection(name=channel)), "")
 
 
-def as_toml(channel: str = "thj") -> str:
+def as_toml(channel: str = DEFAULT) -> str:
     """All keys as a configuration file that says nothing but the defaults; what has no default is commented out.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from bmem.channels import settings_of
+from bmem.channels import DEFAULT, settings_of
 from bmem.channels.section import ChannelSection, table_of
 from bmem.config import Config
 from bmem.keys import sections
@@ -14,7 +14,7 @@ from bmem.keys import sections
 DIALECT = GenerateJsonSchema.schema_dialect
 
 
-def json_schema(channel: str = "thj") -> dict[str, Any]:
+def json_schema(channel: str = DEFAULT) -> dict[str, Any]:
     """The schema, with the section ``[channel]`` of the named ``channel``.
 
     Raises:

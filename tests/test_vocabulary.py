@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "bmem"
-APPLICATION = r"thj|higgs|yukawa|diphoton|(?<![a-z])alphas?(?![a-z])|α|\btop[ -](quark|mass|boson)|kappa|κ"
+APPLICATION = r"(?<!wi)thj|higgs|yukawa|diphoton|(?<![a-z])alphas?(?![a-z])|α|\btop[ -](quark|mass|boson)|kappa|κ"
 OBJECTS = r"photon|(?<![a-z])(b-?)?jets?(?![a-z])"
 SPEAKS_OF_A_PROCESS = {"channels", "process"}
 SPEAKS_OF_OBJECTS = SPEAKS_OF_A_PROCESS | {"events", "simulation"}
 OWED = {
-    "cli.py",
     "events/importing.py",
     "events/lhe.py",
     "events/lhe_checks.py",

@@ -22,6 +22,8 @@ BUILT_IN = {
     "toy": ("bmem.channels.toy.settings:ToySettings", "bmem.channels.toy.channel:ToyChannel"),
 }
 """Settings and class of each channel that bmem brings, where they are defined."""
+DEFAULT = "thj"
+"""The channel of a configuration, or of a command, that names none."""
 
 
 def settings_of(name: str) -> type:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_serializer, model_validator
 
-from bmem.channels import load_channel, settings_of
+from bmem.channels import BUILT_IN, DEFAULT, load_channel, settings_of
 from bmem.errors import ChannelError, ConfigError
 from bmem.wording import meant, mistake, typed_key
 
@@ -25,7 +25,7 @@ class ChannelSection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field("thj", description='thj, toy, or your own as "package.module:object"')
+    name: str = Field(DEFAULT, description=f'{", ".join(BUILT_IN)}, or your own as "package.module:object"')
     settings: Any = None
 
     @model_validator(mode="before")
@@ -34,7 +34,7 @@ class ChannelSection(BaseModel):
         """What is beside ``name`` makes the settings."""
         if not isinstance(table, dict) or "settings" in table:
             return table
-        name = table.get("name", "thj")
+        name = table.get("name", DEFAULT)
         problems, settings = read_settings(table)
         if problems:
             raise ConfigError("\n  ".join(problems))
@@ -73,7 +73,7 @@ def read_settings(table: dict[str, Any]) -> tuple[list[str], Any]:
     """The problems of a table ``[channel]``, each with its dotted key, and the settings of the channel if there are none."""
     own = {key: value for key, value in table.items() if key != "name"}
     try:
-        kind = settings_of(table.get("name", "thj"))
+        kind = settings_of(table.get("name", DEFAULT))
     except ChannelError as error:
         return [f"channel.name: {error}"], None
     known = names_of(kind)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bmem.channels import DEFAULT
 from bmem.cli.options import ChannelName, OutFolder, command_line
 from bmem.errors import InputError
 
@@ -25,7 +26,7 @@ def import_events(
         ),
     ],
     out: OutFolder = Path("out"),
-    channel: ChannelName = "thj",
+    channel: ChannelName = DEFAULT,
 ) -> None:
     """Read, check and keep the events of a file as Parquet."""
     from rich.console import Console
@@ -46,7 +47,7 @@ def import_events(
 
 @app.command("example")
 def example(
-    folder: Annotated[Path, typer.Argument(help="folder of the files", show_default=False)], channel: ChannelName = "thj"
+    folder: Annotated[Path, typer.Argument(help="folder of the files", show_default=False)], channel: ChannelName = DEFAULT
 ) -> None:
     """Write example events as Parquet and ROOT, to try commands with."""
     from bmem.channels import load_channel

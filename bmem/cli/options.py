@@ -11,9 +11,13 @@ from typing import Annotated
 
 import typer
 
+from bmem.channels import BUILT_IN
+
 ConfigFile = Annotated[Path, typer.Argument(help="configuration in TOML", show_default=False)]
 OutFolder = Annotated[Path, typer.Option("--out", help="folder of all artifacts; finished pieces in it are kept and used")]
-ChannelName = Annotated[str, typer.Option("--channel", help='application: thj, toy, or your own as "package.module:object"')]
+ChannelName = Annotated[
+    str, typer.Option("--channel", help=f'application: {", ".join(BUILT_IN)}, or your own as "package.module:object"')
+]
 Resume = Annotated[bool, typer.Option(help="go on from what is in the folder; without, refuse a folder with artifacts")]
 Processes = Annotated[
     int | None, typer.Option("--workers", min=1, help="processes of this machine that share the work (Dask)")

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from bmem.channels import DEFAULT
 from bmem.cli.options import ChannelName
 from bmem.errors import ArtifactError
 
@@ -34,7 +35,7 @@ def show(
 
 
 @app.command()
-def keys(channel: ChannelName = "thj") -> None:
+def keys(channel: ChannelName = DEFAULT) -> None:
     """Print every key of the configuration with its default and meaning."""
     from bmem.keys import as_toml
 
@@ -42,7 +43,7 @@ def keys(channel: ChannelName = "thj") -> None:
 
 
 @app.command()
-def schema(channel: ChannelName = "thj") -> None:
+def schema(channel: ChannelName = DEFAULT) -> None:
     """Print the JSON schema of the configuration, with which editors check and complete it."""
     from bmem.schema import json_schema
 
