@@ -1,16 +1,17 @@
-"""Words for what a terminal cannot show: with an ASCII terminal (PYTHONIOENCODING=ascii, LANG=C) commands say "alpha"."""
+"""Words for what a terminal cannot show: with an ASCII terminal (PYTHONIOENCODING=ascii, LANG=C) commands say "sigma"."""
 
 from __future__ import annotations
 
 import codecs
 import io
 import sys
+import unicodedata
 
 _HANDLER = "bmem.spelled"
 _SPELLED = {
-    **{"α": "alpha", "σ": "sigma", "θ": "theta", "Δ": "Delta", "π": "pi", "χ": "chi", "γ": "gamma", "√": "sqrt"},
-    **{"±": "+-", "°": " deg", "²": "^2", "×": "x", "−": "-", "–": "-", "→": "->", "…": "...", "∪": "and", "∞": "inf"},
-    **{"≤": "<=", "≥": ">=", "\u0302": "_hat", "\u0304": "bar", "’": "'", "“": '"', "”": '"', "·": "*", "Σ": "Sum"},
+    **{"√": "sqrt", "±": "+-", "°": " deg", "²": "^2", "×": "x", "−": "-", "–": "-", "→": "->", "…": "..."},
+    **{"≤": "<=", "≥": ">=", "\u0302": "_hat", "\u0304": "bar", "’": "'", "“": '"', "”": '"', "·": "*"},
+    **{"∪": "and", "∞": "inf", "Σ": "Sum", "λ": "lambda", "Λ": "Lambda"},
 }
 
 
@@ -25,4 +26,12 @@ def spell_out() -> None:
 def _spelled(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeEncodeError):
         raise error
-    return "".join(_SPELLED.get(character, "?") for character in error.object[error.start : error.end]), error.end
+    return "".join(map(_word, error.object[error.start : error.end])), error.end
+
+
+def _word(character: str) -> str:
+    """The word for a character: of a Greek letter its name."""
+    if character in _SPELLED:
+        return _SPELLED[character]
+    alphabet, _, name = unicodedata.name(character, "").partition(" LETTER ")
+    return {"GREEK SMALL": name.lower(), "GREEK CAPITAL": name.capitalize()}.get(alphabet, "?")

@@ -23,7 +23,7 @@ BUILT_IN = {
 }
 """Settings and class of each channel that bmem brings, where they are defined."""
 DEFAULT = "thj"
-"""The channel of a configuration that names none."""
+"""The channel of a configuration, or of a command, that names none."""
 
 
 def settings_of(name: str) -> type:

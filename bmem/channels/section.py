@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_serializer, model_validator
 
-from bmem.channels import DEFAULT, load_channel, settings_of
+from bmem.channels import BUILT_IN, DEFAULT, load_channel, settings_of
 from bmem.errors import ChannelError, ConfigError
 from bmem.wording import meant, mistake, typed_key
 
@@ -25,7 +25,7 @@ class ChannelSection(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(DEFAULT, description='thj, toy, or your own as "package.module:object"')
+    name: str = Field(DEFAULT, description=f'{", ".join(BUILT_IN)}, or your own as "package.module:object"')
     settings: Any = None
 
     @model_validator(mode="before")
