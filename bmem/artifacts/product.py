@@ -41,7 +41,7 @@ def work(products: Iterable[Product[Any]]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Product(Generic[Loaded]):
-    """One artifact of a run: what decides it, how it is made, read and shown.
+    """One artifact of a run: what decides it, how it is made and read.
 
     Attributes:
         name: what people call it.
@@ -53,7 +53,6 @@ class Product(Generic[Loaded]):
         read: reads the file.
         cost: what drives the time that it takes.
         unfinished: folder of its ``Blocks``, which goes when it is finished.
-        show: puts what was read on the page of the report; None: it is not shown.
     """
 
     name: str
@@ -65,7 +64,6 @@ class Product(Generic[Loaded]):
     read: Callable[[Path], Loaded]
     cost: tuple[Work, ...] = ()
     unfinished: Path | None = None
-    show: Callable[[Loaded], object] | None = None
 
     def load(self) -> Loaded:
         """What is in the file.
@@ -74,6 +72,10 @@ class Product(Generic[Loaded]):
             ArtifactError: it is missing, foreign, damaged or of a newer format.
         """
         return self.read(self.path)
+
+    def if_there(self) -> Loaded | None:
+        """As ``load``; None where it was not made."""
+        return self.load() if files.exists(self.path) else None
 
 
 @dataclass(frozen=True)

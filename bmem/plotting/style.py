@@ -11,7 +11,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from bmem.artifacts import atomic_path
 
@@ -33,6 +33,14 @@ FORMATS = ("pdf", "png")
 
 _ROUND_STEPS = (1, 2, 2.5, 5, 10)
 
+
+class PlainNumbers(ScalarFormatter):
+    """Numbers of an axis as text, the common factor as a formula; matplotlib typesets each number, which is slow."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return super().__call__(x, pos).replace(r"$\mathdefault{", "").replace("}$", "")
+
+
 Panels = tuple[Axes, Axes]
 """Two panels with a common x axis, the upper one first."""
 
@@ -46,7 +54,9 @@ def style() -> Iterator[None]:
 
 def new_figure(height: float = 2.6, width: float = COLUMN) -> tuple[Figure, Axes]:
     """A figure of one panel, sizes in inches; call it inside ``with style():``."""
-    return plt.subplots(figsize=(width, height))
+    figure, axes = plt.subplots(figsize=(width, height))
+    _number(axes)
+    return figure, axes
 
 
 def new_panels(height: float = 3.2, width: float = COLUMN, ratio: float = 2.3) -> tuple[Figure, Panels]:
@@ -54,10 +64,16 @@ def new_panels(height: float = 3.2, width: float = COLUMN, ratio: float = 2.3) -
     figure, (upper, lower) = plt.subplots(2, 1, sharex=True, figsize=(width, height), height_ratios=(ratio, 1))
     figure.get_layout_engine().set(hspace=0.0, h_pad=0.012)  # type: ignore[union-attr, call-arg]
     for axes in (upper, lower):
+        _number(axes)
         prune: Any = "upper" if axes is lower else "lower"
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5 if axes is lower else 7, steps=_ROUND_STEPS, prune=prune))
     figure.align_ylabels([upper, lower])
     return figure, (upper, lower)
+
+
+def _number(axes: Axes) -> None:
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PlainNumbers())
 
 
 def save(figure: Figure, path_stem: Path) -> tuple[Path, ...]:
@@ -74,6 +90,7 @@ def save(figure: Figure, path_stem: Path) -> tuple[Path, ...]:
             metadata = {"CreationDate": None} if suffix == "pdf" else {}
             with atomic_path(path) as temporary:
                 figure.savefig(temporary, format=suffix, metadata=metadata)
+            figure.set_layout_engine("none")  # it stays as it was laid out first: that takes as long as drawing
     plt.close(figure)
     return paths
 

@@ -110,8 +110,9 @@ class Pilot:
 
     def _integrated(self, pairs: PairedEvents, n: int) -> None:
         name = self.names[0]
-        for path in (self.run.coefficients(name), artifacts.sidecar(self.run.coefficients(name))):
+        for path in (self.run.coefficients(name), self.run.hard_coefficients(name)):
             path.unlink(missing_ok=True)
+            artifacts.sidecar(path).unlink(missing_ok=True)
         accepted = repeated(pairs, math.ceil(n / max(int(pairs.accepted.sum()), 1)) * len(pairs))
         last = int(accepted.accepted.nonzero()[n - 1])
         parquet.write_pairs(self.run.events(name), _at_one_theta(accepted, last + 1))

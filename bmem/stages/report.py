@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from bmem import __version__, artifacts
+from bmem.artifacts import Product
 from bmem.calibration.neyman import Belt
+from bmem.calibration.period_verdict import PeriodCalibration
+from bmem.calibration.predictive import PredictiveHistogram
 from bmem.calibration.sample import SampleCalibration
+from bmem.calibration.sbc import SimulationBasedCalibration
 from bmem.channels.contract import display, shown_observables
-from bmem.config import RANGE_CALIBRATION
 from bmem.errors import ArtifactError
 from bmem.likelihood.coefficients import load_diagnostics
 from bmem.likelihood.cross_section import FiducialCrossSection
@@ -29,6 +33,7 @@ from bmem.reports.album import Album
 from bmem.reports.page import Chapter, Page, Picture, write_page
 from bmem.reports.summary import summary
 from bmem.rng import generator
+from bmem.stages import calibrate
 from bmem.stages.backgrounds import background_parents, background_trainings, held_out_events, learned_sample, observed
 from bmem.stages.calibrate import true_value
 from bmem.stages.period import product as period_product
@@ -37,6 +42,7 @@ from bmem.stages.run import Run
 from bmem.stages.simulate import load_sample, measured_samples
 from bmem.stages.train import NAMES, load_history, load_networks, load_pairs, trainings
 
+Loaded = TypeVar("Loaded")
 _LEARNED = 20_000
 """Events from the learned density of a background."""
 
@@ -93,8 +99,19 @@ class _Sources:
 
     @cached_property
     def calibrations(self) -> dict[str, SampleCalibration]:
-        paths = {name: self.run.calibration(name) for name in self.measurements}
-        return {name: SampleCalibration.load(path) for name, path in paths.items() if artifacts.exists(path)}
+        return _there({product.name: product for product in calibrate.products(self.run)})
+
+    @cached_property
+    def range_calibration(self) -> PeriodCalibration | None:
+        return period_product(self.run).if_there()
+
+    @cached_property
+    def posterior_calibration(self) -> SimulationBasedCalibration | None:
+        return FromBank(self.run).posterior.if_there()
+
+    @cached_property
+    def predictions(self) -> dict[str, dict[str, PredictiveHistogram]]:
+        return _there({name: FromBank(self.run).predictions(name) for name in self.measurements})
 
     def head(self) -> Page:
         """The page without its chapters."""
@@ -163,31 +180,25 @@ class _Sources:
         return [Chapter("Calibration", calibration.TEXT, (calibration.calibration_table(found, quantity),), shown)]
 
     def _period(self) -> list[Chapter]:
-        if not artifacts.exists(self.run.calibration(RANGE_CALIBRATION)):
+        found, quantity = self.range_calibration, self.quantity
+        if found is None:
             return []
-        found, quantity = period_product(self.run).load(), self.quantity
         shown = tuple(period.period_figures(self.album, found, quantity))
         return [Chapter("Calibration over the period", period.TEXT, period.period_tables(found, quantity), shown)]
 
     def _prospects(self) -> list[Chapter]:
-        if not artifacts.exists(self.run.prospects):
+        found, number = FromBank(self.run).prospects.if_there(), self.run.config.fit.size
+        if found is None:
             return []
-        found, number = FromBank(self.run).prospects.load(), self.run.config.fit.size
         table = prospects.power_table(found, number, self.run.config.precisions, self.quantity)
         shown = tuple(prospects.prospects_figures(self.album, found, number, self.quantity))
         return [Chapter("Expected precision", prospects.TEXT, (table,), shown)]
 
-    @cached_property
-    def predictions(self) -> dict[str, posterior.Predictions]:
-        names = [name for name in self.measurements if artifacts.exists(self.run.predictive(name))]
-        return {name: FromBank(self.run).predictions(name).load() for name in names}
-
     def _posterior(self) -> list[Chapter]:
         tables, shown = [], []
-        if artifacts.exists(self.run.posterior_calibration):
-            found = FromBank(self.run).posterior.load()
-            tables.append(posterior.posterior_table(found))
-            shown += posterior.posterior_figures(self.album, found)
+        if self.posterior_calibration is not None:
+            tables.append(posterior.posterior_table(self.posterior_calibration))
+            shown += posterior.posterior_figures(self.album, self.posterior_calibration)
         quantities = {quantity.name: quantity for quantity in self.run.channel.observables}
         if self.predictions:
             tables.append(posterior.predictive_table(self.predictions, quantities))
@@ -240,10 +251,10 @@ class _Sources:
             found += measurement.measurement_warnings(name, one)
             found += events.integral_warnings(name, one, self.diagnostics[name])
         found += calibration.calibration_warnings(self.calibrations)
-        if artifacts.exists(run.calibration(RANGE_CALIBRATION)):
-            found += period.period_warnings(period_product(run).load(), self.quantity)
-        if artifacts.exists(run.posterior_calibration):
-            found += posterior.posterior_warnings(FromBank(run).posterior.load())
+        if self.range_calibration is not None:
+            found += period.period_warnings(self.range_calibration, self.quantity)
+        if self.posterior_calibration is not None:
+            found += posterior.posterior_warnings(self.posterior_calibration)
         for name, histograms in self.predictions.items():
             found += posterior.predictive_warnings(name, histograms)
         return found
@@ -258,3 +269,9 @@ class _Sources:
             "platform": platform.platform(),
         }
         return made | {"seed": run.config.seed} | artifacts.software_versions() | checksums
+
+
+def _there(products: Mapping[str, Product[Loaded]]) -> dict[str, Loaded]:
+    """What is in those that were made."""
+    found = {name: product.if_there() for name, product in products.items()}
+    return {name: content for name, content in found.items() if content is not None}

@@ -127,3 +127,10 @@ def test_what_is_left_of_an_earlier_run_is_named(tmp_path: Path) -> None:
     (tmp_path / "deep" / "file").touch()
     with pytest.raises(ArtifactError, match=r"deep/file: is there from an earlier run, which --no-resume forbids"):
         refuse_earlier(tmp_path)
+
+
+def test_what_was_not_made_is_none(kitchen: Kitchen) -> None:
+    cake = kitchen.product("cake")
+    assert cake.if_there() is None
+    kitchen.engine.ensure(cake)
+    assert cake.if_there() == {"name": "cake"}

@@ -73,3 +73,16 @@ def test_angles_have_round_ticks():
     axes.set_xlim(-180, 180)
     set_ticks(axes.xaxis, ALPHA)
     np.testing.assert_allclose(np.diff(axes.get_xticks()), 45)
+
+
+def test_numbers_of_an_axis_are_text_and_their_factor_a_formula() -> None:
+    """Each number used to be typeset as a formula, which took a third of the time of a report."""
+    with style():
+        figure, axes = new_figure()
+        axes.set(xlim=(-1, 1), ylim=(0, 5e6))
+        figure.canvas.draw()
+        numbers = [label.get_text() for label in (*axes.get_xticklabels(), *axes.get_yticklabels())]
+    assert any(number.startswith("−") for number in numbers)
+    assert not any("$" in number for number in numbers)
+    assert r"\times" in axes.yaxis.get_offset_text().get_text()
+    plt.close(figure)

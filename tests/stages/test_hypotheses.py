@@ -172,7 +172,7 @@ def test_couplings_follow_theirs(rated: Run) -> None:
     couplings = loaded(rated).further["couplings"]
     assert couplings.budget.estimate.theta[1] == pytest.approx(0.3, abs=0.03)
     assert couplings.budget.statistical[1] < 0.021
-    assert [c.parameter for c in couplings.constraints] == ["kappa_p"]
+    assert [c.parameter for c in couplings.constraints] == ["kappa_P"]
 
 
 def test_constraint_on_alpha_enters_everything(rated: Run, finished: Run) -> None:

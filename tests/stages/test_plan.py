@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
-from tiny_runs import HERE, quiet, settings
+from tiny_runs import HERE, quiet, settings, write_observed
 
-from bmem.config import BeltSection, load
+from bmem.config import BeltSection, load, parse
 from bmem.errors import InputError
 from bmem.integration.settings import IntegrationSettings
-from bmem.stages import STAGES, Run, pilot
+from bmem.stages import STAGES, Run, belt, period, pilot, prospects
 from bmem.stages import plan as plan_module
-from bmem.stages.pilot import EPOCHS, Pilot, grown
+from bmem.stages.pilot import EPOCHS, PERIOD_TOYS, SIMULATIONS, Pilot, _truth, grown
 from bmem.stages.plan import FRACTIONS, Cost, Plan, _Planner, duration, plan, size, typical_points
 
 
@@ -155,3 +155,23 @@ def test_without_samples_nothing_is_counted_for_them(tmp_path: Path) -> None:
     planner = _Planner(Pilot(quiet(settings(tmp_path).model_copy(update={"sample": ()}), tmp_path), tmp_path / "p", 16))
     assert planner.times == 0
     assert planner.pilot.names == ["pilot0"]
+
+
+def test_work_is_scaled_as_the_products_say(tmp_path: Path) -> None:
+    """13 truths for one, which used to count as 13 for 13; belts, and simulations of the posterior."""
+    full = quiet(settings(tmp_path).model_copy(update={"belt": BeltSection(bank_events=900)}), tmp_path / "out")
+    write_observed(tmp_path / "observed.parquet")
+    planner = _Planner(Pilot(full, tmp_path / "pilot", 16))
+    calibration = full.config.calibration
+    assert planner.scale(period.TOY) == 13 * calibration.toys / PERIOD_TOYS
+    assert planner.scale(period.TOY_OF_HALVES) == planner.scale(belt.TOY) == 10
+    assert planner.scale(prospects.SIMULATION) == calibration.simulations / SIMULATIONS
+    assert planner.times == 1
+
+
+def test_the_small_run_is_of_any_channel(tmp_path: Path) -> None:
+    """Its samples used to have α = 45°, which other channels do not know."""
+    channel = {"channel": {"name": "toy"}}
+    config = parse({**channel, "sample": [{"name": "a", "events": 10, **_truth(parse(channel))}]})
+    small = Pilot(quiet(config, tmp_path), tmp_path / "p", 16).run
+    assert small.config.theta(small.config.sample[0]) is not None
