@@ -103,5 +103,5 @@ def test_vectors_travel_as_events() -> None:
 def test_an_event_file_needs_a_process_with_particles(tmp_path: Path) -> None:
     content = {"channel": {"name": "toy"}, "sample": [{"name": "a", "file": str(LHE)}]}
     run = Run(parse(content), tmp_path / "out", Console(file=io.StringIO()))
-    with pytest.raises(EventFileError, match="holds particles, but the events of linear-Gaussian toy have none"):
+    with pytest.raises(EventFileError, match="this channel does not read LHE files; give Parquet or ROOT"):
         run.engine.ensure(sample_product(run, run.config.sample[0]))
