@@ -27,8 +27,8 @@ RUN = "import sys; from bmem.cli import main; sys.argv[0] = 'bmem'; main()"
 
 def shower(events: int, workers: int = 1) -> Config:
     sample = {"name": "lhe", "file": str(LHE), "events": events}
-    simulation = {"response": "pythia", "workers": workers}
-    return parse({"simulation": simulation, "pythia": {"mpi": False}, "sample": [sample]})
+    channel = {"name": "thj", "response": "pythia", "pythia": {"mpi": False}}
+    return parse({"channel": channel, "simulation": {"workers": workers}, "sample": [sample]})
 
 
 def same_events(one: Path, other: Path) -> None:
@@ -58,7 +58,7 @@ def test_an_interrupted_shower_goes_on(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert not halted.events("lhe").exists()
 
     with monkeypatch.context() as patch:
-        patch.setattr("bmem.simulation.pythia.shower", refuse_more_than_one(patch))
+        patch.setattr("bmem.simulation.pythia.PythiaResponse._shower", refuse_more_than_one())
         halted.engine.ensure(sample_product(halted, config.sample[0]))
     same_events(whole.events("lhe"), halted.events("lhe"))
     assert "lhe:" in said(halted)
@@ -77,11 +77,11 @@ class EndsAfterABlock:
         raise Ended
 
 
-def refuse_more_than_one(patch: pytest.MonkeyPatch) -> object:
+def refuse_more_than_one() -> object:
     """Pythia, which refuses to shower a second block."""
-    from bmem.simulation import pythia
+    from bmem.simulation.pythia import PythiaResponse
 
-    original, calls = pythia.shower, []
+    original, calls = PythiaResponse._shower, []
 
     def counted(*arguments):
         calls.append(arguments)
