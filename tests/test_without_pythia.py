@@ -65,7 +65,7 @@ def study(folder: Path, text: str) -> None:
 
 def test_the_command_line_starts(tmp_path: Path) -> None:
     assert "matrix element method" in bmem("--help", tmp_path).stdout
-    assert "[pythia]" in bmem("keys", tmp_path).stdout
+    assert "[channel.pythia]" in bmem("keys", tmp_path).stdout
 
 
 def test_the_toy_goes_through_the_chain(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_the_toy_goes_through_the_chain(tmp_path: Path) -> None:
 def test_events_are_imported_without_parton_densities(tmp_path: Path) -> None:
     source = Path(__file__).parent / "data" / "thj_alpha0_200.lhe.gz"
     found = bmem(f"import {source} --out out", tmp_path)
-    assert "200 events, all checked" in found.stdout, found.stderr
+    assert "200 events at α = 0°, all checked" in found.stdout, found.stderr
 
 
 def test_parton_densities_come_from_a_file(tmp_path: Path, grid: Path) -> None:
@@ -107,7 +107,7 @@ def test_parton_densities_come_from_a_file(tmp_path: Path, grid: Path) -> None:
     with pytest.raises(ArtifactError, match=r"was made with other settings \(process\.pdf\.sha256: "):
         simulate_all(replace(run))
     grid.unlink()
-    with pytest.raises(ConfigError, match=rf"{DEFAULT_GRID}: there is no such file; correct 'pdf' of \[process\]"):
+    with pytest.raises(ConfigError, match=rf"{DEFAULT_GRID}: there is no such file; correct 'pdf' of \[channel\]"):
         simulate_all(replace(run))
 
 
@@ -125,8 +125,7 @@ def test_without_any_grid_the_error_names_the_three_ways(tmp_path: Path) -> None
 
 
 def test_the_response_of_pythia_names_its_extra(tmp_path: Path, grid: Path) -> None:
-    text = SMALL.replace("[simulation]\n", "[simulation]\nresponse = 'pythia'\n") + SAMPLE
-    (tmp_path / "study.toml").write_text(f"{text}[channel]\npdf = '{grid}'\n", encoding="utf-8")
+    study(tmp_path, f"[channel]\nresponse = 'pythia'\npdf = '{grid}'\n")
     error = bmem("simulate study.toml", tmp_path).stderr
     assert error.startswith("bmem: MissingExtraError: ")
     assert "pip install 'bmem[pythia]'" in error

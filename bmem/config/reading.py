@@ -30,11 +30,11 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML ({error})") from error
-    return _resolved(parse(content, str(path)), path.parent)
+    return _resolved(parse(content, str(path), path.parent), path.parent)
 
 
-def parse(content: dict[str, Any], origin: str = "configuration") -> Config:
-    """Check the ``content`` of a configuration; ``origin`` is named in errors.
+def parse(content: dict[str, Any], origin: str = "configuration", folder: Path | None = None) -> Config:
+    """Check the ``content`` of a configuration; ``origin`` is named in errors, files of the channel are in a ``folder``.
 
     Raises:
         ConfigError: as ``load``.
@@ -46,7 +46,8 @@ def parse(content: dict[str, Any], origin: str = "configuration") -> Config:
     problems += own
     try:
         # Strict: otherwise events = true would be one event. As JSON, because strict Python wants paths and tuples.
-        config = Config.model_validate_json(json.dumps(content, default=str), strict=True)
+        text = json.dumps(content, default=str)
+        config = Config.model_validate_json(text, strict=True, context={"folder": folder})
     except ValidationError as error:
         problems += [line for line in mistakes(error, content, _WITH_ALL) if not (own and line.startswith("channel: "))]
     if problems:
@@ -91,10 +92,10 @@ def _not_finite(value: Any, key: str = "") -> Iterator[str]:
 
 
 def _resolved(config: Config, folder: Path) -> Config:
-    """Files of the channel, of samples and of backgrounds relative to the folder of the configuration file."""
+    """Files of samples and of backgrounds relative to the folder of the configuration file."""
 
     def there(entry: Any) -> Any:
         return entry if entry.file is None else entry.model_copy(update={"file": folder / entry.file})
 
     files: dict[str, Any] = {name: tuple(map(there, getattr(config, name))) for name in ("sample", "background")}
-    return config.model_copy(update=files | {"channel": config.channel.beside(folder)})
+    return config.model_copy(update=files)
