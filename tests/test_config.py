@@ -194,6 +194,13 @@ def test_sample_files_are_relative_to_the_configuration(tmp_path: Path) -> None:
     assert config.sample[0].file == tmp_path / "data" / "events.lhe"
 
 
+def test_the_file_of_a_channel_is_found_from_anywhere(tmp_path: Path) -> None:
+    """It is relative to the configuration, for what is checked with the channel too."""
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, SAMPLE + "[channel]\npdf = 'grid.dat'"))
+    assert str(tmp_path / "grid.dat") in str(caught.value)
+
+
 def test_configurations_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         Config().seed = 2  # type: ignore[misc]

@@ -10,7 +10,16 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    create_model,
+    model_serializer,
+    model_validator,
+)
 
 from bmem.channels import BUILT_IN, DEFAULT, load_channel, settings_of
 from bmem.errors import ChannelError, ConfigError
@@ -30,15 +39,16 @@ class ChannelSection(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _read(cls, table: Any) -> Any:
-        """What is beside ``name`` makes the settings."""
+    def _read(cls, table: Any, info: ValidationInfo) -> Any:
+        """What is beside ``name`` makes the settings; files among them are relative to the ``folder`` of the context."""
         if not isinstance(table, dict) or "settings" in table:
             return table
         name = table.get("name", DEFAULT)
         problems, settings = read_settings(table)
         if problems:
             raise ConfigError("\n  ".join(problems))
-        return {"name": name, "settings": settings}
+        folder = (info.context or {}).get("folder")
+        return {"name": name, "settings": settings if folder is None else _beside(settings, folder)}
 
     @model_serializer(mode="plain")
     def _written(self) -> dict[str, Any]:
@@ -51,6 +61,15 @@ class ChannelSection(BaseModel):
             ChannelError: it cannot be made, or does not offer what a channel must.
         """
         return _made(self.model_dump_json())
+
+
+def _beside(settings: Any, folder: Path) -> Any:
+    """The same with the files among them relative to the ``folder`` of the configuration file."""
+    values = {name: getattr(settings, name) for name in names_of(type(settings))}
+    moved = {name: folder / value for name, value in values.items() if isinstance(value, Path)}
+    if not moved:
+        return settings
+    return settings.model_copy(update=moved) if isinstance(settings, BaseModel) else replace(settings, **moved)
 
 
 @lru_cache(maxsize=8)

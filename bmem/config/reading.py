@@ -30,11 +30,15 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML ({error})") from error
+<<<<<<< HEAD
     return _resolved(parse(beside(content, path.parent), str(path)), path.parent)
+=======
+    return _resolved(parse(content, str(path), path.parent), path.parent)
+>>>>>>> cli2
 
 
-def parse(content: dict[str, Any], origin: str = "configuration") -> Config:
-    """Check the ``content`` of a configuration; ``origin`` is named in errors.
+def parse(content: dict[str, Any], origin: str = "configuration", folder: Path | None = None) -> Config:
+    """Check the ``content`` of a configuration; ``origin`` is named in errors, files of the channel are in a ``folder``.
 
     Raises:
         ConfigError: as ``load``.
@@ -46,7 +50,8 @@ def parse(content: dict[str, Any], origin: str = "configuration") -> Config:
     problems += own
     try:
         # Strict: otherwise events = true would be one event. As JSON, because strict Python wants paths and tuples.
-        config = Config.model_validate_json(json.dumps(content, default=str), strict=True)
+        text = json.dumps(content, default=str)
+        config = Config.model_validate_json(text, strict=True, context={"folder": folder})
     except ValidationError as error:
         problems += [line for line in mistakes(error, content, _WITH_ALL) if not (own and line.startswith("channel: "))]
     if problems:
