@@ -107,11 +107,7 @@ def test_parton_densities_come_from_a_file(tmp_path: Path, grid: Path) -> None:
         STAGES["simulate"](replace(run))
     grid.unlink()
     with pytest.raises(ConfigError, match=rf"{DEFAULT_GRID}: there is no such file; correct 'pdf' of \[channel\]"):
-<<<<<<< HEAD
         STAGES["simulate"](replace(run))
-=======
-        simulate_all(replace(run))
->>>>>>> cli2
 
 
 def test_parton_densities_come_from_lhapdf(tmp_path: Path, grid: Path) -> None:

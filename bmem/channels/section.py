@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 from pydantic import (
     BaseModel,
@@ -118,23 +118,6 @@ def _known(settings: Any, path: Sequence[str | int]) -> list[str]:
 def names_of(kind: type) -> list[str]:
     """The fields of a settings class: a dataclass or a pydantic model."""
     return list(kind.model_fields) if issubclass(kind, BaseModel) else [entry.name for entry in fields(kind)]  # type: ignore[arg-type]
-
-
-def beside(content: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """The ``content`` of a configuration with the files among the channel's settings relative to its ``folder``.
-
-    Before anything is made of them: a channel may read its files as soon as it is there.
-    """
-    table = content.get("channel")
-    if not isinstance(table, dict):
-        return content
-    try:
-        kind = settings_of(table.get("name", DEFAULT))
-    except ChannelError:
-        return content  # told by whoever reads the settings
-    hints = get_type_hints(kind)
-    files = {n: str(folder / v) for n, v in table.items() if isinstance(v, str) and Path in get_args(hints.get(n))}
-    return content | {"channel": table | files}
 
 
 def plain_settings(settings: Any) -> dict[str, Any]:

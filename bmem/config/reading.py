@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bmem.channels.section import beside, mistakes, read_settings
+from bmem.channels.section import mistakes, read_settings
 from bmem.config.model import Config
 from bmem.config.sections import ARRAYS
 from bmem.errors import ConfigError
@@ -30,11 +30,7 @@ def load(path: Path) -> Config:
         raise ConfigError(f"{path}: cannot be read ({error.strerror})") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML ({error})") from error
-<<<<<<< HEAD
-    return _resolved(parse(beside(content, path.parent), str(path)), path.parent)
-=======
     return _resolved(parse(content, str(path), path.parent), path.parent)
->>>>>>> cli2
 
 
 def parse(content: dict[str, Any], origin: str = "configuration", folder: Path | None = None) -> Config:
