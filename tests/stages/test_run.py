@@ -181,7 +181,7 @@ def test_checking_compares_and_computes_nothing(finished: Run, tmp_path: Path) -
 
 
 def test_luminosity_adds_the_poisson_term_of_the_rate(finished: Run, tmp_path: Path) -> None:
-    """-2 log L with the rate less that without is 2 (L σ_fid(α) - n log σ_fid(α)) up to a constant, in each replica."""
+    """-2 log L with the rate less that without is 2 (L f σ_fid - n log f σ_fid)(α) up to a constant; f is that of H → γγ."""
     luminosity = 5000.0
     fits = []
     for section in ({"luminosity": luminosity}, {}):
@@ -194,6 +194,7 @@ def test_luminosity_adds_the_poisson_term_of_the_rate(finished: Run, tmp_path: P
     np.testing.assert_array_equal(extended.curve.theta, shape.curve.theta)
     theta = torch.from_numpy(shape.curve.theta)[:, None]
     sigma = run.process.basis(theta).numpy() @ FiducialCrossSection.load(finished.fiducial).values[0]
+    sigma = sigma * run.channel.rate["process"].value(shape.curve.theta[:, None])
     expected = 2 * (luminosity * sigma - shape.events * np.log(sigma))
     difference = extended.curve.delta - shape.curve.delta - expected
     np.testing.assert_allclose(difference, difference[0], rtol=0, atol=1e-8)
