@@ -29,7 +29,6 @@ from bmem.inference.objective import unusable_events
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.measurement import Measurement
-from bmem.reports.posterior import Predictions
 from bmem.rng import numpy_generator
 from bmem.stages.belt import belt_of, load_bank, parents, treatment
 from bmem.stages.period import identity
@@ -41,6 +40,7 @@ SIMULATION = "simulation of the posterior"
 """Unit of work: a sample whose posterior is calibrated."""
 _PIECE, _DRAWS = 100, 200
 
+Predictions = dict[str, PredictiveHistogram]
 Loaded = TypeVar("Loaded")
 _FORM: Form[SimulationBasedCalibration] = Form.json(SBC, SimulationBasedCalibration)
 

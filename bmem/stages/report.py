@@ -17,6 +17,7 @@ from bmem import __version__, artifacts
 from bmem.artifacts import Product
 from bmem.calibration.neyman import Belt
 from bmem.calibration.period_verdict import PeriodCalibration
+from bmem.calibration.predictive import PredictiveHistogram
 from bmem.calibration.sample import SampleCalibration
 from bmem.calibration.sbc import SimulationBasedCalibration
 from bmem.channels.contract import display, shown_observables
@@ -109,7 +110,7 @@ class _Sources:
         return FromBank(self.run).posterior.if_there()
 
     @cached_property
-    def predictions(self) -> dict[str, posterior.Predictions]:
+    def predictions(self) -> dict[str, dict[str, PredictiveHistogram]]:
         return _there({name: FromBank(self.run).predictions(name) for name in self.measurements})
 
     def head(self) -> Page:
