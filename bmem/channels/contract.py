@@ -62,7 +62,7 @@ class Channel(Protocol):
             the process's own; a basis that is not named has none.
 
     It may also have ``shown``, the names of the observables that reports draw and predict (all if it has not), and
-    ``display(reco, row)``, the ``DisplayObject``s of an event.
+    ``display(reco, row)``, every ``DisplayObject`` of an event.
     """
 
     Settings: ClassVar[type]

@@ -13,7 +13,7 @@ Roles = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
-class Channel:
+class PartonicChannel:
     """A partonic channel ``first second > jet top h``.
 
     ``roles`` say which quark spinor (BRA, KET of the light current, or B) the first, the second and the jet are,
@@ -49,16 +49,16 @@ def parton_name(code: int) -> str:
     return NAMES[abs(code)] + ("~" if code < 0 else "")
 
 
-def _t_channel(light: int, top: int) -> Channel:
+def _t_channel(light: int, top: int) -> PartonicChannel:
     """W exchange between ``light`` and a b (or b~, for an antitop)."""
     partner = abs(light) + (1 if abs(light) % 2 else -1)
     sign = 1 if light > 0 else -1
     as_quark = (light > 0) == (top > 0)
-    return Channel(light, 5 * (1 if top > 0 else -1), sign * partner, top, (KET, B, BRA) if as_quark else (BRA, B, KET))
+    return PartonicChannel(light, 5 * (1 if top > 0 else -1), sign * partner, top, (KET, B, BRA) if as_quark else (BRA, B, KET))
 
 
-def _s_channel(up: int, down: int, top: int) -> Channel:
-    return Channel(up, down, -5 if top > 0 else 5, top, (KET, BRA, B))
+def _s_channel(up: int, down: int, top: int) -> PartonicChannel:
+    return PartonicChannel(up, down, -5 if top > 0 else 5, top, (KET, BRA, B))
 
 
 T_CHANNEL = (*(_t_channel(light, TOP) for light in (2, 4, -1, -3)), *(_t_channel(light, -TOP) for light in (1, 3, -2, -4)))

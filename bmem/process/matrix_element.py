@@ -19,7 +19,7 @@ from bmem.process.amplitudes import (
     spin_sum,
     top_amplitudes,
 )
-from bmem.process.channels import BRA, KET, S_CHANNEL, T_CHANNEL, B, Channel
+from bmem.process.channels import BRA, KET, S_CHANNEL, T_CHANNEL, B, PartonicChannel
 from bmem.process.couplings import ElectroweakInputs
 from bmem.process.spinors import (
     DiracSpinors,
@@ -38,7 +38,7 @@ AVERAGE = 9 / 36
 CHANNELS = {channel.pdg: channel for channel in (*T_CHANNEL, *S_CHANNEL)}
 
 
-def find_channel(pdg: Sequence[int]) -> Channel:
+def find_channel(pdg: Sequence[int]) -> PartonicChannel:
     """The channel with these five codes, in MadGraph's order.
 
     Raises:

@@ -11,7 +11,7 @@ from torch import Tensor
 from bmem.errors import InputError
 from bmem.process import matrix_element
 from bmem.process.amplitudes import morphing_basis
-from bmem.process.channels import HIGGS, Channel
+from bmem.process.channels import HIGGS, PartonicChannel
 from bmem.process.contract import Parameter
 from bmem.process.couplings import ElectroweakInputs
 from bmem.process.leading_order import LeadingOrderProcess
@@ -40,7 +40,7 @@ class SingleTopHiggs(LeadingOrderProcess):
         RangeError: the scale lies outside the PDF grid.
     """
 
-    channels: tuple[Channel, ...]
+    channels: tuple[PartonicChannel, ...]
     parameters: tuple[Parameter, ...] = (ALPHA,)
     particles: tuple[str, ...] = ("parton along +z", "parton along -z", "top", "Higgs", "jet")
 
@@ -84,7 +84,7 @@ class SingleTopHiggs(LeadingOrderProcess):
     odd = (2,)
     """The κ_P component is T-odd."""
 
-    def codes(self, channel: Channel) -> tuple[int, ...]:
+    def codes(self, channel: PartonicChannel) -> tuple[int, ...]:
         """(incoming, incoming, top, Higgs, jet)."""
         return channel.first, channel.second, channel.top, HIGGS, channel.jet
 

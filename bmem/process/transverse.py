@@ -57,7 +57,7 @@ class TransversePhaseSpace:
 
     @cached_property
     def coordinate_names(self) -> tuple[str, ...]:
-        """Names of the coordinates: pt_, phi_ and y_ of every particle, of the last only y_."""
+        """Names of the coordinates: ``pt_``, ``phi_`` and ``y_`` of every particle, of the last only ``y_``."""
         names = [self.particles[i].name for i in self._order]
         return (*(f"{kind}_{name}" for name in names[:-1] for kind in ("pt", "phi", "y")), f"y_{names[-1]}")
 

@@ -78,6 +78,7 @@ class ToyChannel(BaseChannel):
 
     @property
     def backgrounds(self) -> Mapping[str, Background]:  # type: ignore[override]
+        """A wide Gaussian."""
         return {"wide": Wide(self.settings.background_width)}
 
     @property
