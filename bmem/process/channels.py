@@ -54,7 +54,8 @@ def _t_channel(light: int, top: int) -> PartonicChannel:
     partner = abs(light) + (1 if abs(light) % 2 else -1)
     sign = 1 if light > 0 else -1
     as_quark = (light > 0) == (top > 0)
-    return PartonicChannel(light, 5 * (1 if top > 0 else -1), sign * partner, top, (KET, B, BRA) if as_quark else (BRA, B, KET))
+    roles = (KET, B, BRA) if as_quark else (BRA, B, KET)
+    return PartonicChannel(light, 5 * (1 if top > 0 else -1), sign * partner, top, roles)
 
 
 def _s_channel(up: int, down: int, top: int) -> PartonicChannel:

@@ -40,7 +40,7 @@ class PartonicCrossSection:
         return _stacked([flux * sum(parts[1:], parts[0]) for parts in zip(*terms, strict=True)])
 
     def per_channel(self, point: HardKinematics, orders: tuple[int, ...] = BEAM_ORDERS) -> Tensor:
-        """PartonicChannel by channel and beam order by beam order [channel, order, 6, N]."""
+        """Channel by channel and beam order by beam order [channel, order, 6, N]."""
         sums, channels = self._spin_sums(point), self.luminosity.channels
         squared = {
             roles: torch.stack([_stacked(_components(sums, roles, order)) for order in orders])

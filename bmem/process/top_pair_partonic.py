@@ -61,7 +61,7 @@ class PairCrossSection:
         return torch.stack(terms).sum(0)
 
     def per_channel(self, point: Kinematics, orders: tuple[int, ...] = BEAM_ORDERS) -> Tensor:
-        """PartonicChannel by channel and beam order by beam order [channel, order, 2, N]."""
+        """Channel by channel and beam order by beam order [channel, order, 2, N]."""
         squares = self._squares(point)
         weights = self.luminosity.per_channel(point.x1, point.x2)[:, list(orders)]
         return weights[:, :, None] * torch.stack([squares[channel.roles] for channel in self.luminosity.channels])[:, None]
