@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import pytest
@@ -9,6 +10,9 @@ import torch
 
 from bmem.events.record import JET_FEATURES, PHOTON_FEATURES, HardEvents, Objects, PairedEvents, RecoEvents
 from bmem.rng import generator
+
+if "PYTEST_XDIST_WORKER" in os.environ:
+    torch.set_num_threads(1)  # there is a process for every core
 
 
 def objects(n: int, most: int, names: tuple[str, ...], rng: torch.Generator) -> Objects:

@@ -172,7 +172,7 @@ def test_what_is_wrong_is_named(chain: bmem.Chain, coefficients: bmem.Coefficien
         bmem.Chain(ToyChannel)
     with pytest.raises(ChannelError, match="did you mean 'toy'"):
         bmem.Chain("tyo")
-    with pytest.raises(ConfigError, match=r"simulate\.alpha: is no key, nor a parameter"):
+    with pytest.raises(ConfigError, match=r"simulate: alpha: is no key, nor a parameter"):
         chain.simulate(10, alpha=0.3)
     with pytest.raises(ConfigError, match="no basis 'couplings'"):
         bmem.measure(coefficients, "toy", bmem.Chain("toy", fit={"bases": ["couplings"]}).settings.fit)

@@ -45,6 +45,11 @@ def read_events(path: Path, content: LHEContent | None = None, theta: Theta | No
     return parquet.read_any(path) if artifacts.exists(path) else parquet.import_parquet(path)
 
 
+def read_at_any_parameters(path: Path, content: LHEContent | None) -> LHERecord | Events:
+    """The events of a file of which only the kind and the number are of interest: its header need not tell parameters."""
+    return read_events(path, content, None if content is None else (0.0,) * len(content.parameters))
+
+
 def left_out(path: Path, events: Events) -> list[str]:
     """What a Parquet or ROOT file holds and the ``events`` read from it do not: columns, features, branches, trees."""
     kind = _format(Path(path))

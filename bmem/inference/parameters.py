@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bmem.quantity import Parameter
 
-STRENGTH = Parameter("mu", (0.01, 10.0), symbol=r"\mu", text="μ")
+STRENGTH = Parameter("mu", (0.01, 10.0), symbol=r"\mu", text="signal strength")
 """Signal strength: the cross section in units of the process's own."""
 SMALLEST_FRACTION = 1e-4
 """Default lower bound of a fraction: above 0, so that one event that cannot be signal is no contradiction."""

@@ -21,7 +21,7 @@ from bmem.channels.contract import Background
 from bmem.config import BANK, BackgroundSection
 from bmem.errors import ConfigError, EventFileError, InputError
 from bmem.events import parquet
-from bmem.events.importing import read_events
+from bmem.events.importing import read_at_any_parameters
 from bmem.events.parquet import EventFile
 from bmem.events.record import RecoEvents
 from bmem.likelihood.coordinates import nothing
@@ -72,7 +72,7 @@ def _selected(run: Run, name: str, source: Path) -> EventFile:
     """
     if not source.is_file():
         raise EventFileError(f"{source}: there is no such file; correct 'file' of [[background]] {name!r}")
-    events = read_events(source)
+    events = read_at_any_parameters(source, run.channel.lhe)
     if not isinstance(events, RecoEvents):
         raise EventFileError(f"{source}: holds no observed events; a background is learned from what a detector saw")
     selection = run.channel.selection

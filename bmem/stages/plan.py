@@ -20,7 +20,7 @@ from bmem import artifacts
 from bmem.artifacts import Product, work
 from bmem.config import Config, SampleSection
 from bmem.errors import ConfigError, RangeError
-from bmem.events.importing import read_events
+from bmem.events.importing import read_at_any_parameters
 from bmem.events.lhe_content import LHEContent
 from bmem.events.record import PairedEvents, RecoEvents
 from bmem.integration.settings import IntegrationSettings
@@ -283,7 +283,7 @@ def _responses(sample: SampleSection, lhe: LHEContent | None) -> tuple[int, bool
     """Events of a sample to simulate, or that were observed; whether they are to be simulated."""
     if sample.file is None:
         return (sample.events or 0) * sample.repeats, True
-    content = read_events(sample.file, lhe, tuple(0.0 for _ in lhe.parameters) if lhe else None)
+    content = read_at_any_parameters(sample.file, lhe)
     number = min(len(content), sample.events or len(content))
     return number * sample.repeats, not isinstance(content, RecoEvents)
 

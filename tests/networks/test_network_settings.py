@@ -68,7 +68,7 @@ def test_a_network_of_ones_own_needs_no_line_in_bmem(own: str) -> None:
 
 
 def test_its_keys_are_checked_like_others(own: str) -> None:
-    with pytest.raises(ConfigError, match=r"transfer\.network\.size: .*integer"):
+    with pytest.raises(ConfigError, match=r"transfer\.network\.size: must be a whole number"):
         parse({"transfer": {"network": {"kind": own, "size": "large"}}})
     with pytest.raises(ValidationError, match="blocks"):
         DensitySettings.chosen({"kind": own, "blocks": 2})
