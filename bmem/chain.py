@@ -256,25 +256,29 @@ def measure(
         FitError: the likelihood has no minimum, or does not depend on one of several parameters.
     """
     channel, fit = _channel(channel), fit or FitSection()
-    own = MorphingBasis.of(channel.process)
     for name in fit.bases:
         if name not in channel.bases:
             raise ConfigError(f"fit.bases: the channel has no basis {name!r}{meant(name, channel.bases)}")
+    return measure_hypothesis(*hypotheses(coefficients, channel, fit, constraints=constraints))
+
+
+def hypotheses(
+    signal: Coefficients, channel: Channel, fit: FitSection, **known: Any
+) -> tuple[Hypothesis, dict[str, Hypothesis]]:
+    """What is measured, and what else ``fit`` asks of the same integrals, by name: further bases, a signal strength.
+
+    ``known`` are ``backgrounds``, their ``bounds`` and the ``constraints``, as for ``Hypothesis.of``.
+    """
+    own = MorphingBasis.of(channel.process)
 
     def hypothesis(basis: Basis, name: str, strength: bool = False) -> Hypothesis:
-        return Hypothesis.of(
-            coefficients,
-            basis,
-            luminosity=fit.luminosity,
-            constraints=constraints,
-            rate=channel.rate.get(name),
-            strength=strength,
-        )
+        rate = channel.rate.get(name)
+        return Hypothesis.of(signal, basis, luminosity=fit.luminosity, rate=rate, strength=strength, **known)
 
     further = {name: hypothesis(channel.bases[name], name) for name in fit.bases}
     if fit.strength:
         further["strength"] = hypothesis(own, "process", strength=True)
-    return measure_hypothesis(hypothesis(own, "process"), further)
+    return hypothesis(own, "process"), further
 
 
 def sections_of(config: Config) -> dict[str, Any]:

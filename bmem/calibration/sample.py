@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bmem import artifacts
+from bmem.artifacts import read_json
 from bmem.calibration.record import IntArray, JsonRecord
 from bmem.calibration.score import ScoreSummary, information_kept, score_test
 from bmem.calibration.subsamples import SubsampleFits, fit_subsamples
@@ -72,8 +71,7 @@ class SampleCalibration(JsonRecord):
         Raises:
             ArtifactError: it is missing, foreign, damaged or of a newer format.
         """
-        artifacts.verify(path, KIND)
-        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        return cls.from_dict(read_json(path, KIND))
 
 
 def _known(fits: SubsampleFits, quantity: Quantity) -> str:

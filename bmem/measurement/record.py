@@ -212,8 +212,7 @@ class Measurement(JsonRecord):
         Raises:
             ArtifactError: it is missing, foreign, damaged or of a newer format.
         """
-        artifacts.verify(path, KIND)
-        return cls.from_dict(json.loads(path.read_text(encoding="utf-8")))
+        return cls.from_dict(artifacts.read_json(path, KIND))
 
 
 def _flat(estimate: Estimate) -> str:

@@ -8,11 +8,12 @@ from typing import Any
 from bmem.artifacts import JsonFile, Product, Work
 from bmem.calibration.sample import KIND, SampleCalibration, calibrate_sample
 from bmem.calibration.subsamples import disjoint_subsamples
+from bmem.inference.hypothesis import Hypothesis
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients, load_diagnostics
 from bmem.rng import numpy_generator
 from bmem.stages.backgrounds import background_parents, log_densities
-from bmem.stages.hypotheses import hypothesis_of
+from bmem.stages.hypotheses import known_beside
 from bmem.stages.run import Run, plain
 from bmem.stages.simulate import load_sample, measured_samples
 
@@ -58,9 +59,8 @@ def _calibrate(run: Run, name: str, truth: float) -> SampleCalibration:
     basis, section = MorphingBasis.of(run.process), run.config.calibration
     rows = disjoint_subsamples(reco.n_events, section.size, numpy_generator(run.config.seed, "subsamples", name))
     rows = rows[: section.subsamples]
-    whole = hypothesis_of(run.config, reco, basis, log_densities(run, name, reco.n_events))
-    # subsamples of a fixed size say nothing of a rate: their coverage is that of the shape
-    whole = replace(whole, luminosity=None)
+    # no luminosity: subsamples of a fixed size say nothing of a rate, their coverage is that of the shape
+    whole = Hypothesis.of(reco, basis, **known_beside(run.config, log_densities(run, name, reco.n_events)))
     # a constraint on the parameter itself would pull every sample to one value, whatever its truth
     whole = replace(whole, constraints=tuple(c for c in whole.constraints if basis.parameters[0].name not in c._parameters))
     theta = [truth, *(background.fraction for background in run.config.background)]

@@ -8,17 +8,17 @@ from typing import Any
 from bmem import artifacts
 from bmem.artifacts import Product, Work
 from bmem.calibration.goodness import Goodness, goodness_of_fit
+from bmem.chain import hypotheses
 from bmem.config import BANK, FitSection
 from bmem.errors import RangeError
 from bmem.inference import export
-from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.measurement import Measurement, measure
 from bmem.measurement.record import KIND
 from bmem.rng import numpy_generator
 from bmem.stages.backgrounds import background_parents, log_densities
 from bmem.stages.belt import load_bank, measured_with_belt
-from bmem.stages.hypotheses import hypothesis_of
+from bmem.stages.hypotheses import known_beside
 from bmem.stages.integrate import AVAILABLE
 from bmem.stages.run import Run, plain
 from bmem.stages.simulate import UNREAD, is_observed, measured_events, measured_samples
@@ -57,17 +57,11 @@ def _known_as(section: FitSection) -> dict[str, Any]:
 
 def _measured(run: Run, name: str) -> Measurement:
     """The measurement of a sample, by the belt, too, and with the goodness of fit, if there is a bank."""
-    config, basis = run.config, MorphingBasis.of(run.process)
+    config = run.config
     signal = Coefficients.load(run.coefficients(name), slice(0, measured_events(run, name)))
     backgrounds = log_densities(run, name, signal.n_events)
-    rate, bases = run.channel.rate, run.channel.bases
-    further = {
-        base: hypothesis_of(config, signal, bases[base], backgrounds, rate=rate.get(base)) for base in config.fit.bases
-    }
-    own = rate.get("process")
-    if config.fit.strength:
-        further["strength"] = hypothesis_of(config, signal, basis, backgrounds, rate=own, strength=True)
-    result = measure(hypothesis_of(config, signal, basis, backgrounds, rate=own), further)
+    known = known_beside(config, backgrounds)
+    result = measure(*hypotheses(signal, run.channel, config.fit, **known))
     result = replace(result, **_origin_of_events(run, name, signal.n_events))
     if result.excluded:
         lost = list(result.excluded)
