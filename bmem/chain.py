@@ -45,6 +45,7 @@ from bmem.replicas.settings import PosteriorSettings
 from bmem.rng import derive_seed, generator
 from bmem.simulation.hard_events import events_at, uniform_events
 from bmem.simulation.simulate import simulate
+from bmem.workers import Workers
 
 
 class ChainSettings(Section):
@@ -201,9 +202,12 @@ class Chain:
         observed = self.channel.observe(pairs.reco).to(device)
         return Pairs(pairs.hard.x.to(device), pairs.accepted.to(device), observed)
 
-    def learner(self, checkpoints: Path | None = None) -> Learner:
-        """Trains one network after the other; unfinished trainings are kept in the folder ``checkpoints``."""
-        return Learner(self.settings.posterior, self.seed, checkpoints, self.observer, self.device)
+    def learner(self, checkpoints: Path | None = None, workers: Workers | None = None) -> Learner:
+        """Trains one network after the other, with ``workers`` for the members of an ensemble.
+
+        Unfinished trainings are kept in the folder ``checkpoints``.
+        """
+        return Learner(self.settings.posterior, self.seed, checkpoints, self.observer, self.device, workers)
 
     def fiducial(self, acceptance: Replicas, pairs: PairedEvents | None) -> FiducialCrossSection:
         """σ_fid, counted from the training ``pairs`` or integrated with the learned ``acceptance``, as the settings say.

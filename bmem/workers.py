@@ -1,9 +1,9 @@
 """Chunks of work: in this process, in other processes of this machine, or on a Dask cluster, with the same results.
 
 A chunk is a pure function of what it is given, its seed included: where it is computed, and whether for the first or the
-second time because a worker died, changes no number. Every worker computes with one thread. A single process has more, which
-cut vectors and sums elsewhere and round their ends differently: to the last bit its results are those of the workers only
-with one thread, too (``OMP_NUM_THREADS=1``), on processors of one kind.
+second time because a worker died, changes no number. Every worker computes with one thread, and so does this process where
+it works with others: more threads would cut vectors and sums elsewhere and round their ends differently. Without workers it
+has all threads, and its results are those of the workers to the last bit only with one (``OMP_NUM_THREADS=1``).
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ import multiprocessing
 import os
 import pickle
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import chain
 from multiprocessing import connection
 from typing import Any, TypeVar
 
@@ -29,6 +31,10 @@ Result = TypeVar("Result")
 
 _IN_FLIGHT = 256
 """Chunks handed out at once, which bounds memory: finished ones wait until they are asked for."""
+_PATIENCE = 10.0
+"""Seconds of work for which no processes are started: each takes some seconds to import what it needs."""
+_MOST_PROCESSES = 8
+"""More need more memory than machines with so many processors have for sure."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +44,12 @@ class Workers:
     Attributes:
         executor: takes the chunks; any of ``concurrent.futures`` does.
         share: makes of the pickled function what is handed to the executor with every chunk.
+        patience: seconds for which chunks are computed in this process before any are handed out.
     """
 
     executor: Executor
     share: Callable[[bytes], Any] = lambda function: function
+    patience: float = 0.0
 
 
 def map_chunks(
@@ -55,15 +63,16 @@ def map_chunks(
         BmemError: what ``function`` raised, with a note that names the chunk.
         ChunkError: anything else went wrong with a chunk, or the worker that had it died again and again.
     """
+    numbered = enumerate(chunks)
+    yield from _here(function, numbered, workers)
     if workers is None:
-        for index, chunk in enumerate(chunks):
-            with _named(index, chunk):
-                result = function(chunk)
-            yield index, result
+        return
+    first = next(numbered, None)
+    if first is None:
         return
     shared, pending = workers.share(pickle.dumps(function)), dict[Future[bytes], tuple[int, Chunk]]()
     try:
-        for index, chunk in enumerate(chunks):
+        for index, chunk in chain([first], numbered):
             # bytes, not tensors: torch would pass tensors between processes through open file descriptors, which run out
             pending[workers.executor.submit(_compute, shared, pickle.dumps(chunk))] = index, chunk
             if len(pending) == _IN_FLIGHT:
@@ -73,6 +82,34 @@ def map_chunks(
     finally:
         for future in pending:
             future.cancel()
+
+
+def _here(
+    function: Callable[[Chunk], Result], numbered: Iterator[tuple[int, Chunk]], workers: Workers | None
+) -> Iterator[tuple[int, Result]]:
+    """Chunks computed in this process: all without workers, otherwise as many as their patience is for."""
+    start, threads = time.monotonic(), nullcontext if workers is None else one_thread
+    while workers is None or time.monotonic() - start < workers.patience:
+        try:
+            index, chunk = next(numbered)
+        except StopIteration:
+            return
+        with _named(index, chunk), threads():
+            result = function(chunk)
+        yield index, result
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch computes with one thread."""
+    import torch  # here, so that a command that has no chunks starts without it
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _finished(pending: dict[Future[bytes], tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
@@ -108,10 +145,8 @@ def _short(chunk: object) -> str:
 
 def _compute(function: bytes, chunk: bytes) -> bytes:
     """What a worker does; bytes in, bytes out."""
-    import torch  # here, so that a command that has no chunks starts without it
-
-    torch.set_num_threads(1)
-    return pickle.dumps(_loaded(function)(pickle.loads(chunk)))
+    with one_thread():
+        return pickle.dumps(_loaded(function)(pickle.loads(chunk)))
 
 
 @lru_cache(maxsize=1)
@@ -128,6 +163,18 @@ def processes(count: int) -> Iterator[Workers]:
         yield Workers(pool)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def this_machine() -> Iterator[Workers | None]:
+    """A process for every processor that this one may use, started when work turns out to be long; None for a single one."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    if count < 2:
+        yield None
+        return
+    with processes(min(count, _MOST_PROCESSES)) as workers:
+        yield replace(workers, patience=_PATIENCE)
 
 
 def _end_with_parent() -> None:

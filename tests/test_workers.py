@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +237,25 @@ def test_a_chunk_that_kills_every_worker_is_named() -> None:
         for index, _ in map_chunks(Deadly(), range(6), workers):
             found.append(index)
     assert 1 not in found
+
+
+def test_what_is_short_is_done_here_and_the_rest_elsewhere_with_the_same_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chunks last a second each on this clock: those of three seconds of patience are not handed out."""
+    clock = iter(range(100))
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    handed: list[bytes] = []
+
+    class Spy(ThreadPoolExecutor):
+        def submit(self, function: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+            handed.append(args[1])
+            return super().submit(function, *args, **kwargs)
+
+    found = dict(map_chunks(Sum(), range(8), Workers(Spy(2), patience=3.0)))
+    assert [pickle.loads(chunk) for chunk in handed] == [2, 3, 4, 5, 6, 7]
+    assert found == dict(map_chunks(Sum(), range(8)))
+
+
+def test_patience_for_all_of_the_work_starts_nobody() -> None:
+    with processes(2) as others:
+        assert dict(map_chunks(Sum(), range(3), replace(others, patience=1e9))) == dict(map_chunks(Sum(), range(3)))
+        assert not others.executor._processes  # type: ignore[attr-defined]

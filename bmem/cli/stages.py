@@ -97,13 +97,14 @@ def _tell_result(run: Run) -> None:
 
 @contextmanager
 def _sharing(run: Run, where: int | str | None) -> Iterator[Run]:
-    """The run with the workers of this machine or of a scheduler, if there are to be any."""
-    from bmem.workers import cluster
+    """The run with those who work for it: processes of this machine, or whatever was asked for."""
+    from bmem.training import together
+    from bmem.workers import cluster, this_machine
 
-    if where is None:
-        yield run
+    if where is None and (together.launched() or run.device.type != "cpu"):
+        yield run  # whose processors, or whose accelerator, are busy
         return
-    with cluster(where) as workers:
+    with this_machine() if where is None else cluster(where) as workers:
         yield replace(run, workers=workers)
 
 

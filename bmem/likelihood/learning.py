@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from bmem.replicas import PointEstimate, Replicas, WeightPosterior
 from bmem.replicas.settings import PosteriorSettings
 from bmem.rng import derive_seed, generator
 from bmem.training.settings import History, TrainingSettings
+from bmem.workers import Workers
 
 Observer = Callable[[str, int, int], None]
 """Told how far a long work is: (what is done, how much of it is done, how much there is)."""
@@ -44,6 +46,7 @@ class Learner:
         checkpoints: folder for unfinished trainings, each role in one of its own; None: none are kept.
         observer: called at the beginning of a training and after every epoch, with "train NAME".
         device: on which is trained, and where the networks and ``data`` are.
+        workers: share the members of an ensemble; without any they are trained in this process.
     """
 
     posterior: PosteriorSettings
@@ -51,6 +54,7 @@ class Learner:
     checkpoints: Path | None = None
     observer: Observer = unobserved
     device: str | torch.device = "cpu"
+    workers: Workers | None = None
 
     def learn(self, role: Role, data: Any, made: Mapping[str, Replicas]) -> Learned:
         """Train the network of a ``role``; arguments as in ``Role.prepare``.
@@ -62,7 +66,7 @@ class Learner:
         trainee = _Trainee(role, module, role.prepare(module, data, made))
         histories: dict[str, History] = {}
         suspicions: list[str] = []
-        fits = _fits(role, self.posterior)
+        fits = _fits(role, self.posterior, self.workers)
         for name, (posterior, settings) in fits.items():
             histories[name], doubts = self._fit(trainee, posterior, settings, name)
             suspicions += doubts
@@ -86,7 +90,7 @@ class Learner:
                 settings,
                 derive_seed(self.seed, "train", name),
                 checkpoint=None if folder is None else folder / trainee.role.name / f"{name}.safetensors",
-                progress=lambda h: self.observer(title, len(h.train_loss), settings.epochs),
+                progress=partial(self.observer, title),
             )
         return history, [str(w.message) for w in caught if issubclass(w.category, TrustWarning)]
 
@@ -110,12 +114,14 @@ def trainings_of(role: Role, posterior: PosteriorSettings) -> list[str]:
     return list(_fits(role, posterior))
 
 
-def _fits(role: Role, posterior: PosteriorSettings) -> dict[str, tuple[WeightPosterior, TrainingSettings]]:
+def _fits(
+    role: Role, posterior: PosteriorSettings, workers: Workers | None = None
+) -> dict[str, tuple[WeightPosterior, TrainingSettings]]:
     """The point estimate, unless the posterior starts from nothing, and the posterior."""
     bayesian = role.has_posterior and not posterior.is_point
     found: dict[str, tuple[WeightPosterior, TrainingSettings]] = {}
     if posterior.warm or not bayesian:
         found[role.name] = PointEstimate(), role.training
     if bayesian:
-        found[posterior_of(role.name)] = posterior.make(), posterior.training(role.training)
+        found[posterior_of(role.name)] = posterior.make(workers), posterior.training(role.training)
     return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +20,46 @@ from bmem.rng import derive_seed, generator
 from bmem.training.loop import Objective, Progress, fit
 from bmem.training.network import reset
 from bmem.training.settings import History, TrainingSettings
+from bmem.workers import Workers, map_chunks
+
+
+class _Member(NamedTuple):
+    """The number of a network, and its checkpoint."""
+
+    number: int
+    checkpoint: Path | None
+
+    def __str__(self) -> str:
+        return f"member {self.number}"
+
+
+@dataclass(frozen=True)
+class _Training:
+    """Trains one member after the other: its network and history."""
+
+    module: nn.Module
+    objective: Objective
+    data: tuple[Tensor, ...]
+    settings: TrainingSettings
+    seed: int
+    anew: bool
+    bootstrap: bool
+
+    def __call__(self, member: _Member) -> tuple[nn.Module, History]:
+        network, number = copy.deepcopy(self.module), member.number
+        if self.anew:
+            reset(network, generator(self.seed, "ensemble", number))
+        history = fit(
+            network,
+            self.objective,
+            self.data,
+            self.settings,
+            derive_seed(self.seed, "ensemble", number),
+            checkpoint=member.checkpoint,
+            bootstrap=self.bootstrap,
+            early_stopping=self.anew,
+        )
+        return network, history
 
 
 @dataclass
@@ -33,6 +74,7 @@ class Ensemble:
             module has, those of a point estimate, and run all their epochs, because early stopping would take them back to
             where they came from.
         bootstrap: each member sees its own resample of its training rows; the rows held out of it are not resampled.
+        workers: share the members; without any they are trained in this process.
         modules: the trained members.
         histories: of their trainings.
     """
@@ -40,6 +82,7 @@ class Ensemble:
     members: int
     anew: bool = True
     bootstrap: bool = True
+    workers: Workers | None = None
     modules: list[nn.Module] = field(default_factory=list, init=False)
     histories: list[History] = field(default_factory=list, init=False)
 
@@ -63,29 +106,18 @@ class Ensemble:
         """Train copies of ``module``, which stays as it is; return the history of the member with the highest held-out loss.
 
         Each member has a checkpoint, ``checkpoint`` with its number in the name (``member_paths``), so that an interrupted
-        ensemble goes on where it stopped.
+        ensemble goes on where it stopped; ``progress`` is called after every member.
         """
+        training = _Training(module, objective, data, settings, seed, self.anew, self.bootstrap)
         paths = self.member_paths(checkpoint) if checkpoint else [None] * self.members
-        modules, histories = [], []
-        for member, path in enumerate(paths):
-            network = copy.deepcopy(module)
-            if self.anew:
-                reset(network, generator(seed, "ensemble", member))
-            history = fit(
-                network,
-                objective,
-                data,
-                settings,
-                derive_seed(seed, "ensemble", member),
-                checkpoint=path,
-                progress=progress,
-                bootstrap=self.bootstrap,
-                early_stopping=self.anew,
-            )
-            modules.append(network)
-            histories.append(history)
-        self.modules, self.histories = modules, histories
-        return max(histories, key=lambda history: history.best_loss)
+        trained: dict[int, tuple[nn.Module, History]] = {}
+        for member, found in map_chunks(training, [_Member(*named) for named in enumerate(paths)], self.workers):
+            trained[member] = found
+            if progress:
+                progress(len(trained), self.members)
+        self.modules = [trained[member][0] for member in range(self.members)]
+        self.histories = [trained[member][1] for member in range(self.members)]
+        return max(self.histories, key=lambda history: history.best_loss)
 
     def member_paths(self, checkpoint: Path) -> list[Path]:
         """The checkpoints of the members: ``name.3.safetensors`` for member 3 of ``name.safetensors``."""

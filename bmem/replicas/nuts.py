@@ -101,7 +101,7 @@ class Nuts:
             history.learning_rate.append(0.0)
             history.seconds.append(time.perf_counter() - begun)
             if progress:
-                progress(history)
+                progress(chain + 1, self.chains)
         self.samples, self.module = torch.stack(chains), module
         self._set(weights, self.samples.mean(dim=(0, 1)))
         warn_if_not_mixed(self.samples.double().cpu().numpy(), divergences)

@@ -11,6 +11,7 @@ from bmem.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from bmem.replicas.contract import WeightPosterior
+    from bmem.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -60,18 +61,18 @@ class PosteriorSettings:
         """Whether the posterior is found from a point estimate on."""
         return not self.is_point and self.method != "ensemble"
 
-    def make(self) -> WeightPosterior:
-        """The posterior, not fitted yet."""
+    def make(self, workers: Workers | None = None) -> WeightPosterior:
+        """The posterior, not fitted yet; members of an ensemble are trained by the ``workers``."""
         from bmem import replicas
 
         makers: dict[str, Callable[[], WeightPosterior]] = {
             "point": replicas.PointEstimate,
-            "bootstrap": lambda: replicas.Ensemble(self.replicas, anew=False),
+            "bootstrap": lambda: replicas.Ensemble(self.replicas, anew=False, workers=workers),
             "mean_field": lambda: replicas.MeanField(prior_scale=self.prior_scale, temperature=self.temperature),
             "low_rank": lambda: replicas.LowRank(prior_scale=self.prior_scale),
             "laplace": lambda: replicas.Laplace(prior_scale=self.prior_scale, layers="last"),
             "swag": lambda: replicas.Swag(prior_scale=self.prior_scale),
-            "ensemble": lambda: replicas.Ensemble(self.replicas),
+            "ensemble": lambda: replicas.Ensemble(self.replicas, workers=workers),
         }
         return makers[self.method]()
 

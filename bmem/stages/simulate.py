@@ -213,10 +213,10 @@ def _respond(run: Run, hard: HardEvents, name: str) -> PairedEvents:
 
 @contextmanager
 def _workers(run: Run, events: int) -> Iterator[Workers | None]:
-    """Those of the run; without any, a slow response has some of its own where there is more than one block of events."""
-    section = run.config.simulation
+    """Those that were asked for; without any, a slow response has its own where there is more than one block of events."""
+    section, asked = run.config.simulation, run.workers is not None and not run.workers.patience
     count = min(section.workers, math.ceil(events / Schedule().block))
-    if run.workers is None and is_slow(run.channel.response) and count > 1:
+    if not asked and is_slow(run.channel.response) and count > 1:
         with processes(count) as workers:
             yield workers
     else:

@@ -113,7 +113,8 @@ def network_product(
     def make() -> _Trained | None:
         made = {name: Replicas.load(run.network(name), build(run, name)).to(run.device) for name in role.follows}
         with _bars(run) as observer:
-            learned = chain_of(run, observer).learner(run.cache("train")).learn(role, data().to(run.device), made)
+            learner = chain_of(run, observer).learner(run.cache("train"), run.workers)
+            learned = learner.learn(role, data().to(run.device), made)
         _tell(run, role, learned)
         return _Trained(learned) if together.leads() else None
 

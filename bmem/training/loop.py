@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,12 +23,16 @@ from bmem.training import checkpoint as checkpoints
 from bmem.training import together
 from bmem.training.rows import Rows, Supply, source
 from bmem.training.settings import History, TrainingSettings
+from bmem.workers import one_thread
 
 Objective = Callable[[nn.Module, tuple[Tensor, ...]], Tensor]
 """Mean loss over a batch: objective(module, batch) → scalar; ``batch`` holds the same rows of every data tensor."""
 
-Progress = Callable[[History], None]
-"""Called after every epoch, after its checkpoint is written."""
+Progress = Callable[[int, int], None]
+"""Called after every epoch, after its checkpoint is written, with (epochs done, epochs)."""
+
+_THREAD_WORK = 5e8
+"""Products of a weight with a number of a batch, below which a second thread costs more than it gains."""
 
 
 def fit(
@@ -72,20 +77,26 @@ def fit(
     if checkpoint and checkpoint.is_file():
         state.restore(*checkpoints.load(checkpoint, identity))
     step = together.step(module, objective)
-    while not state.finished:
-        epoch, start = state.epoch, time.perf_counter()
-        training = rows.epoch(epoch)
-        order = permutation(len(rows), generator(seed, "training", "epoch", epoch), training[0])
-        train_loss = state.train(step, training, order)
-        held_out_loss = together.of_the_leader(evaluate(module, objective, rows.held_out, settings.batch_size))
-        state.record(train_loss, held_out_loss, time.perf_counter() - start)
-        if checkpoint and together.leads():
-            checkpoints.save(checkpoint, identity, state.tensors(), state.history)
-        if progress:
-            progress(state.history)
+    with _threads(state.trained, settings.batch_size):
+        while not state.finished:
+            epoch, start = state.epoch, time.perf_counter()
+            training = rows.epoch(epoch)
+            order = permutation(len(rows), generator(seed, "training", "epoch", epoch), training[0])
+            train_loss = state.train(step, training, order)
+            held_out_loss = together.of_the_leader(evaluate(module, objective, rows.held_out, settings.batch_size))
+            state.record(train_loss, held_out_loss, time.perf_counter() - start)
+            if checkpoint and together.leads():
+                checkpoints.save(checkpoint, identity, state.tensors(), state.history)
+            if progress:
+                progress(state.epoch, settings.epochs)
     module.load_state_dict(state.best)
     module.eval()
     return state.history
+
+
+def _threads(weights: list[nn.Parameter], batch_size: int) -> AbstractContextManager[None]:
+    """One thread where the steps are so small that others mostly wait: they would take twice the processor time."""
+    return one_thread() if sum(weight.numel() for weight in weights) * batch_size < _THREAD_WORK else nullcontext()
 
 
 def evaluate(module: nn.Module, objective: Objective, data: tuple[Tensor, ...], batch_size: int) -> float:

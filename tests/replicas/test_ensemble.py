@@ -1,5 +1,6 @@
 """Deep ensembles: first weights, bootstrap, subsets; the bootstrap has the variance it should have."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from bmem.errors import InputError
 from bmem.networks.layers import MLP
 from bmem.replicas import Ensemble
 from bmem.training import TrainingSettings
+from bmem.workers import Workers
 
 FALSE_ALARM = 2e-5
 SETTINGS = TrainingSettings(epochs=3, batch_size=100, learning_rate=1e-2)
@@ -125,6 +127,17 @@ def test_every_member_has_its_checkpoint(tmp_path: Path) -> None:
     ensemble = Ensemble(2)
     ensemble.fit(MLP(2, 1, 4, 1), squared, data(200), SETTINGS, seed=1, checkpoint=tmp_path / "net.safetensors")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["net.0.safetensors", "net.1.safetensors"]
+
+
+def test_members_that_others_train_are_the_same_to_the_bit() -> None:
+    told: list[tuple[int, int]] = []
+    settings, module = TrainingSettings(epochs=2, batch_size=50), MLP(2, 1, 4, 1)
+    here, there = Ensemble(3), Ensemble(3, workers=Workers(ThreadPoolExecutor(1)))
+    here.fit(module, squared, data(200), settings, seed=1)
+    there.fit(module, squared, data(200), settings, seed=1, progress=lambda *done: told.append(done))
+    one, other = here.sample(3, torch.Generator()), there.sample(3, torch.Generator())
+    assert all(torch.equal(value, other.weights[name]) for name, value in one.weights.items())
+    assert told == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_wrong_numbers_are_refused() -> None:

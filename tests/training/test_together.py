@@ -35,8 +35,8 @@ settings = TrainingSettings(epochs=6, batch_size=64, learning_rate=1e-2, weight_
 def squared(module, batch):
     return (module(batch[0]) - batch[1]).square().mean()
 
-def ends(history):
-    if len(history.train_loss) == stop:
+def ends(done, epochs):
+    if done == stop:
         raise SystemExit
 
 with together():
