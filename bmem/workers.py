@@ -31,7 +31,7 @@ Result = TypeVar("Result")
 
 _IN_FLIGHT = 256
 """Chunks handed out at once, which bounds memory: finished ones wait until they are asked for."""
-_PATIENCE = 10.0
+_PATIENCE = 5.0
 """Seconds of work for which no processes are started: each takes some seconds to import what it needs."""
 _MOST_PROCESSES = 8
 """More need more memory than machines with so many processors have for sure."""

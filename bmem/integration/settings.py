@@ -37,7 +37,7 @@ class IntegrationSettings:
     resamples: int = 0
     min_effective_points: float = 50.0
     points_per_chunk: int = 1 << 18
-    block: int = 500
+    block: int = 250
 
     def __post_init__(self) -> None:
         if min(self.pilot, self.min_points) < 2 or self.max_points < self.min_points:
