@@ -38,13 +38,12 @@ from bmem.likelihood.event_integrals import EventIntegrator
 from bmem.likelihood.learning import Learned, Learner, Observer, unobserved
 from bmem.likelihood.networks import Networks, TrainedNetworks
 from bmem.likelihood.roles import Acceptance, Pairs, Proposal, Role, Transfer
-from bmem.measurement import Measurement
-from bmem.measurement import measure as measure_hypothesis
+from bmem.measurement import Measurement, measure_hypothesis
 from bmem.replicas import Replicas
 from bmem.replicas.settings import PosteriorSettings
 from bmem.rng import derive_seed, generator
 from bmem.simulation.hard_events import events_at, uniform_events
-from bmem.simulation.simulate import simulate
+from bmem.simulation.pairs import simulate
 
 
 class ChainSettings(Section):
@@ -178,7 +177,7 @@ class Chain:
         """The measurement from integrals, of the first ``fit.events`` if the settings name a number.
 
         Raises:
-            FitError: as ``bmem.measurement.measure``.
+            FitError: as ``bmem.measurement.measure_hypothesis``.
         """
         fit = self.settings.fit
         return measure(coefficients.select(slice(fit.events)), self.channel, fit, self.constraints)

@@ -25,8 +25,8 @@ from bmem.calibration.pulls import short_way
 from bmem.calibration.record import Array, JsonRecord
 from bmem.calibration.toys import AS_INTEGRATED, ToyScan, Treatment, quantile, true_values
 from bmem.errors import ArtifactError, InputError, RangeError
-from bmem.inference.fit import FitResult, fit
 from bmem.inference.intervals import Curve, IntervalSet, regions
+from bmem.inference.minima import FitResult, fit
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood, Objective, axes
 from bmem.process.contract import Parameter
 from bmem.rng import numpy_generator

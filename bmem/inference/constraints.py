@@ -15,7 +15,7 @@ from scipy.optimize import lsq_linear
 from scipy.stats import chi2
 
 from bmem.errors import InputError
-from bmem.inference.fit import difference
+from bmem.inference.minima import difference
 from bmem.inference.objective import Objective
 from bmem.process.contract import Parameter
 

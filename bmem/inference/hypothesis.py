@@ -9,11 +9,11 @@ import numpy as np
 from iminuit.cost import NormalConstraint
 from numpy.typing import ArrayLike, NDArray
 
+from bmem.inference.bayes import FLAT, Prior
 from bmem.inference.combine import Budget, budget, resampled, separated
 from bmem.inference.constraints import GaussianTerm, Joint
 from bmem.inference.mixture import mixture_by_fractions
 from bmem.inference.objective import Basis, MarginalLikelihood, Objective, unusable_events
-from bmem.inference.posterior import FLAT, Prior
 from bmem.inference.rate import RateFactor, with_rate
 from bmem.inference.scale import with_strength
 from bmem.likelihood.coefficients import Coefficients

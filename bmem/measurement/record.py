@@ -17,17 +17,17 @@ from bmem.calibration.record import JsonRecord, plain
 from bmem.errors import InputError
 from bmem.inference import export
 from bmem.inference.combine import Budget
-from bmem.inference.fit import FitResult
+from bmem.inference.event_influence import Influence
 from bmem.inference.hypothesis import Hypothesis
-from bmem.inference.influence import Influence
 from bmem.inference.intervals import IntervalSet
+from bmem.inference.minima import FitResult
 from bmem.inference.nuisance import Marginalised
 from bmem.inference.objective import Objective
 from bmem.measurement.estimate import Estimate
 from bmem.measurement.format1 import upgraded
 from bmem.measurement.parts import BeltIntervals, Constraint, FurtherFit, PosteriorSummary, ProfileCurve
 from bmem.plotting.likelihood import LikelihoodCurve, draw_likelihood
-from bmem.plotting.style import new_figure, style
+from bmem.plotting.style import house_style, new_figure
 
 KIND = "fit"
 _TOPS = (12.0, 25.0)
@@ -131,7 +131,7 @@ class Measurement(JsonRecord):
     def plot(self, axes: Any = None, truth: float | None = None) -> Any:
         """Draw -2Δ log L with its bands and intervals, on ``axes`` or a new figure; returns the axes."""
         top = float(np.clip(1.3 * max(minimum.delta for minimum in self.fit.minima), *_TOPS))
-        with style():
+        with house_style():
             axes = new_figure()[1] if axes is None else axes
             draw_likelihood(axes, self.likelihood_curve(truth), self.estimate.quantity, top)
         return axes

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
 from bmem.rng import derive_seed, generator
-from bmem.training.loop import Objective, Progress, fit
+from bmem.training.loop import BatchLoss, Progress, train
 from bmem.training.network import reset
 from bmem.training.settings import History, TrainingSettings
 
@@ -52,7 +52,7 @@ class Ensemble:
     def fit(
         self,
         module: nn.Module,
-        objective: Objective,
+        objective: BatchLoss,
         data: tuple[Tensor, ...],
         settings: TrainingSettings,
         seed: int,
@@ -71,7 +71,7 @@ class Ensemble:
             network = copy.deepcopy(module)
             if self.anew:
                 reset(network, generator(seed, "ensemble", member))
-            history = fit(
+            history = train(
                 network,
                 objective,
                 data,

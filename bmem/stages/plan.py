@@ -29,7 +29,7 @@ from bmem.likelihood.learning import posterior_of
 from bmem.stages import PRODUCTS, calibrate, fit, period, prospects
 from bmem.stages import belt as belts
 from bmem.stages.pilot import SIMULATIONS, SUBSAMPLES, Pilot, timed, with_config
-from bmem.stages.report import report
+from bmem.stages.report import write_report
 from bmem.stages.run import Run
 from bmem.stages.simulate import GENERATED, RESPONSE
 from bmem.stages.train import load_history, trainings
@@ -88,7 +88,7 @@ class Plan:
         return f"error of an event's integral: {median:.1f} % (median), {high:.1f} % (one in ten is worse), {source}"
 
 
-def plan(run: Run) -> Plan:
+def make_plan(run: Run) -> Plan:
     """Measure a run in small, in a temporary folder, and scale every stage to the configuration.
 
     Raises:
@@ -269,7 +269,7 @@ class _Planner:
         return timed(lambda: self.pilot.run.engine.ensure(*products))
 
     def report(self) -> Cost:
-        seconds = timed(lambda: report(self.pilot.run))
+        seconds = timed(lambda: write_report(self.pilot.run))
         return Cost(seconds * self.times, 0.0, _peak(), _disk(self.pilot.run.out / "figures") * self.times)
 
 

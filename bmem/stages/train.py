@@ -22,7 +22,7 @@ from bmem.likelihood.roles import Pairs, Role
 from bmem.replicas import Replicas
 from bmem.replicas.storage import KIND
 from bmem.stages.run import Run, plain
-from bmem.training import together
+from bmem.training import processes
 from bmem.training.settings import History
 
 NAMES = ("transfer", "acceptance", "proposal")
@@ -89,7 +89,7 @@ def train_all(run: Run) -> None:
 def ensure(run: Run, product: Product[Replicas]) -> None:
     """Train a network that is not there yet, and go on when it is there for all processes that train it."""
     run.engine.ensure(product)
-    together.wait_for_all()
+    processes.wait_for_all()
 
 
 def products(run: Run) -> list[Product[Replicas]]:
@@ -115,7 +115,7 @@ def network_product(
         with _bars(run) as observer:
             learned = chain_of(run, observer).learner(run.cache("train")).learn(role, data().to(run.device), made)
         _tell(run, role, learned)
-        return _Trained(learned) if together.leads() else None
+        return _Trained(learned) if processes.leads() else None
 
     def read(path: Path) -> Replicas:
         return Replicas.load(path, role.build())

@@ -19,20 +19,20 @@ from torch import Tensor, nn
 from bmem.errors import TrainingError
 from bmem.rng import generator, permutation
 from bmem.training import checkpoint as checkpoints
-from bmem.training import together
+from bmem.training import processes
 from bmem.training.rows import Rows, Supply, source
 from bmem.training.settings import History, TrainingSettings
 
-Objective = Callable[[nn.Module, tuple[Tensor, ...]], Tensor]
+BatchLoss = Callable[[nn.Module, tuple[Tensor, ...]], Tensor]
 """Mean loss over a batch: objective(module, batch) → scalar; ``batch`` holds the same rows of every data tensor."""
 
 Progress = Callable[[History], None]
 """Called after every epoch, after its checkpoint is written."""
 
 
-def fit(
+def train(
     module: nn.Module,
-    objective: Objective,
+    objective: BatchLoss,
     data: Rows | Supply,
     settings: TrainingSettings,
     seed: int,
@@ -44,7 +44,7 @@ def fit(
 ) -> History:
     """Train ``module`` in place with AdamW; it ends in evaluation mode.
 
-    Processes that train together (``bmem.training.together``) share every batch, and the first of them writes.
+    Processes that train together (``bmem.training.processes``) share every batch, and the first of them writes.
 
     An objective that is random takes its numbers from a generator whose state follows from buffers of the module (the number
     of the step), which are part of the checkpoint.
@@ -71,15 +71,15 @@ def fit(
     identity = checkpoints.identity(module, settings, known, seed) | variant if checkpoint else {}
     if checkpoint and checkpoint.is_file():
         state.restore(*checkpoints.load(checkpoint, identity))
-    step = together.step(module, objective)
+    step = processes.step(module, objective)
     while not state.finished:
         epoch, start = state.epoch, time.perf_counter()
         training = rows.epoch(epoch)
         order = permutation(len(rows), generator(seed, "training", "epoch", epoch), training[0])
         train_loss = state.train(step, training, order)
-        held_out_loss = together.of_the_leader(evaluate(module, objective, rows.held_out, settings.batch_size))
+        held_out_loss = processes.of_the_leader(evaluate(module, objective, rows.held_out, settings.batch_size))
         state.record(train_loss, held_out_loss, time.perf_counter() - start)
-        if checkpoint and together.leads():
+        if checkpoint and processes.leads():
             checkpoints.save(checkpoint, identity, state.tensors(), state.history)
         if progress:
             progress(state.history)
@@ -88,7 +88,7 @@ def fit(
     return state.history
 
 
-def evaluate(module: nn.Module, objective: Objective, data: tuple[Tensor, ...], batch_size: int) -> float:
+def evaluate(module: nn.Module, objective: BatchLoss, data: tuple[Tensor, ...], batch_size: int) -> float:
     """Mean of the objective over ``data``, without gradients and in evaluation mode."""
     module.eval()
     total = 0.0
@@ -122,17 +122,17 @@ class _State:
     def _weights(self) -> dict[str, Tensor]:
         return {name: value.detach().clone() for name, value in self.module.state_dict().items()}
 
-    def train(self, step: together.Step, data: tuple[Tensor, ...], order: Tensor) -> float:
+    def train(self, step: processes.Step, data: tuple[Tensor, ...], order: Tensor) -> float:
         """One epoch over ``data`` in the given order of rows; return the mean loss."""
         self.module.train()
         total = 0.0
         for batch, rows in enumerate(order.split(self.settings.batch_size)):
             rate = self._set_rate(batch)
             self.optimizer.zero_grad(set_to_none=True)
-            mine, weight = together.share(rows)
+            mine, weight = processes.share(rows)
             weighted = step(tuple(tensor[mine] for tensor in data)) * weight
             weighted.backward()
-            loss = together.mean(weighted)
+            loss = processes.mean(weighted)
             norm = nn.utils.clip_grad_norm_(self.trained, self.settings.gradient_clip)
             if not math.isfinite(loss) or not math.isfinite(norm.item()):
                 raise TrainingError(
