@@ -13,7 +13,7 @@ CIRCLE = np.linspace(0, 2 * np.pi, 40, endpoint=False)
 ANGLE = Parameter("alpha", (-np.pi, np.pi), 2 * np.pi, r"\alpha", "deg", 180 / np.pi)
 
 
-def ring(x: float, y: float, radius: float) -> Path:
+def ring(x: float, y: float, radius: float) -> ContourPath:
     return ContourPath(tuple(zip(x + radius * np.cos(CIRCLE), y + radius * np.sin(CIRCLE), strict=True)), True)
 
 
