@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from iminuit.cost import NormalConstraint
+from iminuit.util import describe
 from pydantic import Field, model_validator
 
 from bmem.channels.section import ChannelSection
@@ -145,7 +146,7 @@ class Config(Section):
         from bmem.inference.constraints import agree
 
         for parameter in parameters:
-            costs = [cost for cost in self.constraints if cost._parameters.keys() == {parameter.name}]
+            costs = [cost for cost in self.constraints if describe(cost) == [parameter.name]]
             try:
                 agree(costs, parameters)
             except InputError:

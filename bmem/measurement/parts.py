@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from iminuit.cost import NormalConstraint
+from iminuit.util import describe
 
 from bmem.calibration.record import Array, JsonRecord
 from bmem.inference.bayes import FLAT, posterior
@@ -73,7 +74,7 @@ def external(constraints: Sequence[NormalConstraint]) -> tuple[Constraint, ...]:
     return tuple(
         Constraint(name, float(c.value[0]), float(np.sqrt(c.covariance.ravel()[0])))
         for c in constraints
-        for name in c._parameters
+        for name in describe(c)
     )
 
 

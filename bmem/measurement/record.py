@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from html import escape
@@ -198,12 +197,7 @@ class Measurement(JsonRecord):
 
     def save(self, path: Path, settings: Mapping[str, Any], parents: Mapping[str, Path] | None = None) -> None:
         """Write it as an artifact."""
-        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-        def writer(temporary: Path) -> None:
-            temporary.write_text(text, encoding="utf-8")
-
-        artifacts.write(path, KIND, writer, settings, parents or {})
+        artifacts.JsonFile(KIND, self.to_dict()).save(path, settings, parents or {})
 
     @classmethod
     def load(cls, path: Path) -> Measurement:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from bmem.errors import TrainingError
 from bmem.rng import generator, permutation
@@ -110,6 +111,7 @@ class _State:
         )
         self.best = self._weights()
         self.history = History()
+        self.schedule, self.rate = self._schedule(), settings.learning_rate
 
     @property
     def epoch(self) -> int:
@@ -127,7 +129,7 @@ class _State:
         self.module.train()
         total = 0.0
         for batch, rows in enumerate(order.split(self.settings.batch_size)):
-            rate = self._set_rate(batch)
+            self.rate = self.schedule.get_last_lr()[0]
             self.optimizer.zero_grad(set_to_none=True)
             mine, weight = processes.share(rows)
             weighted = step(tuple(tensor[mine] for tensor in data)) * weight
@@ -137,19 +139,18 @@ class _State:
             if not math.isfinite(loss) or not math.isfinite(norm.item()):
                 raise TrainingError(
                     f"loss {loss:.6g} with gradient norm {norm.item():.6g} in epoch {self.epoch + 1}, "
-                    f"batch {batch + 1} at learning rate {rate:.3g}: lower learning_rate or gradient_clip, or look for "
+                    f"batch {batch + 1} at learning rate {self.rate:.3g}: lower learning_rate or gradient_clip, or look for "
                     "values in the data that are not finite or far outside the range of the rest"
                 )
             self.optimizer.step()
+            self.schedule.step()
             total += loss * len(rows)
         return total / len(order)
 
-    def _set_rate(self, batch: int) -> float:
-        step = self.epoch * self.steps_per_epoch + batch
-        rate = self.settings.rate(step, self.settings.epochs * self.steps_per_epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        return rate
+    def _schedule(self) -> LRScheduler:
+        """From the first step of the next epoch on."""
+        steps = self.settings.epochs * self.steps_per_epoch
+        return self.settings.schedule(self.optimizer, steps, self.epoch * self.steps_per_epoch)
 
     def record(self, train_loss: float, validation_loss: float, seconds: float) -> None:
         """Append an epoch to the history and keep its weights if they are the best."""
@@ -167,7 +168,7 @@ class _State:
             history,
             train_loss=[*history.train_loss, train_loss],
             validation_loss=[*history.validation_loss, validation_loss],
-            learning_rate=[*history.learning_rate, self.optimizer.param_groups[0]["lr"]],
+            learning_rate=[*history.learning_rate, self.rate],
             seconds=[*history.seconds, seconds],
             best_epoch=best_epoch,
             stopped_early=epoch - best_epoch >= self.settings.patience,
@@ -181,3 +182,4 @@ class _State:
         self.module.load_state_dict(tensors["weights"])
         self.best, self.history = tensors["best"], history
         checkpoints.restore_optimizer(self.optimizer, tensors["optimizer"])
+        self.schedule = self._schedule()

@@ -214,16 +214,43 @@ def test_evaluate_weighs_a_short_last_batch_by_its_rows() -> None:
     assert evaluate(module, squared, (x, y), 64) == pytest.approx(expected, rel=1e-6)
 
 
+def learning_rates(settings: TrainingSettings, steps: int, done: int = 0) -> list[float]:
+    """Those of the remaining steps."""
+    optimizer = torch.optim.AdamW(nn.Linear(1, 1).parameters(), lr=settings.learning_rate)
+    schedule, found = settings.schedule(optimizer, steps, done), []
+    for _ in range(done, steps):
+        found.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    return found
+
+
 def test_learning_rate_rises_and_falls() -> None:
     settings = TrainingSettings(learning_rate=2.0, warm_up=0.1)
-    rates = [settings.rate(step, 1000) for step in range(1000)]
+    rates = learning_rates(settings, 1000)
     assert rates[0] == pytest.approx(0.02)
     assert max(rates) == pytest.approx(2.0, rel=1e-3)
     assert 98 <= rates.index(max(rates)) <= 101
     assert rates[100:] == sorted(rates[100:], reverse=True)
     assert rates[550] == pytest.approx(1.0, rel=1e-3)
     assert 0 < rates[-1] < 1e-4
-    assert TrainingSettings(learning_rate=1.0, warm_up=0.0).rate(0, 100) == pytest.approx(1.0)
+    assert learning_rates(TrainingSettings(learning_rate=1.0, warm_up=0.0), 100)[0] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("steps", [7, 100, 333])
+@pytest.mark.parametrize("warm_up", [0.0, 0.05, 0.3])
+@pytest.mark.parametrize("done", [0, 5])
+def test_learning_rates_are_what_they_were(warm_up: float, steps: int, done: int) -> None:
+    """Those that bmem computed by itself, to the bit, also after a checkpoint: earlier trainings can be made again."""
+    settings = TrainingSettings(learning_rate=3e-3, warm_up=warm_up)
+
+    def earlier(step: int) -> float:
+        risen = (step + 1) / max(1.0, warm_up * steps)
+        if risen < 1:
+            return 3e-3 * risen
+        return 3e-3 * 0.5 * (1 + math.cos(math.pi * max(0.0, (step - warm_up * steps) / (steps * (1 - warm_up)))))
+
+    assert learning_rates(settings, steps, done) == [earlier(step) for step in range(done, steps)]
 
 
 @pytest.mark.parametrize(
