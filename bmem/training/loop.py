@@ -129,7 +129,7 @@ class _State:
         self.module.train()
         total = 0.0
         for batch, rows in enumerate(order.split(self.settings.batch_size)):
-            self.rate = self.schedule.get_last_lr()[0]
+            self.rate = float(self.schedule.get_last_lr()[0])
             self.optimizer.zero_grad(set_to_none=True)
             mine, weight = processes.share(rows)
             weighted = step(tuple(tensor[mine] for tensor in data)) * weight
