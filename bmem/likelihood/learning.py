@@ -110,6 +110,12 @@ def trainings_of(role: Role, posterior: PosteriorSettings) -> list[str]:
     return list(_fits(role, posterior))
 
 
+def epochs_of(role: Role, posterior: PosteriorSettings) -> dict[str, int]:
+    """At most so many passes over its rows does each of a role's trainings take, all its networks together."""
+    found = {name: settings.epochs for name, (_, settings) in _fits(role, posterior).items()}
+    return {name: epochs * (1 if name == role.name else posterior.members) for name, epochs in found.items()}
+
+
 def _fits(role: Role, posterior: PosteriorSettings) -> dict[str, tuple[WeightPosterior, TrainingSettings]]:
     """The point estimate, unless the posterior starts from nothing, and the posterior."""
     bayesian = role.has_posterior and not posterior.is_point

@@ -16,7 +16,7 @@ from tiny_runs import HERE, quiet, settings, write_observed
 from bmem.config import BeltSection, load, parse
 from bmem.errors import InputError
 from bmem.integration.settings import IntegrationSettings
-from bmem.stages import STAGES, Run, belt, period, pilot, prospects
+from bmem.stages import STAGES, Run, belt, period, pilot, prospects, train
 from bmem.stages import plan as plan_module
 from bmem.stages.pilot import EPOCHS, PERIOD_TOYS, SIMULATIONS, Pilot, _truth, grown
 from bmem.stages.plan import FRACTIONS, Cost, Plan, _Planner, duration, make_plan, size, typical_points
@@ -76,10 +76,14 @@ def test_the_small_run_keeps_sizes_points_and_replicas(tmp_path: Path) -> None:
 def test_trainings_are_scaled_by_epochs_members_and_pairs(tmp_path: Path) -> None:
     full = quiet(load(HERE.parents[1] / "studies" / "quickstart" / "quickstart.toml"), tmp_path / "out")
     planner = _Planner(Pilot(full, tmp_path / "pilot", 179))
-    assert planner.training("transfer") == (1, full.config.transfer.training.epochs, None)
-    assert planner.training("transfer.posterior") == (16, 1, None)
-    proposal = full.config.proposal
-    assert planner.training("proposal") == (1, proposal.training.epochs, proposal.pairs / (8 * proposal.training.batch_size))
+    proposal, events = full.config.proposal, full.config.simulation.events * full.config.simulation.repeats
+    epochs = full.config.transfer.training.epochs
+    expected = {"transfer": epochs * events, "transfer.posterior": 16 * events}
+    expected["proposal"] = proposal.training.epochs * proposal.pairs
+    assert {name: planner.amounts[0][train.row(name)] for name in expected} == expected
+    small = planner.pilot.run.config.proposal.pairs
+    assert planner.scale(train.row("proposal")) == proposal.training.epochs * proposal.pairs / (EPOCHS * small)
+    assert planner.epochs["transfer.posterior"] == 16
 
 
 def test_workers_share_only_what_can_be_shared() -> None:
