@@ -8,23 +8,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from iminuit.cost import NormalConstraint
+from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
 from bmem.channels import load_channel, meant
 from bmem.channels.contract import Channel, lacking
 from bmem.channels.section import mistakes
-from bmem.config.model import Config, wrong_truth
-from bmem.config.sections import (
-    TRAINING,
-    AcceptanceSection,
-    DensitySection,
-    FitSection,
-    LikelihoodSection,
-    ProposalSection,
-    Section,
-)
+from bmem.config.model import ChainSettings, Config, wrong_truth
+from bmem.config.sections import TRAINING, FitSection
 from bmem.devices import chosen
 from bmem.errors import ChannelError, ConfigError, InputError, TrustWarning
 from bmem.events.record import PairedEvents, RecoEvents
@@ -38,26 +32,12 @@ from bmem.likelihood.event_integrals import EventIntegrator
 from bmem.likelihood.learning import Learned, Learner, Observer, unobserved
 from bmem.likelihood.networks import Networks, TrainedNetworks
 from bmem.likelihood.roles import Acceptance, Pairs, Proposal, Role, Transfer
-from bmem.measurement import Measurement
-from bmem.measurement import measure as measure_hypothesis
+from bmem.measurement import Measurement, measure_hypothesis
 from bmem.replicas import Replicas
-from bmem.replicas.settings import PosteriorSettings
 from bmem.rng import derive_seed, generator
 from bmem.simulation.hard_events import events_at, uniform_events
-from bmem.simulation.simulate import simulate
+from bmem.simulation.pairs import Schedule, simulate
 from bmem.workers import Workers
-
-
-class ChainSettings(Section):
-    """The sections of a configuration that decide what a chain does, by their names there."""
-
-    transfer: DensitySection = DensitySection()
-    acceptance: AcceptanceSection = AcceptanceSection()
-    posterior: PosteriorSettings = PosteriorSettings()
-    proposal: ProposalSection = ProposalSection()
-    integration: IntegrationSettings = IntegrationSettings()
-    likelihood: LikelihoodSection = LikelihoodSection()
-    fit: FitSection = FitSection()
 
 
 class Chain:
@@ -69,6 +49,7 @@ class Chain:
         seed: of all random numbers.
         observer: called with (what is done, how much of it is done, how much there is), for progress bars.
         constraints: external measurements, with names and stored units of the parameters.
+        workers: share the events to simulate and to integrate, as those of ``bmem.workers.processes``.
         sections: any of ``ChainSettings``, as settings or as the table that the configuration would have.
 
     Raises:
@@ -84,6 +65,7 @@ class Chain:
         seed: int = 1,
         observer: Observer = unobserved,
         constraints: Sequence[NormalConstraint] = (),
+        workers: Workers | None = None,
         **sections: Any,
     ) -> None:
         self.channel = _channel(channel)
@@ -91,6 +73,7 @@ class Chain:
         self.seed = seed
         self.observer = observer
         self.constraints = tuple(constraints)
+        self.workers = workers
         self.settings = _settings(sections)
 
     @classmethod
@@ -101,7 +84,10 @@ class Chain:
             ConfigError: it has backgrounds.
         """
         if config.background:
-            raise ConfigError("[[background]]: a chain has signal alone; use bmem run, or bmem.inference.mixture")
+            raise ConfigError(
+                "[[background]]: a chain simulates and integrates signal alone; use bmem run, or give Chain.measure the "
+                "log-densities of the events under each background"
+            )
         own, sections = config.channel.make(), sections_of(config) | {"constraints": config.constraints}
         return cls(own, device=device, seed=config.seed, observer=observer, **sections)
 
@@ -126,7 +112,8 @@ class Chain:
             name = name or TRAINING
             hard = uniform_events(self.channel.process, events, self.seed, name)
         seed, told = derive_seed(self.seed, "response", name), partial(self.observer, f"simulate {name}")
-        return simulate(hard.repeat(repeats), self.channel.response, self.channel.selection, seed, progress=told)
+        channel, schedule = self.channel, Schedule(workers=self.workers)
+        return simulate(hard.repeat(repeats), channel.response, channel.selection, seed, schedule=schedule, progress=told)
 
     def train(self, pairs: PairedEvents) -> TrainedNetworks:
         """The networks, with the fiducial cross section, from ``pairs`` whose parameters are uniform over their ranges.
@@ -173,16 +160,21 @@ class Chain:
             raise InputError("no event of the sample passes the selection; give more events, or loosen the selection")
         x_reco = self.channel.observe(reco)[:events].to(self.device)
         integrator = self.integrator(networks, networks.fiducial, name, self.settings.integration)
-        return integrator.coefficients(x_reco, partial(self.observer, f"integrate {name}"))
+        return integrator.coefficients(x_reco, partial(self.observer, f"integrate {name}"), self.workers)
 
-    def measure(self, coefficients: Coefficients) -> Measurement:
+    def measure(self, coefficients: Coefficients, backgrounds: Mapping[str, ArrayLike] | None = None) -> Measurement:
         """The measurement from integrals, of the first ``fit.events`` if the settings name a number.
 
+        Args:
+            coefficients: from ``integrate``.
+            backgrounds: as for ``bmem.measure``, of the same events.
+
         Raises:
-            FitError: as ``bmem.measurement.measure``.
+            FitError: as ``bmem.measurement.measure_hypothesis``.
         """
-        fit = self.settings.fit
-        return measure(coefficients.select(slice(fit.events)), self.channel, fit, self.constraints)
+        fit, first = self.settings.fit, slice(self.settings.fit.events)
+        known = {name: np.asarray(logs)[..., first] for name, logs in (backgrounds or {}).items()}
+        return measure(coefficients.select(first), self.channel, fit, self.constraints, known)
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -245,6 +237,7 @@ def measure(
     channel: Channel | str,
     fit: FitSection | None = None,
     constraints: Sequence[NormalConstraint] = (),
+    backgrounds: Mapping[str, ArrayLike] | None = None,
 ) -> Measurement:
     """Estimate, intervals, uncertainties and posterior of the parameters of a channel.
 
@@ -252,7 +245,10 @@ def measure(
         coefficients: of the events, all of which are used.
         channel: as for ``Chain``.
         fit: luminosity, further bases and strength, as in the section [fit] of a configuration.
-        constraints: external measurements, with names and stored units of the parameters.
+        constraints: external measurements, with names and stored units of the parameters; that of the fraction of a
+            background NAME is f_NAME.
+        backgrounds: log-densities [N] or [R, N] of the observations under each background, by name; those that the channel
+            states are ``channel.backgrounds[name].log_density``. Their fractions are fitted too.
 
     Raises:
         ChannelError: as ``Chain``.
@@ -263,7 +259,7 @@ def measure(
     for name in fit.bases:
         if name not in channel.bases:
             raise ConfigError(f"fit.bases: the channel has no basis {name!r}{meant(name, channel.bases)}")
-    return measure_hypothesis(*hypotheses(coefficients, channel, fit, constraints=constraints))
+    return measure_hypothesis(*hypotheses(coefficients, channel, fit, constraints=constraints, backgrounds=backgrounds))
 
 
 def hypotheses(

@@ -20,6 +20,7 @@ from bmem.events.record import PairedEvents
 from bmem.likelihood.networks import TrainedNetworks
 from bmem.rng import derive_seed, generator
 from bmem.stages import STAGES, Run
+from bmem.workers import processes
 
 SMALL = {"blocks": 2, "hidden": 16, "layers": 1, "bins": 4}
 SECTIONS = {
@@ -106,6 +107,24 @@ def test_the_measurement_is_that_of_the_command_line(
     np.testing.assert_allclose(result.curve.delta, there.curve.delta, rtol=1e-6, atol=1e-6)
 
 
+def test_workers_integrate_the_same(config: Config, networks: TrainedNetworks, coefficients: bmem.Coefficients) -> None:
+    """To rounding: the process of the tests may have more threads than a worker."""
+    with processes(1) as workers:
+        chain = bmem.Chain(config.channel.make(), seed=config.seed, workers=workers, **SECTIONS)
+        sample = chain.simulate(100, name="tilted", theta=0.3)
+        shared = chain.integrate(sample, networks, name="tilted", events=50)
+    np.testing.assert_allclose(shared.values, coefficients.values, rtol=1e-9)
+
+
+def test_backgrounds_are_measured_too(chain: bmem.Chain, coefficients: bmem.Coefficients) -> None:
+    """A background without events far from the signal gets a fraction near none, and the signal is as without it."""
+    wide = np.log(np.full(50, 1e-9))
+    result = chain.measure(coefficients, {"wide": wide})
+    assert [estimate.parameter.name for estimate in result.estimates] == ["theta", "f_wide"]
+    assert result.estimates[1].value == pytest.approx(0, abs=1e-3)
+    assert result.estimates[0].value == pytest.approx(chain.measure(coefficients).estimates[0].value, abs=1e-3)
+
+
 def test_observers_are_told(told: list[tuple[str, int, int]], coefficients: bmem.Coefficients) -> None:
     assert ("simulate training", 2000, 2000) in told
     assert [news for news in told if news[0] == "train transfer"] == [("train transfer", n, 2) for n in range(3)]
@@ -176,7 +195,7 @@ def test_what_is_wrong_is_named(chain: bmem.Chain, coefficients: bmem.Coefficien
         chain.simulate(10, alpha=0.3)
     with pytest.raises(ConfigError, match="no basis 'couplings'"):
         bmem.measure(coefficients, "toy", bmem.Chain("toy", fit={"bases": ["couplings"]}).settings.fit)
-    with pytest.raises(ConfigError, match="a chain has signal alone"):
+    with pytest.raises(ConfigError, match="a chain simulates and integrates signal alone"):
         bmem.Chain.of(parse({**CONTENT, "background": [{"name": "wide", "density": "wide", "fraction": 0.1}]}))
     with pytest.raises(ArtifactError, match="holds 'network'"):
         bmem.load(finished.network("transfer"))

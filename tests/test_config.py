@@ -7,6 +7,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from iminuit.util import describe
 
 from bmem import keys
 from bmem.config import Config, load, parse
@@ -219,7 +220,7 @@ def test_constraints_in_the_units_of_the_likelihood() -> None:
     }
     config = parse(content)
     assert [p.name for p in config.parameters] == ["alpha", "kappa_S", "kappa_P", "mu"]
-    assert [list(c._parameters) for c in config.constraints] == [["alpha"], ["alpha"], ["mu"], ["kappa_S"]]
+    assert [describe(c) for c in config.constraints] == [["alpha"], ["alpha"], ["mu"], ["kappa_S"]]
     assert float(config.constraints[0].value[0]) == pytest.approx(math.radians(179))
     assert float(config.constraints[0].covariance.ravel()[0]) == pytest.approx(math.radians(2) ** 2)
 
@@ -232,6 +233,6 @@ def test_fractions_share_what_a_sample_can_hold() -> None:
     config = parse({"background": backgrounds})
     assert [p.name for p in config.fractions] == ["f_a", "f_b"]
     assert sum(p.bounds[1] for p in config.fractions) == pytest.approx(0.99)
-    assert [list(c._parameters) for c in config.constraints] == [["f_a"]]
+    assert [describe(c) for c in config.constraints] == [["f_a"]]
     with pytest.raises(ConfigError, match="background: has at most 2 entries"):
         parse({"background": [{"name": f"b{i}", "density": "diphoton", "fraction": 0.1} for i in range(3)]})

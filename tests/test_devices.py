@@ -40,7 +40,7 @@ from bmem.replicas import Ensemble, LowRank, MeanField, PointEstimate, Replicas,
 from bmem.replicas.mean_field import MeanFieldLoss
 from bmem.replicas.weights import Loss, random_weights
 from bmem.rng import generator, normal, permutation, uniform
-from bmem.simulation.simulate import simulate
+from bmem.simulation.pairs import simulate
 from bmem.training import TrainingSettings
 
 PACKAGE = Path(devices.__file__).parent

@@ -20,7 +20,7 @@ from bmem.channels.contract import lacking
 from bmem.config import Config, parse
 from bmem.events.observation import Layout
 from bmem.rng import generator
-from bmem.simulation.simulate import simulate
+from bmem.simulation.pairs import simulate
 
 CHANNEL = '''
 from dataclasses import dataclass

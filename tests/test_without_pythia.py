@@ -71,9 +71,9 @@ def test_the_toy_goes_through_the_chain(tmp_path: Path) -> None:
     """From events to a fit and its posterior, with integrals that are known."""
     code = """
     import torch
-    from bmem.inference.fit import fit
+    from bmem.inference.minima import fit
     from bmem.inference.objective import NegativeTwoLogLikelihood
-    from bmem.inference.posterior import posterior
+    from bmem.inference.bayes import posterior
     from bmem.likelihood.basis import MorphingBasis
     from bmem.process import LinearGaussian
     from bmem.rng import generator

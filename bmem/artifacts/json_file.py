@@ -19,8 +19,8 @@ class JsonFile:
     content: Mapping[str, Any]
 
     def save(self, path: Path, settings: Mapping[str, Any], parents: Mapping[str, Path]) -> files.Header:
-        """Write them; a key that JSON does not know is an error of the program."""
-        text = json.dumps(self.content, indent=1) + "\n"
+        """Write them; a key or a number that JSON does not know is an error of the program."""
+        text = json.dumps(self.content, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
         def writer(temporary: Path) -> None:
             temporary.write_text(text, encoding="utf-8")

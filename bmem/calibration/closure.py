@@ -39,7 +39,7 @@ class Closure(JsonRecord):
     uniformity_p: float
 
 
-def closure(values: Array, covariance: Array, exact: Array, exact_covariance: Array | None = None) -> Closure:
+def closure_test(values: Array, covariance: Array, exact: Array, exact_covariance: Array | None = None) -> Closure:
     """Compare ``values`` [N, K] and their ``covariance`` [N, K, K] with ``exact`` [N, K] of one replica.
 
     ``exact_covariance`` [N, K, K] is added where the reference has errors of its own (an independent integrator's).

@@ -54,7 +54,7 @@ class Coverage(JsonRecord):
         return "undercovers" not in self.verdicts
 
 
-def coverage(contains_truth: ArrayLike, levels: ArrayLike, false_alarm: float = FALSE_ALARM) -> Coverage:
+def coverage_of(contains_truth: ArrayLike, levels: ArrayLike, false_alarm: float = FALSE_ALARM) -> Coverage:
     """Coverage from ``contains_truth`` [L, S]: whether measurement S's interval at each of ``levels`` [L] holds the truth.
 
     Raises:

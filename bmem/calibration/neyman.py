@@ -10,7 +10,6 @@ t_c too large by n / N_eff on average, relatively; ``BeltSettings.reserve`` boun
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +24,8 @@ from bmem.calibration.pulls import short_way
 from bmem.calibration.record import Array, JsonRecord
 from bmem.calibration.toys import AS_INTEGRATED, ToyScan, Treatment, quantile, true_values
 from bmem.errors import ArtifactError, InputError, RangeError
-from bmem.inference.fit import FitResult, fit
 from bmem.inference.intervals import Curve, IntervalSet, regions
+from bmem.inference.minima import FitResult, fit
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood, Objective, axes
 from bmem.process.contract import Parameter
 from bmem.rng import numpy_generator
@@ -189,8 +188,7 @@ class Belt(JsonRecord):
         self, path: Path, settings: Mapping[str, Any] | None = None, parents: Mapping[str, Path] | None = None
     ) -> artifacts.Header:
         """Write as JSON with a header; ``parents`` are the artifacts of the bank."""
-        text = json.dumps(self.to_dict(), allow_nan=False)
-        return artifacts.write(path, KIND, lambda p: _write(p, text), settings, parents)
+        return artifacts.JsonFile(KIND, self.to_dict()).save(path, settings or {}, parents or {})
 
     @classmethod
     def load(cls, path: Path) -> Belt:
@@ -199,15 +197,10 @@ class Belt(JsonRecord):
         Raises:
             ArtifactError: the file is missing, foreign, damaged or of a newer format.
         """
-        artifacts.verify(path, KIND)
         try:
-            return cls.from_dict(json.loads(Path(path).read_text()))
+            return cls.from_dict(artifacts.read_json(path, KIND))
         except (ValueError, TypeError, OSError) as error:
             raise ArtifactError(f"{path}: not the layout of a belt ({error}); make it again") from error
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text)
 
 
 def make_belt(

@@ -108,7 +108,7 @@ class Power(JsonRecord):
         return self.events_needed(sigma, hard, rate) / self.fiducial
 
 
-def power(bank: Bank, truths: ArrayLike, minimum: float = _MINIMUM, factor: RateFactor | None = None) -> Power:
+def power_at(bank: Bank, truths: ArrayLike, minimum: float = _MINIMUM, factor: RateFactor | None = None) -> Power:
     """The information in the events of ``bank`` at every one of the ``truths`` [A]; the rate has the ``factor`` f(θ).
 
     Raises:

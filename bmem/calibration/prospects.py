@@ -9,7 +9,7 @@ import numpy as np
 
 from bmem.calibration.bank import Bank
 from bmem.calibration.neyman import Belt
-from bmem.calibration.power import Expectation, Power, power
+from bmem.calibration.power import Expectation, Power, power_at
 from bmem.calibration.record import Array, IntArray, JsonRecord
 from bmem.inference.intervals import IntervalSet
 from bmem.inference.rate import RateFactor
@@ -41,7 +41,7 @@ class Prospects(JsonRecord):
     lengths: Array
 
 
-def prospects(
+def prospects_of(
     bank: Bank,
     events: int,
     belt: Belt | None = None,
@@ -58,7 +58,7 @@ def prospects(
         RangeError: it is worth too few events even for the precision.
     """
     truths = _Truths.of(bank.basis.parameters[0])
-    found = power(bank, truths.power, factor=factor)
+    found = power_at(bank, truths.power, factor=factor)
     numbers = np.unique(np.round(_TIMES * events)).astype(np.int64)
     numbers = numbers[numbers >= _FEWEST]
     steps = len(truths.regions) + len(truths.lengths)

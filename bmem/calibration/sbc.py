@@ -15,12 +15,12 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from bmem.calibration.bank import Bank
-from bmem.calibration.coverage import Coverage, coverage
+from bmem.calibration.coverage import Coverage, coverage_of
 from bmem.calibration.record import Array, JsonRecord
 from bmem.calibration.toys import AS_INTEGRATED, Treatment
 from bmem.errors import InputError
+from bmem.inference.bayes import FLAT, Prior, posterior
 from bmem.inference.objective import MarginalLikelihood
-from bmem.inference.posterior import FLAT, Prior, posterior
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def region_coverage(found: SimulationBasedCalibration, levels: ArrayLike) -> Cov
         InputError: a level is not between 0 and 1.
     """
     asked = np.asarray(levels, np.float64)
-    return coverage(found.levels <= asked[:, None], asked)
+    return coverage_of(found.levels <= asked[:, None], asked)
 
 
 def simulation_based_calibration(

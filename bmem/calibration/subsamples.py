@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from bmem.calibration.coverage import FALSE_ALARM, Coverage, coverage
+from bmem.calibration.coverage import FALSE_ALARM, Coverage, coverage_of
 from bmem.calibration.mirror import Pieces, fold, fold_pieces, own_mirror, sign
 from bmem.calibration.pulls import PullSummary, short_way, summarise_pulls
 from bmem.calibration.record import Array, BoolArray, IntArray, JsonRecord
 from bmem.errors import InputError
-from bmem.inference.fit import FitResult, fit
 from bmem.inference.intervals import profile, profile_intervals
+from bmem.inference.minima import FitResult, fit
 from bmem.inference.objective import Objective
 from bmem.likelihood.coefficients import Coefficients
 
@@ -64,7 +64,7 @@ class SubsampleFits(JsonRecord):
     def coverage(self, levels: tuple[float, ...] | None = None, false_alarm: float = FALSE_ALARM) -> Coverage:
         """Coverage of the profile intervals, at any ``levels`` (default: those whose intervals are kept)."""
         nominal = self.levels if levels is None else np.asarray(levels, float)
-        return coverage(self.delta_truth <= stats.chi2.ppf(nominal, 1)[:, None], nominal, false_alarm)
+        return coverage_of(self.delta_truth <= stats.chi2.ppf(nominal, 1)[:, None], nominal, false_alarm)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from bmem.process.contract import Process
 Array = NDArray[np.float64]
 
 
-def yardstick(process: Process, x_hard: Tensor, efficiency: Tensor, fiducial: Array) -> Coefficients:
+def yardstick_coefficients(process: Process, x_hard: Tensor, efficiency: Tensor, fiducial: Array) -> Coefficients:
     """Coefficients of events whose ``x_hard`` [N, D] is known: I_k = s_k(x_hard) ε(x_hard), exactly (covariance zero).
 
     ``efficiency`` [N] is ε(x_hard); it cancels in the shape, but ``fiducial`` [K], σ_k in pb, must belong to the same

@@ -22,7 +22,7 @@ from bmem.likelihood.polynomial import PolynomialBasis
 from bmem.process.contract import Process
 from bmem.quantity import Parameter, Quantity
 from bmem.simulation.contract import Response
-from bmem.simulation.simulate import Cuts
+from bmem.simulation.pairs import Cuts
 
 
 class Background(Protocol):

@@ -40,26 +40,26 @@ class _Order:
     brief: bool
 
     def start(self) -> None:
-        from bmem.training import together
+        from bmem.training import processes
 
-        if together.launched() and self.names != ["train"]:
+        if processes.launched() and self.names != ["train"]:
             raise InputError(
                 f"torchrun is for 'bmem train', where processes share the batches, not for {self.names}; leave it out"
             )
-        with together.together():
+        with processes.process_group():
             self._work()
 
     def _work(self) -> None:
         from bmem.stages import Run, refuse_earlier
         from bmem.terminal import Terminal, warned
-        from bmem.training import together
+        from bmem.training import processes
 
-        run = Run(self.config, self.out, Terminal(self.brief, quiet=not together.leads()))
+        run = Run(self.config, self.out, Terminal(self.brief, quiet=not processes.leads()))
         with _alone(run), warned(run.console):
             if not self.resume:
                 refuse_earlier(run, self.names)
             _compare(run, self.names[-1])
-            if together.leads():
+            if processes.leads():
                 _remember(self.config, self.out)
             with _sharing(run, self.where) as shared:
                 _stages(shared, self.names)
@@ -72,14 +72,14 @@ def _alone(run: Run) -> Iterator[None]:
     """No other command works in the folder of the run, or writes its log; one of several processes does it for all."""
     from bmem.artifacts import locked
     from bmem.terminal import logged
-    from bmem.training import together
+    from bmem.training import processes
 
-    if not together.leads():
-        together.wait_for_all()
+    if not processes.leads():
+        processes.wait_for_all()
         yield
         return
     with locked(run.out, command_line(), run.say), logged(run.out):
-        together.wait_for_all()
+        processes.wait_for_all()
         yield
 
 
@@ -98,10 +98,10 @@ def _tell_result(run: Run) -> None:
 @contextmanager
 def _sharing(run: Run, where: int | str | None) -> Iterator[Run]:
     """The run with those who work for it: processes of this machine, or whatever was asked for."""
-    from bmem.training import together
+    from bmem.training import processes
     from bmem.workers import cluster, this_machine
 
-    if where is None and (together.launched() or run.device.type != "cpu"):
+    if where is None and (processes.launched() or run.device.type != "cpu"):
         yield run  # whose processors, or whose accelerator, are busy
         return
     with this_machine() if where is None else cluster(where) as workers:
@@ -184,10 +184,10 @@ def plan_run(
 
     from bmem.config import load
     from bmem.stages import Run
-    from bmem.stages.plan import plan
+    from bmem.stages.plan import make_plan
 
     console = Console(soft_wrap=True)
     console.print("measuring a run in small; this takes a minute or two", highlight=False)
-    found = plan(Run(load(config), out, console))
+    found = make_plan(Run(load(config), out, console))
     console.print(found.table(workers))
     console.print(found.error_line, highlight=False)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from iminuit.cost import NormalConstraint
+from iminuit.util import describe
 from pydantic import Field, model_validator
 
 from bmem.channels.section import ChannelSection
@@ -38,8 +39,8 @@ from bmem.replicas.settings import PosteriorSettings
 from bmem.wording import array_entry, meant
 
 
-class Config(Section):
-    """Everything that determines a result."""
+class DataSettings(Section):
+    """Where events come from, and what they may be."""
 
     seed: int = Field(1, ge=0, description="seed of all random numbers")
     device: str = Field(
@@ -53,6 +54,11 @@ class Config(Section):
         (), max_length=MOST_BACKGROUNDS, description="backgrounds in the samples: one [[background]] each"
     )
     constraint: tuple[ConstraintSection, ...] = Field((), description="external measurements: one [[constraint]] each")
+
+
+class ChainSettings(Section):
+    """What decides how events are measured: the sections that a ``bmem.Chain`` takes by these names."""
+
     transfer: DensitySection = DensitySection()
     acceptance: AcceptanceSection = AcceptanceSection()
     posterior: PosteriorSettings = PosteriorSettings()
@@ -60,6 +66,11 @@ class Config(Section):
     integration: IntegrationSettings = IntegrationSettings()
     likelihood: LikelihoodSection = LikelihoodSection()
     fit: FitSection = FitSection()
+
+
+class Config(ChainSettings, DataSettings):
+    """Everything that determines a result."""
+
     belt: BeltSection = BeltSection()
     calibration: CalibrationSection = CalibrationSection()
 
@@ -145,7 +156,7 @@ class Config(Section):
         from bmem.inference.constraints import agree
 
         for parameter in parameters:
-            costs = [cost for cost in self.constraints if cost._parameters.keys() == {parameter.name}]
+            costs = [cost for cost in self.constraints if describe(cost) == [parameter.name]]
             try:
                 agree(costs, parameters)
             except InputError:

@@ -16,7 +16,7 @@ from iminuit.cost import NormalConstraint
 from numpy.typing import ArrayLike, NDArray
 
 from bmem.inference.constraints import Joint
-from bmem.inference.fit import FitResult, difference, fit
+from bmem.inference.minima import FitResult, difference, fit
 from bmem.inference.objective import (
     Basis,
     MarginalLikelihood,

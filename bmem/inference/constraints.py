@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from iminuit.cost import Constant, Cost, CostSum, NormalConstraint
+from iminuit.util import describe
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import lsq_linear
 from scipy.stats import chi2
 
 from bmem.errors import InputError
-from bmem.inference.fit import difference
+from bmem.inference.minima import difference
 from bmem.inference.objective import Objective
 from bmem.process.contract import Parameter
 
@@ -38,7 +39,7 @@ class GaussianTerm:
 
     def __init__(self, constraint: NormalConstraint, parameters: Sequence[Parameter]) -> None:
         known = {p.name: p for p in parameters}
-        names = list(constraint._parameters)
+        names = describe(constraint)
         unknown = [name for name in names if name not in known]
         if unknown:
             raise InputError(f"a constraint on {unknown} is of no use: the likelihood has the parameters {list(known)}")

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from bmem import artifacts
 from bmem.errors import ArtifactError, InputError
+from bmem.inference.bayes import FLAT, Prior, posterior
 from bmem.inference.nuts import Chains
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood, Objective, effective_number
-from bmem.inference.posterior import FLAT, Prior, posterior
 
 Array = NDArray[np.float64]
 KIND = "inference data"
@@ -66,7 +66,7 @@ def inference_data(
 
     Raises:
         InputError: not the likelihood of events, several parameters, or diagnostics of another number of events.
-        RangeError: see ``bmem.inference.posterior.posterior``.
+        RangeError: see ``bmem.inference.bayes.posterior``.
     """
     replicas = _replicas(objective)
     posteriors = [posterior(replica, prior) for replica in replicas]

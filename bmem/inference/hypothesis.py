@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from iminuit.cost import NormalConstraint
+from iminuit.util import describe
 from numpy.typing import ArrayLike, NDArray
 
+from bmem.inference.bayes import FLAT, Prior
 from bmem.inference.combine import Budget, budget, resampled, separated
 from bmem.inference.constraints import GaussianTerm, Joint
 from bmem.inference.mixture import mixture_by_fractions
 from bmem.inference.objective import Basis, MarginalLikelihood, Objective, unusable_events
-from bmem.inference.posterior import FLAT, Prior
 from bmem.inference.rate import RateFactor, with_rate
 from bmem.inference.scale import with_strength
 from bmem.likelihood.coefficients import Coefficients
@@ -68,7 +69,7 @@ class Hypothesis:
         basis = basis if luminosity is None else with_rate(basis, rate)
         basis = with_strength(basis) if strength else basis
         names = {p.name for p in basis.parameters}
-        known = tuple(c for c in constraints if set(c._parameters) <= names)
+        known = tuple(c for c in constraints if set(describe(c)) <= names)
         return cls(coefficients, basis, luminosity, known, lost, (weights, simulation))
 
     def likelihood(self) -> MarginalLikelihood:
@@ -92,7 +93,7 @@ class Hypothesis:
     def prior(self) -> Prior:
         """Of the first parameter: flat, times what is known of it from elsewhere."""
         first = self.basis.parameters[0]
-        known = [GaussianTerm(c, (first,)) for c in self.constraints if list(c._parameters) == [first.name]]
+        known = [GaussianTerm(c, (first,)) for c in self.constraints if describe(c) == [first.name]]
         if not known:
             return FLAT
 

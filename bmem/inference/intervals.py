@@ -17,7 +17,7 @@ from scipy.optimize import brentq
 from scipy.stats import chi2
 
 from bmem.errors import FitError, InputError
-from bmem.inference.fit import FitResult
+from bmem.inference.minima import FitResult
 from bmem.inference.objective import Objective, axes, scan_grid
 from bmem.process.contract import Parameter
 

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import logsumexp, softmax
 
 from bmem.errors import InputError
+from bmem.inference.bayes import posterior
 from bmem.inference.nuts import Chains
 from bmem.inference.objective import Objective, axes, scan_grid
-from bmem.inference.posterior import posterior
 
 Array = NDArray[np.float64]
 

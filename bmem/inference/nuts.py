@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from bmem.inference.fit import fit, wrap
+from bmem.inference.minima import fit, wrap
 from bmem.inference.objective import Objective
 from bmem.process.contract import Parameter
-from bmem.replicas.nuts_density import ChainSettings, sample_nuts
+from bmem.replicas.nuts_density import SamplerSettings, sample_nuts
 from bmem.replicas.trust import warn_if_not_mixed
 
 Array = NDArray[np.float64]
-DEFAULT_CHAINS = ChainSettings()
+DEFAULT_CHAINS = SamplerSettings()
 _INSIDE = 1e-3
 
 
@@ -72,7 +72,7 @@ class _Value(torch.autograd.Function):
 
 
 def draw_chains(
-    objective: Objective, seed: int, prior: JointPrior = FLAT_IN_ALL, settings: ChainSettings = DEFAULT_CHAINS
+    objective: Objective, seed: int, prior: JointPrior = FLAT_IN_ALL, settings: SamplerSettings = DEFAULT_CHAINS
 ) -> Chains:
     """Draw θ from the posterior; every chain starts a little way off the best fit.
 
@@ -114,7 +114,7 @@ def _to_theta(z: Tensor, parameters: tuple[Parameter, ...]) -> tuple[Tensor, Ten
     return torch.stack(columns, -1), log_jacobian
 
 
-def _starts(objective: Objective, settings: ChainSettings, seed: int) -> Tensor:
+def _starts(objective: Objective, settings: SamplerSettings, seed: int) -> Tensor:
     """Points z [chains, P] within about a standard deviation of the best fit."""
     best, rng = fit(objective).best, np.random.default_rng(seed)
     ranges = np.array([p.bounds[1] - p.bounds[0] for p in objective.parameters])

@@ -28,13 +28,16 @@ class EventIntegrator:
     settings: IntegrationSettings
     seed: int
 
-    def coefficients(self, x_reco: Tensor, progress: Callable[[int, int], None] | None = None) -> Coefficients:
+    def coefficients(
+        self, x_reco: Tensor, progress: Callable[[int, int], None] | None = None, workers: Workers | None = None
+    ) -> Coefficients:
         """Those of observations ``x_reco`` [N, D]; ``progress(done, N)`` is called after every block.
 
         Warns:
             TrustWarning: as ``bmem.integration.importance.integrate``.
         """
-        return self._coefficients(integrate(*self._arguments(x_reco), pilot=self._pilot(x_reco), progress=progress), x_reco)
+        arguments, pilot = self._arguments(x_reco), self._pilot(x_reco)
+        return self._coefficients(integrate(*arguments, pilot=pilot, progress=progress, workers=workers), x_reco)
 
     def blocks(self, x_reco: Tensor, kept: Kept, workers: Workers | None = None) -> Iterator[tuple[slice, Coefficients]]:
         """The same, block after block: the events and their coefficients; first those that are ``kept`` already."""

@@ -114,6 +114,12 @@ def trainings_of(role: Role, posterior: PosteriorSettings) -> list[str]:
     return list(_fits(role, posterior))
 
 
+def epochs_of(role: Role, posterior: PosteriorSettings) -> dict[str, int]:
+    """At most so many passes over its rows does each of a role's trainings take, all its networks together."""
+    found = {name: settings.epochs for name, (_, settings) in _fits(role, posterior).items()}
+    return {name: epochs * (1 if name == role.name else posterior.members) for name, epochs in found.items()}
+
+
 def _fits(
     role: Role, posterior: PosteriorSettings, workers: Workers | None = None
 ) -> dict[str, tuple[WeightPosterior, TrainingSettings]]:

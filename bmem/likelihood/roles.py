@@ -66,6 +66,10 @@ class Role(ABC):
         """Mean loss over a batch of what ``prepare`` returns."""
         return negative_log_likelihood(module, batch)
 
+    def rows(self, events: int) -> int:
+        """What an epoch takes in proportion to, where so many events were simulated."""
+        return events
+
     @abstractmethod
     def prepare(self, module: Any, data: Any, made: Mapping[str, Replicas]) -> Rows | Supply:
         """Fit the scales of the inputs of a ``module`` as ``build`` makes it; return what to train on.
@@ -139,6 +143,9 @@ class Proposal(_DensityRole):
 
     def build(self) -> ResidualDensity:
         return ResidualDensity(self.coordinates, self.network, self.defensive)
+
+    def rows(self, events: int) -> int:
+        return self.pairs
 
     def prepare(self, module: ResidualDensity, data: Pairs, made: Mapping[str, Replicas]) -> Supply:
         x_reco, x_hard = data.accepted_pairs

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bmem.inference.event_influence import influence
 from bmem.inference.hypothesis import Hypothesis
-from bmem.inference.influence import influence
 from bmem.inference.intervals import profile, profile_intervals
 from bmem.inference.objective import axes
 from bmem.measurement.parts import LEVELS, FurtherFit, PosteriorSummary, ProfileCurve, external
@@ -15,7 +15,7 @@ _RESAMPLES = 100
 """Resamples whose curves are kept for the bands."""
 
 
-def measure(
+def measure_hypothesis(
     hypothesis: Hypothesis, further: Mapping[str, Hypothesis] | None = None, available: int | None = None
 ) -> Measurement:
     """Estimate, intervals, uncertainties by source, posterior and influence of every event.

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from iminuit.cost import NormalConstraint
+from iminuit.util import describe
 
 from bmem.calibration.record import Array, JsonRecord
+from bmem.inference.bayes import FLAT, posterior
 from bmem.inference.combine import Budget
-from bmem.inference.contours import ContourSet, contours
 from bmem.inference.hypothesis import Hypothesis
 from bmem.inference.intervals import IntervalSet, profile_intervals
 from bmem.inference.nuisance import Marginalised
 from bmem.inference.objective import MarginalLikelihood
-from bmem.inference.posterior import FLAT, posterior
+from bmem.inference.regions import ContourSet, contours
 from bmem.measurement.estimate import Estimate
 
 LEVELS = (0.683, 0.954)
@@ -73,7 +74,7 @@ def external(constraints: Sequence[NormalConstraint]) -> tuple[Constraint, ...]:
     return tuple(
         Constraint(name, float(c.value[0]), float(np.sqrt(c.covariance.ravel()[0])))
         for c in constraints
-        for name in c._parameters
+        for name in describe(c)
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from html import escape
@@ -17,17 +16,17 @@ from bmem.calibration.record import JsonRecord, plain
 from bmem.errors import InputError
 from bmem.inference import export
 from bmem.inference.combine import Budget
-from bmem.inference.fit import FitResult
+from bmem.inference.event_influence import Influence
 from bmem.inference.hypothesis import Hypothesis
-from bmem.inference.influence import Influence
 from bmem.inference.intervals import IntervalSet
+from bmem.inference.minima import FitResult
 from bmem.inference.nuisance import Marginalised
 from bmem.inference.objective import Objective
 from bmem.measurement.estimate import Estimate
 from bmem.measurement.format1 import upgraded
 from bmem.measurement.parts import BeltIntervals, Constraint, FurtherFit, PosteriorSummary, ProfileCurve
 from bmem.plotting.likelihood import LikelihoodCurve, draw_likelihood
-from bmem.plotting.style import new_figure, style
+from bmem.plotting.style import house_style, new_figure
 
 KIND = "fit"
 _TOPS = (12.0, 25.0)
@@ -131,7 +130,7 @@ class Measurement(JsonRecord):
     def plot(self, axes: Any = None, truth: float | None = None) -> Any:
         """Draw -2Δ log L with its bands and intervals, on ``axes`` or a new figure; returns the axes."""
         top = float(np.clip(1.3 * max(minimum.delta for minimum in self.fit.minima), *_TOPS))
-        with style():
+        with house_style():
             axes = new_figure()[1] if axes is None else axes
             draw_likelihood(axes, self.likelihood_curve(truth), self.estimate.quantity, top)
         return axes
@@ -198,12 +197,7 @@ class Measurement(JsonRecord):
 
     def save(self, path: Path, settings: Mapping[str, Any], parents: Mapping[str, Path] | None = None) -> None:
         """Write it as an artifact."""
-        text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-        def writer(temporary: Path) -> None:
-            temporary.write_text(text, encoding="utf-8")
-
-        artifacts.write(path, KIND, writer, settings, parents or {})
+        artifacts.JsonFile(KIND, self.to_dict()).save(path, settings, parents or {})
 
     @classmethod
     def load(cls, path: Path) -> Measurement:

@@ -45,7 +45,7 @@ class Attention(nn.Module):
         return tokens.unflatten(-1, (self.heads, -1)).transpose(-2, -3)
 
 
-class Block(nn.Module):
+class AttentionBlock(nn.Module):
     """Self-attention, attention to a memory if there is one, and a perceptron, each added to its normalised input."""
 
     def __init__(self, width: int, heads: int, memory: bool) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from bmem.networks.attention import Block
+from bmem.networks.attention import AttentionBlock
 from bmem.networks.layers import Features
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class SetEncoder(nn.Module):
         self.always = nn.Embedding(1, width)
         self.of_value = nn.Linear(2 * layout.values, width) if layout.values else None
         self.of_object = nn.Linear(layout.features, width) if layout.objects else None
-        self.blocks = nn.ModuleList(Block(width, heads, memory=False) for _ in range(blocks))
+        self.blocks = nn.ModuleList(AttentionBlock(width, heads, memory=False) for _ in range(blocks))
         self.register_buffer("names", torch.eye(layout.values), persistent=False)
 
     def fit(self, rows: Tensor) -> None:

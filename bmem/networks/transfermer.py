@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from bmem.errors import InputError
 from bmem.events.observation import Layout
 from bmem.events.target import Target
-from bmem.networks.attention import Block, causal
+from bmem.networks.attention import AttentionBlock, causal
 from bmem.networks.chain import READ, ObjectChain, SplineChain, read
 from bmem.networks.contract import ConditionalDensity
 from bmem.networks.densities.transfermer import TransfermerSettings
@@ -58,7 +58,7 @@ class Transfermer(ConditionalDensity):
         self.choices = target.objects - target.fewest + 1
         self.noise_dim = (self.choices > 1) + target.values + target.objects * target.features
         self.encoder = SetEncoder(condition, width, settings.heads, settings.blocks)
-        self.blocks = nn.ModuleList(Block(width, settings.heads, memory=True) for _ in range(settings.blocks))
+        self.blocks = nn.ModuleList(AttentionBlock(width, settings.heads, memory=True) for _ in range(settings.blocks))
         self.norm = nn.LayerNorm(width)
         length = target.values + target.objects
         self.position = nn.Embedding(length, width)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from bmem.inference.contours import ContourSet, Path
+from bmem.inference.regions import ContourPath, ContourSet
 from bmem.plotting.style import LEARNED, REFERENCE, SECOND, THIRD, legend_above
 from bmem.plotting.ticks import set_ticks
 
@@ -71,7 +71,7 @@ def _draw_minima(axes: Axes, found: ContourSet, scales: np.ndarray) -> list[Any]
     return lines
 
 
-def _copies(path: Path, found: ContourSet) -> list[np.ndarray]:
+def _copies(path: ContourPath, found: ContourSet) -> list[np.ndarray]:
     """The points [n, 2] of a path, closed if it is, and again a turn back along every angle whose range it exceeds."""
     points = np.array(path.points)
     copies = [np.concatenate([points, points[:1]]) if path.closed else points]

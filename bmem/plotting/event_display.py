@@ -30,7 +30,7 @@ Objects = Sequence[DisplayObject]
 
 
 def event_figure(width: float = 6.4, height: float = 2.9) -> tuple[Figure, tuple[Axes, Axes]]:
-    """A figure with a panel for ``draw_transverse`` and one for ``draw_eta_phi``; call it inside ``with style():``."""
+    """A figure with a panel for ``draw_transverse`` and one for ``draw_eta_phi``; call it inside ``with house_style():``."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(width, height), width_ratios=(1, 1.25))
     return figure, (left, right)
 

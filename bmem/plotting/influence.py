@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from bmem.inference.influence import Influence
+from bmem.inference.event_influence import Influence
 from bmem.plotting.style import LEARNED, REFERENCE, SECOND, legend_above
 
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 
 from bmem.calibration.predictive import PredictiveHistogram
 from bmem.calibration.sbc import SimulationBasedCalibration
+from bmem.inference.bayes import Posterior
 from bmem.inference.intervals import IntervalSet
-from bmem.inference.posterior import Posterior
 from bmem.plotting.histogram import centres
 from bmem.plotting.style import LEARNED, QUIET, REFERENCE, SECOND, Panels, legend_above
 from bmem.plotting.ticks import set_ticks

@@ -46,14 +46,14 @@ Panels = tuple[Axes, Axes]
 
 
 @contextmanager
-def style() -> Iterator[None]:
+def house_style() -> Iterator[None]:
     """Draw what is made inside the block in the style of bmem; the user's own matplotlib settings return afterwards."""
     with as_file(files("bmem.plotting") / "bmem.mplstyle") as path, plt.style.context(path):
         yield
 
 
 def new_figure(height: float = 2.6, width: float = COLUMN) -> tuple[Figure, Axes]:
-    """A figure of one panel, sizes in inches; call it inside ``with style():``."""
+    """A figure of one panel, sizes in inches; call it inside ``with house_style():``."""
     figure, axes = plt.subplots(figsize=(width, height))
     _number(axes)
     return figure, axes
@@ -84,7 +84,7 @@ def save(figure: Figure, path_stem: Path) -> tuple[Path, ...]:
     """
     stem = Path(path_stem)
     paths = tuple(stem.with_name(f"{stem.name}.{suffix}") for suffix in FORMATS)
-    with style():
+    with house_style():
         for path, suffix in zip(paths, FORMATS, strict=True):
             # no date in the PDF: the same figure is the same file
             metadata = {"CreationDate": None} if suffix == "pdf" else {}

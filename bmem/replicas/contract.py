@@ -15,7 +15,7 @@ from torch.func import functional_call, vmap
 from bmem.devices import rows_at_once
 from bmem.errors import InputError
 from bmem.replicas.storage import load_weights, save_weights
-from bmem.training.loop import Objective, Progress
+from bmem.training.loop import BatchLoss, Progress
 from bmem.training.settings import History, TrainingSettings
 
 _ROWS_AT_ONCE = 4096
@@ -145,7 +145,7 @@ class WeightPosterior(Protocol):
     def fit(
         self,
         module: nn.Module,
-        objective: Objective,
+        objective: BatchLoss,
         data: tuple[Tensor, ...],
         settings: TrainingSettings,
         seed: int,
@@ -153,7 +153,7 @@ class WeightPosterior(Protocol):
         checkpoint: Path | None = None,
         progress: Progress | None = None,
     ) -> History:
-        """Train on ``data``; the arguments are those of ``bmem.training.fit``."""
+        """Train on ``data``; the arguments are those of ``bmem.training.train``."""
         ...
 
     def sample(self, n: int, rng: torch.Generator) -> Replicas:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
 from bmem.rng import derive_seed, generator
-from bmem.training.loop import Objective, Progress, fit
+from bmem.training.loop import BatchLoss, Progress, train
 from bmem.training.network import reset
 from bmem.training.settings import History, TrainingSettings
 from bmem.workers import Workers, map_chunks
@@ -38,7 +38,7 @@ class _Training:
     """Trains one member after the other: its network and history."""
 
     module: nn.Module
-    objective: Objective
+    objective: BatchLoss
     data: tuple[Tensor, ...]
     settings: TrainingSettings
     seed: int
@@ -49,7 +49,7 @@ class _Training:
         network, number = copy.deepcopy(self.module), member.number
         if self.anew:
             reset(network, generator(self.seed, "ensemble", number))
-        history = fit(
+        history = train(
             network,
             self.objective,
             self.data,
@@ -95,7 +95,7 @@ class Ensemble:
     def fit(
         self,
         module: nn.Module,
-        objective: Objective,
+        objective: BatchLoss,
         data: tuple[Tensor, ...],
         settings: TrainingSettings,
         seed: int,

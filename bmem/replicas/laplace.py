@@ -31,7 +31,7 @@ from bmem.replicas.weights import (
     unflatten,
 )
 from bmem.rng import generator, normal
-from bmem.training.loop import Objective, Progress, fit
+from bmem.training.loop import BatchLoss, Progress, train
 from bmem.training.rows import split
 from bmem.training.settings import History, TrainingSettings
 
@@ -92,7 +92,7 @@ class Laplace:
     def fit(
         self,
         module: nn.Module,
-        objective: Objective,
+        objective: BatchLoss,
         data: tuple[Tensor, ...],
         settings: TrainingSettings,
         seed: int,
@@ -111,7 +111,7 @@ class Laplace:
 
         Raises:
             InputError: a name in ``layers`` that there is not, a weight decay, or too many weights for a full matrix.
-            TrainingError: as ``bmem.training.fit`` does.
+            TrainingError: as ``bmem.training.train`` does.
         """
         if settings.weight_decay:
             raise InputError("a posterior has a prior in the place of weight_decay; set it to 0 and choose prior_scale")
@@ -122,7 +122,7 @@ class Laplace:
         rows = settings.training_rows(len(data[0]))
         loss = Loss(module, objective)
         network = PenalisedLoss(loss, weights, self.prior_scale, rows)
-        history = fit(network, call, data, settings, seed, checkpoint=checkpoint, progress=progress, early_stopping=False)
+        history = train(network, call, data, settings, seed, checkpoint=checkpoint, progress=progress, early_stopping=False)
         mean = flatten(weights).detach().double()
         curvature = _fisher if self.structure == "diagonal" else _hessian
         information = rows * curvature(loss, weights, data).double()

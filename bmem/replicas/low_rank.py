@@ -18,7 +18,7 @@ from bmem.replicas.contract import Replicas
 from bmem.replicas.trust import warn_if_far, warn_if_not_flat, warn_if_wide
 from bmem.replicas.weights import Layers, LogPosterior, Loss, call, flatten, random_weights, replicas, unflatten
 from bmem.rng import derive_seed, generator, normal
-from bmem.training.loop import Objective, Progress, fit
+from bmem.training.loop import BatchLoss, Progress, train
 from bmem.training.rows import split
 from bmem.training.settings import History, TrainingSettings
 
@@ -127,7 +127,7 @@ class LowRank:
     def fit(
         self,
         module: nn.Module,
-        objective: Objective,
+        objective: BatchLoss,
         data: tuple[Tensor, ...],
         settings: TrainingSettings,
         seed: int,
@@ -145,7 +145,7 @@ class LowRank:
 
         Raises:
             InputError: a name in ``layers`` that there is not, or a weight decay.
-            TrainingError: as ``bmem.training.fit`` does.
+            TrainingError: as ``bmem.training.train`` does.
         """
         if settings.weight_decay:
             raise InputError("a posterior has a prior in the place of weight_decay; set it to 0 and choose prior_scale")
@@ -153,7 +153,7 @@ class LowRank:
         rows = settings.training_rows(len(data[0]))
         network = LowRankLoss(Loss(module, objective), weights, self, rows, seed)
         network.prepare(tuple(tensor[: settings.batch_size] for tensor in data))
-        history = fit(network, call, data, settings, seed, checkpoint=checkpoint, progress=progress, early_stopping=False)
+        history = train(network, call, data, settings, seed, checkpoint=checkpoint, progress=progress, early_stopping=False)
         self.network = network
         posterior = network.posterior()
         for name, mean in unflatten(posterior.mean, network.like).items():

@@ -24,7 +24,7 @@ from bmem.replicas.contract import Replicas
 from bmem.replicas.trust import warn_if_far, warn_if_not_flat, warn_if_wide
 from bmem.replicas.weights import Layers, LogPosterior, Loss, call, flatten, random_weights, replicas
 from bmem.rng import generator, normal
-from bmem.training.loop import Objective, Progress, fit
+from bmem.training.loop import BatchLoss, Progress, train
 from bmem.training.rows import split
 from bmem.training.settings import History, TrainingSettings
 
@@ -203,7 +203,7 @@ class MeanField:
     def fit(
         self,
         module: nn.Module,
-        objective: Objective,
+        objective: BatchLoss,
         data: tuple[Tensor, ...],
         settings: TrainingSettings,
         seed: int,
@@ -222,7 +222,7 @@ class MeanField:
 
         Raises:
             InputError: a name in ``layers`` that there is not, or a weight decay.
-            TrainingError: as ``bmem.training.fit`` does.
+            TrainingError: as ``bmem.training.train`` does.
         """
         if settings.weight_decay:
             raise InputError("a posterior has a prior in the place of weight_decay; set it to 0 and choose prior_scale")
@@ -230,7 +230,7 @@ class MeanField:
         rows = settings.training_rows(len(data[0]))
         network = MeanFieldLoss(Loss(module, objective), means, self, rows, seed)
         network.find_local_layers(tuple(tensor[: settings.batch_size] for tensor in data))
-        history = fit(network, call, data, settings, seed, checkpoint=checkpoint, progress=progress, early_stopping=False)
+        history = train(network, call, data, settings, seed, checkpoint=checkpoint, progress=progress, early_stopping=False)
         self.network = network
         warn_if_not_flat(history, rows, sum(value.numel() for value in means.values()))
         scales = {name: value.detach() for name, value in network.scales.items()}

@@ -20,7 +20,7 @@ from bmem.replicas.low_rank import isolated
 from bmem.replicas.trust import warn_if_not_mixed
 from bmem.replicas.weights import Layers, LogPosterior, Loss, flatten, random_weights, replicas, unflatten
 from bmem.rng import derive_seed
-from bmem.training.loop import Objective, Progress, evaluate
+from bmem.training.loop import BatchLoss, Progress, evaluate
 from bmem.training.rows import split
 from bmem.training.settings import History, TrainingSettings
 
@@ -60,7 +60,7 @@ class Nuts:
     def fit(
         self,
         module: nn.Module,
-        objective: Objective,
+        objective: BatchLoss,
         data: tuple[Tensor, ...],
         settings: TrainingSettings,
         seed: int,

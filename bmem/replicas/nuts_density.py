@@ -20,7 +20,7 @@ _SITE = "z"
 
 
 @dataclass(frozen=True)
-class ChainSettings:
+class SamplerSettings:
     """``draws`` kept from each of the ``chains`` after ``warm_up`` steps that find its step size and metric."""
 
     chains: int = 4
@@ -30,11 +30,11 @@ class ChainSettings:
     def __post_init__(self) -> None:
         for name, least in {"chains": 2, "draws": 4, "warm_up": 1}.items():
             if getattr(self, name) < least:
-                raise InputError(f"ChainSettings.{name} must be at least {least}, not {getattr(self, name)}")
+                raise InputError(f"SamplerSettings.{name} must be at least {least}, not {getattr(self, name)}")
 
 
 def sample_nuts(
-    log_density: Callable[[Tensor], Tensor], starts: Tensor, settings: ChainSettings, seed: int
+    log_density: Callable[[Tensor], Tensor], starts: Tensor, settings: SamplerSettings, seed: int
 ) -> tuple[Tensor, int]:
     """Draws [chains, draws, D] from ``log_density``, and how many of the steps diverged.
 

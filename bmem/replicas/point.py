@@ -10,7 +10,7 @@ from torch import nn
 
 from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
-from bmem.training.loop import Objective, Progress, fit
+from bmem.training.loop import BatchLoss, Progress, train
 from bmem.training.rows import Rows, Supply
 from bmem.training.settings import History, TrainingSettings
 
@@ -24,7 +24,7 @@ class PointEstimate:
     def fit(
         self,
         module: nn.Module,
-        objective: Objective,
+        objective: BatchLoss,
         data: Rows | Supply,
         settings: TrainingSettings,
         seed: int,
@@ -32,8 +32,8 @@ class PointEstimate:
         checkpoint: Path | None = None,
         progress: Progress | None = None,
     ) -> History:
-        """Train ``module`` in place, as ``bmem.training.fit`` does, and keep it."""
-        history = fit(module, objective, data, settings, seed, checkpoint=checkpoint, progress=progress)
+        """Train ``module`` in place, as ``bmem.training.train`` does, and keep it."""
+        history = train(module, objective, data, settings, seed, checkpoint=checkpoint, progress=progress)
         self.module = module
         return history
 

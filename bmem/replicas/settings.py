@@ -57,6 +57,11 @@ class PosteriorSettings:
         return 1 if self.is_point else self.replicas
 
     @property
+    def members(self) -> int:
+        """Networks that are trained to find it."""
+        return self.replicas if self.method in ("bootstrap", "ensemble") else 1
+
+    @property
     def warm(self) -> bool:
         """Whether the posterior is found from a point estimate on."""
         return not self.is_point and self.method != "ensemble"

@@ -16,7 +16,7 @@ from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
 from bmem.replicas.weights import Layers, Loss, PenalisedLoss, call, flatten, random_weights, replicas, unflatten
 from bmem.rng import normal
-from bmem.training.loop import Objective, Progress, fit
+from bmem.training.loop import BatchLoss, Progress, train
 from bmem.training.settings import History, TrainingSettings
 
 
@@ -117,7 +117,7 @@ class Swag:
     def fit(
         self,
         module: nn.Module,
-        objective: Objective,
+        objective: BatchLoss,
         data: tuple[Tensor, ...],
         settings: TrainingSettings,
         seed: int,
@@ -131,7 +131,7 @@ class Swag:
 
         Raises:
             InputError: a name in ``layers`` that there is not, a weight decay, or fewer steps than a walk needs.
-            TrainingError: as ``bmem.training.fit`` does.
+            TrainingError: as ``bmem.training.train`` does.
         """
         if settings.weight_decay:
             raise InputError("a posterior has a prior in the place of weight_decay; set it to 0 and choose prior_scale")
@@ -144,7 +144,7 @@ class Swag:
             )
         loss = PenalisedLoss(Loss(module, objective), weights, self.prior_scale, rows)
         walk, constant = Walk(loss, weights, self.rank, steps), ConstantRate(**asdict(settings))
-        history = fit(walk, call, data, constant, seed, checkpoint=checkpoint, progress=progress, early_stopping=False)
+        history = train(walk, call, data, constant, seed, checkpoint=checkpoint, progress=progress, early_stopping=False)
         self.walk, self.module = walk, module
         for name, mean in unflatten(walk.mean, weights).items():
             weights[name].data.copy_(mean)

@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
-from bmem.training.loop import Objective
+from bmem.training.loop import BatchLoss
 from bmem.training.network import last_layer
 
 Layers = tuple[str, ...] | Literal["last"]
@@ -63,7 +63,7 @@ class Loss(nn.Module):
         objective: mean loss over a batch; for a posterior over weights it must be a mean of -log p(row | weights).
     """
 
-    def __init__(self, module: nn.Module, objective: Objective) -> None:
+    def __init__(self, module: nn.Module, objective: BatchLoss) -> None:
         super().__init__()
         self.module = module
         self.objective = objective

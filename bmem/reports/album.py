@@ -9,7 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from bmem.plotting.style import new_figure, new_panels, save, style
+from bmem.plotting.style import house_style, new_figure, new_panels, save
 from bmem.reports.page import Picture
 
 
@@ -21,7 +21,7 @@ class Album:
 
     def panel(self, name: str, caption: str, draw: Callable[[Any], Any], height: float = 2.6) -> Picture:
         """What ``draw`` draws on one axes."""
-        with style():
+        with house_style():
             figure, axes = new_figure(height=height)
             draw(axes)
             return self.add(figure, name, caption)
@@ -30,7 +30,7 @@ class Album:
         self, name: str, caption: str, draw: Callable[[Any], Any], height: float = 3.2, ratio: float = 2.3
     ) -> Picture:
         """What ``draw`` draws on two panels with a common x axis."""
-        with style():
+        with house_style():
             figure, axes = new_panels(height=height, ratio=ratio)
             draw(axes)
             return self.add(figure, name, caption)

@@ -17,7 +17,7 @@ from bmem.plotting.event_display import draw_event, event_figure
 from bmem.plotting.goodness import draw_goodness
 from bmem.plotting.influence import draw_influence
 from bmem.plotting.integration import draw_effective_fraction, draw_pareto_k, draw_relative_error, worst_events
-from bmem.plotting.style import style
+from bmem.plotting.style import house_style
 from bmem.reports.album import Album
 from bmem.reports.measurement import Measurements
 from bmem.reports.page import Picture, Table
@@ -100,7 +100,7 @@ def influence_figures(album: Album, name: str, found: Measurement) -> list[Pictu
 
 def event_picture(album: Album, name: str, objects: Sequence[DisplayObject], event: int) -> Picture:
     """One event of a sample."""
-    with style():
+    with house_style():
         figure, panels = event_figure()
         draw_event(panels, objects, f"{name}, event {event}")
     return album.add(figure, f"event_{name}", f"{name}: the most influential event; lengths are pT in GeV.")

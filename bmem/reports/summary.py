@@ -10,7 +10,7 @@ _MOST_WARNINGS = 8
 """More than these are in the report."""
 
 
-def summary(page: Page, where: str = "") -> str:
+def summary_text(page: Page, where: str = "") -> str:
     """Estimates with errors, intervals and budgets, the verdict of the calibration and warnings; ``where`` the report is."""
     lines = [page.title]
     for headline in page.headlines:

@@ -1,1 +1,1 @@
-"""From hard events to reconstructed pairs: ``simulate.simulate`` runs a ``contract.Response``."""
+"""From hard events to reconstructed pairs: ``pairs.simulate`` runs a ``contract.Response``."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import awkward as ak
 import fastjet
-import fastjet._swig
 import numpy as np
 import torch
 from torch import Tensor
@@ -72,7 +71,7 @@ def cluster(momenta: ak.Array, settings: DetectorSettings) -> ak.Array:
     inside = np.abs(momenta.pz) < np.sinh(settings.jet_max_eta) * np.hypot(momenta.px, momenta.py)
     inputs = ak.zip({"px": momenta.px, "py": momenta.py, "pz": momenta.pz, "E": momenta.e}, with_name="Momentum4D")[inside]
     definition = fastjet.JetDefinition(fastjet.antikt_algorithm, settings.jet_radius)
-    fastjet._swig.ClusterSequence.set_fastjet_banner_stream(None)
+    fastjet.ClusterSequenceArea.set_fastjet_banner_stream(None)  # of all sequences: this class is FastJet's own
     jets = fastjet.ClusterSequence(inputs, definition).inclusive_jets(min_pt=settings.jet_threshold)
     return ak.zip({"px": jets.px, "py": jets.py, "pz": jets.pz, "e": jets.E})
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from bmem.artifacts import Product, product
 from bmem.stages import backgrounds, calibrate, fit, integrate, period, prospects, simulate
-from bmem.stages.report import report
+from bmem.stages.report import write_report
 from bmem.stages.run import Run
 from bmem.stages.train import train_all
 
@@ -43,7 +43,7 @@ STAGES: dict[str, Callable[[Run], None]] = {
     "integrate": _make("integrate"),
     "fit": _make("fit"),
     "calibrate": _make("calibrate"),
-    "report": report,
+    "report": write_report,
 }
 
 FOLDERS = {"simulate": "events", "train": "networks", "integrate": "likelihood", "fit": "fit", "calibrate": "calibration"}

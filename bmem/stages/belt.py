@@ -15,7 +15,7 @@ from bmem.calibration.toys import Treatment
 from bmem.config import BANK, TRAINING, Config
 from bmem.errors import RangeError
 from bmem.events import parquet
-from bmem.inference.fit import fit
+from bmem.inference.minima import fit
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import mixture_coefficients, simulated_cross_section

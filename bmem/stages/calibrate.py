@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from iminuit.util import describe
+
 from bmem.artifacts import JsonFile, Product, Work
 from bmem.calibration.sample import KIND, SampleCalibration, calibrate_sample
 from bmem.calibration.subsamples import disjoint_subsamples
@@ -62,7 +64,7 @@ def _calibrate(run: Run, name: str, truth: float) -> SampleCalibration:
     # no luminosity: subsamples of a fixed size say nothing of a rate, their coverage is that of the shape
     whole = Hypothesis.of(reco, basis, **known_beside(run.config, log_densities(run, name, reco.n_events)))
     # a constraint on the parameter itself would pull every sample to one value, whatever its truth
-    whole = replace(whole, constraints=tuple(c for c in whole.constraints if basis.parameters[0].name not in c._parameters))
+    whole = replace(whole, constraints=tuple(c for c in whole.constraints if basis.parameters[0].name not in describe(c)))
     theta = [truth, *(background.fraction for background in run.config.background)]
     hard = None if run.config.background else Coefficients.load(run.hard_coefficients(name))
     return calibrate_sample(whole, rows, theta, hard)

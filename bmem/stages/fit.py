@@ -13,7 +13,7 @@ from bmem.config import BANK, FitSection
 from bmem.errors import RangeError
 from bmem.inference import export
 from bmem.likelihood.coefficients import Coefficients
-from bmem.measurement import Measurement, measure
+from bmem.measurement import Measurement, measure_hypothesis
 from bmem.measurement.record import KIND
 from bmem.rng import numpy_generator
 from bmem.stages.backgrounds import background_parents, log_densities
@@ -61,7 +61,7 @@ def _measured(run: Run, name: str) -> Measurement:
     signal = Coefficients.load(run.coefficients(name), slice(0, measured_events(run, name)))
     backgrounds = log_densities(run, name, signal.n_events)
     known = known_beside(config, backgrounds)
-    result = measure(*hypotheses(signal, run.channel, config.fit, **known))
+    result = measure_hypothesis(*hypotheses(signal, run.channel, config.fit, **known))
     result = replace(result, **_origin_of_events(run, name, signal.n_events))
     if result.excluded:
         lost = list(result.excluded)

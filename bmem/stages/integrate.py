@@ -16,7 +16,7 @@ from torch import Tensor
 
 from bmem import artifacts
 from bmem.artifacts import Product, Work
-from bmem.calibration.yardstick import yardstick
+from bmem.calibration.yardstick import yardstick_coefficients
 from bmem.config import BANK, TRAINING
 from bmem.events import parquet
 from bmem.integration.importance import warn_if_broken
@@ -113,7 +113,7 @@ class _Integrals:
         x_hard = x_hard[: wanted(self.run, name)].to(self.run.device)
         with torch.no_grad():
             parts = [self.networks.acceptance("probability", part).mean(0) for part in x_hard.split(_ROWS)]
-        return yardstick(self.run.process, x_hard, torch.cat(parts), self.fiducial.values.mean(0))
+        return yardstick_coefficients(self.run.process, x_hard, torch.cat(parts), self.fiducial.values.mean(0))
 
     def _coefficients(self, name: str) -> CoefficientBlocks:
         """Integrate all blocks; the file is then written from those in the cache, one after the other."""

@@ -86,15 +86,17 @@ class Pilot:
     def _simulated(self, n: int) -> None:
         self.run.engine.ensure(mixture_product(self.run, f"pilot_{n}", n))
 
-    def train(self, pairs: PairedEvents) -> tuple[int, float]:
-        """Train all networks on repeated ``pairs``; return the number of hard events and the seconds."""
+    def train(self, pairs: PairedEvents) -> tuple[Run, float]:
+        """Train all networks on repeated ``pairs``; return a run that has simulated as many, and the seconds."""
         config, share = self.full.config, max(float(pairs.accepted.double().mean()), 1e-3)
         batch = max(config.transfer.training.batch_size, config.proposal.training.batch_size) / share
         wanted = 1.2 * _BATCHES * max(batch, config.acceptance.training.batch_size)
         rows = repeated(pairs, min(math.ceil(wanted), config.simulation.events * config.simulation.repeats))
         for name in (TRAINING, VALIDATION):
             parquet.write_pairs(self.run.events(name), rows)
-        return len(rows), timed(lambda: train_all(self.run))
+        simulation = self.run.config.simulation.model_copy(update={"events": len(rows), "repeats": 1})
+        trained = with_config(self.run, self.run.config.model_copy(update={"simulation": simulation}))
+        return trained, timed(lambda: train_all(trained))
 
     def integrate(self, pairs: PairedEvents, wanted: int) -> float:
         """Integrate events of the first sample, at most ``wanted``; return the seconds that each of them adds."""

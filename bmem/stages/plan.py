@@ -25,11 +25,11 @@ from bmem.events.lhe_content import LHEContent
 from bmem.events.record import PairedEvents, RecoEvents
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.coefficients import Coefficients
-from bmem.likelihood.learning import posterior_of
-from bmem.stages import PRODUCTS, calibrate, fit, period, prospects
+from bmem.likelihood.learning import epochs_of
+from bmem.stages import PRODUCTS, calibrate, fit, period, prospects, train
 from bmem.stages import belt as belts
 from bmem.stages.pilot import SIMULATIONS, SUBSAMPLES, Pilot, timed, with_config
-from bmem.stages.report import report
+from bmem.stages.report import write_report
 from bmem.stages.run import Run
 from bmem.stages.simulate import GENERATED, RESPONSE
 from bmem.stages.train import load_history, trainings
@@ -88,7 +88,7 @@ class Plan:
         return f"error of an event's integral: {median:.1f} % (median), {high:.1f} % (one in ten is worse), {source}"
 
 
-def plan(run: Run) -> Plan:
+def make_plan(run: Run) -> Plan:
     """Measure a run in small, in a temporary folder, and scale every stage to the configuration.
 
     Raises:
@@ -190,27 +190,20 @@ class _Planner:
 
     def train(self) -> Cost:
         run, section = self.pilot.run, self.config.simulation
-        rows, seconds = self.pilot.train(self.pairs)
-        scale = section.events * section.repeats / rows
-        total = fixed = 0.0
-        for name in trainings(run):
-            history = load_history(run, name)
-            members, epochs, larger = self.training(name)
-            spent = members * history.seconds[-1]
-            total += spent * epochs * (larger or scale)
-            fixed += spent * len(history.seconds)
+        trained, seconds = self.pilot.train(self.pairs)
+        small, full = work(train.products(trained)), self.amounts[0]
+        # of several networks the history is that of the first, so the last epoch of one stands for all epochs of all
+        spent = {name: load_history(run, name).seconds[-1] * self.epochs[name] for name in trainings(run)}
+        total = sum(spent[name] * full[train.row(name)] / small[train.row(name)] for name in spent)
+        fixed = sum(spent.values())
         memory = _peak() + _bytes(self.pairs) * section.events * section.repeats / len(self.pairs)
         return Cost(serial=total + max(seconds - fixed, 0.0), memory=memory, disk=_disk(run.out / "networks"))
 
-    def training(self, name: str) -> tuple[int, int, float | None]:
-        """Networks that are trained, the epochs of each, and how much more data there are (None: as events)."""
-        posterior, network = self.config.posterior, name.removesuffix(posterior_of(""))
-        training = getattr(self.config, network).training
-        if name == network:
-            drawn = self.config.proposal.pairs / self.pilot.run.config.proposal.pairs
-            return 1, training.epochs, drawn if name == "proposal" else None
-        members = posterior.replicas if posterior.method in ("bootstrap", "ensemble") else 1
-        return members, posterior.training(training).epochs, None
+    @property
+    def epochs(self) -> dict[str, int]:
+        """Those of every training of the pilot, all its networks together."""
+        run = self.pilot.run
+        return {name: n for role in train.roles(run) for name, n in epochs_of(role, run.config.posterior).items()}
 
     def integrate(self) -> Cost:
         found, seconds = self.integrals
@@ -269,14 +262,14 @@ class _Planner:
         return timed(lambda: self.pilot.run.engine.ensure(*products))
 
     def report(self) -> Cost:
-        seconds = timed(lambda: report(self.pilot.run))
+        seconds = timed(lambda: write_report(self.pilot.run))
         return Cost(seconds * self.times, 0.0, _peak(), _disk(self.pilot.run.out / "figures") * self.times)
 
 
 def _work(run: Run) -> dict[str, float]:
     """The work in all products of a run, and in the belt for its measurements, by unit."""
     belt = [belts.product(run, run.config.fit.size)] if run.config.belt.bank_events else []
-    return work([*belt, *(product for products in PRODUCTS.values() for product in products(run))])
+    return work([*belt, *(product for products in (*PRODUCTS.values(), train.products) for product in products(run))])
 
 
 def _responses(sample: SampleSection, lhe: LHEContent | None) -> tuple[int, bool]:

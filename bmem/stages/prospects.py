@@ -18,7 +18,7 @@ from bmem.artifacts import Blocks, Form, JsonFile, Product, Work, read_json
 from bmem.calibration.bank import Bank
 from bmem.calibration.neyman import Belt
 from bmem.calibration.predictive import Observable, PosteriorDraws, PredictiveHistogram, predictive_histograms
-from bmem.calibration.prospects import RESERVE, Prospects, prospects
+from bmem.calibration.prospects import RESERVE, Prospects, prospects_of
 from bmem.calibration.record import Array
 from bmem.calibration.sbc import SbcSettings, SimulationBasedCalibration, simulation_based_calibration
 from bmem.channels.contract import shown_observables
@@ -126,7 +126,7 @@ def _prospects(run: Run, bank: Bank) -> JsonFile | None:
     try:
         belt = _belt(run, bank, events)
         with run.progress("expected intervals") as progress:
-            found = prospects(bank, events, belt, progress, factor=run.channel.rate.get("process"))
+            found = prospects_of(bank, events, belt, progress, factor=run.channel.rate.get("process"))
     except RangeError as error:
         run.say(f"  [yellow]no expected precision: {error}[/]")
         return None

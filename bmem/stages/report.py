@@ -31,7 +31,7 @@ from bmem.quantity import Quantity
 from bmem.reports import calibration, events, measurement, networks, period, posterior, prospects
 from bmem.reports.album import Album
 from bmem.reports.page import Chapter, Page, Picture, write_page
-from bmem.reports.summary import summary
+from bmem.reports.summary import summary_text
 from bmem.rng import generator
 from bmem.stages import calibrate
 from bmem.stages.backgrounds import background_parents, background_trainings, held_out_events, learned_sample, observed
@@ -47,7 +47,7 @@ _LEARNED = 20_000
 """Events from the learned density of a background."""
 
 
-def report(run: Run) -> None:
+def write_report(run: Run) -> None:
     """Draw everything and write ``report.html``; always anew, it is quick."""
     page = _Sources(run).page()
     write_page(run.out / "report.html", page)
@@ -64,7 +64,7 @@ def summary_of(run: Run) -> str:
     if not measured:
         raise ArtifactError(f"{run.out}: no sample is measured yet; run 'bmem run CONFIG.toml --out {run.out}'")
     page, there = run.out / "report.html", replace(run, config=run.config.model_copy(update={"sample": measured}))
-    return summary(_Sources(there).head(), str(page) if page.is_file() else "")
+    return summary_text(_Sources(there).head(), str(page) if page.is_file() else "")
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from bmem.events.parquet import EventFile
 from bmem.events.record import HardEvents, PairedEvents, RecoEvents
 from bmem.simulation.contract import is_slow
 from bmem.simulation.hard_events import events_at, uniform_events
-from bmem.simulation.simulate import Schedule, simulate
+from bmem.simulation.pairs import Schedule, simulate
 from bmem.stages.imports import hard_of
 from bmem.stages.run import Run, plain
 from bmem.workers import Workers, processes

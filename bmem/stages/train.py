@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bmem.artifacts import Product, write_json
+from bmem.artifacts import Product, Work, write_json
 from bmem.chain import Chain, sections_of
 from bmem.config import TRAINING
 from bmem.errors import ArtifactError
@@ -22,7 +22,7 @@ from bmem.likelihood.roles import Pairs, Role
 from bmem.replicas import Replicas
 from bmem.replicas.storage import KIND
 from bmem.stages.run import Run, plain
-from bmem.training import together
+from bmem.training import processes
 from bmem.training.settings import History
 
 NAMES = ("transfer", "acceptance", "proposal")
@@ -89,7 +89,17 @@ def train_all(run: Run) -> None:
 def ensure(run: Run, product: Product[Replicas]) -> None:
     """Train a network that is not there yet, and go on when it is there for all processes that train it."""
     run.engine.ensure(product)
-    together.wait_for_all()
+    processes.wait_for_all()
+
+
+def row(training: str) -> str:
+    """Unit of the work of a training: a row of its data in one epoch of one network."""
+    return f"row of {training}"
+
+
+def _cost(run: Run, role: Role) -> tuple[Work, ...]:
+    rows = role.rows(run.config.simulation.events * run.config.simulation.repeats)
+    return tuple(Work(row(name), rows * epochs) for name, epochs in learning.epochs_of(role, run.config.posterior).items())
 
 
 def products(run: Run) -> list[Product[Replicas]]:
@@ -101,7 +111,7 @@ def products(run: Run) -> list[Product[Replicas]]:
         if role.has_posterior:
             settings["posterior"] = plain(run.config.posterior)
         parents = {"training": run.events(TRAINING)} | {name: run.network(name) for name in role.follows}
-        found.append(network_product(run, role, pairs, settings, parents))
+        found.append(replace(network_product(run, role, pairs, settings, parents), cost=_cost(run, role)))
     return found
 
 
@@ -116,7 +126,7 @@ def network_product(
             learner = chain_of(run, observer).learner(run.cache("train"), run.workers)
             learned = learner.learn(role, data().to(run.device), made)
         _tell(run, role, learned)
-        return _Trained(learned) if together.leads() else None
+        return _Trained(learned) if processes.leads() else None
 
     def read(path: Path) -> Replicas:
         return Replicas.load(path, role.build())

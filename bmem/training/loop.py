@@ -16,16 +16,17 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 
 from bmem.errors import TrainingError
 from bmem.rng import generator, permutation
 from bmem.training import checkpoint as checkpoints
-from bmem.training import together
+from bmem.training import processes
 from bmem.training.rows import Rows, Supply, source
 from bmem.training.settings import History, TrainingSettings
 from bmem.workers import one_thread
 
-Objective = Callable[[nn.Module, tuple[Tensor, ...]], Tensor]
+BatchLoss = Callable[[nn.Module, tuple[Tensor, ...]], Tensor]
 """Mean loss over a batch: objective(module, batch) → scalar; ``batch`` holds the same rows of every data tensor."""
 
 Progress = Callable[[int, int], None]
@@ -35,9 +36,9 @@ _THREAD_WORK = 5e8
 """Products of a weight with a number of a batch, below which a second thread costs more than it gains."""
 
 
-def fit(
+def train(
     module: nn.Module,
-    objective: Objective,
+    objective: BatchLoss,
     data: Rows | Supply,
     settings: TrainingSettings,
     seed: int,
@@ -49,7 +50,7 @@ def fit(
 ) -> History:
     """Train ``module`` in place with AdamW; it ends in evaluation mode.
 
-    Processes that train together (``bmem.training.together``) share every batch, and the first of them writes.
+    Processes that train together (``bmem.training.processes``) share every batch, and the first of them writes.
 
     An objective that is random takes its numbers from a generator whose state follows from buffers of the module (the number
     of the step), which are part of the checkpoint.
@@ -76,16 +77,16 @@ def fit(
     identity = checkpoints.identity(module, settings, known, seed) | variant if checkpoint else {}
     if checkpoint and checkpoint.is_file():
         state.restore(*checkpoints.load(checkpoint, identity))
-    step = together.step(module, objective)
+    step = processes.step(module, objective)
     with _threads(state.trained, settings.batch_size):
         while not state.finished:
             epoch, start = state.epoch, time.perf_counter()
             training = rows.epoch(epoch)
             order = permutation(len(rows), generator(seed, "training", "epoch", epoch), training[0])
             train_loss = state.train(step, training, order)
-            held_out_loss = together.of_the_leader(evaluate(module, objective, rows.held_out, settings.batch_size))
+            held_out_loss = processes.of_the_leader(evaluate(module, objective, rows.held_out, settings.batch_size))
             state.record(train_loss, held_out_loss, time.perf_counter() - start)
-            if checkpoint and together.leads():
+            if checkpoint and processes.leads():
                 checkpoints.save(checkpoint, identity, state.tensors(), state.history)
             if progress:
                 progress(state.epoch, settings.epochs)
@@ -99,7 +100,7 @@ def _threads(weights: list[nn.Parameter], batch_size: int) -> AbstractContextMan
     return one_thread() if sum(weight.numel() for weight in weights) * batch_size < _THREAD_WORK else nullcontext()
 
 
-def evaluate(module: nn.Module, objective: Objective, data: tuple[Tensor, ...], batch_size: int) -> float:
+def evaluate(module: nn.Module, objective: BatchLoss, data: tuple[Tensor, ...], batch_size: int) -> float:
     """Mean of the objective over ``data``, without gradients and in evaluation mode."""
     module.eval()
     total = 0.0
@@ -121,6 +122,7 @@ class _State:
         )
         self.best = self._weights()
         self.history = History()
+        self.schedule, self.rate = self._schedule(), settings.learning_rate
 
     @property
     def epoch(self) -> int:
@@ -133,34 +135,33 @@ class _State:
     def _weights(self) -> dict[str, Tensor]:
         return {name: value.detach().clone() for name, value in self.module.state_dict().items()}
 
-    def train(self, step: together.Step, data: tuple[Tensor, ...], order: Tensor) -> float:
+    def train(self, step: processes.Step, data: tuple[Tensor, ...], order: Tensor) -> float:
         """One epoch over ``data`` in the given order of rows; return the mean loss."""
         self.module.train()
         total = 0.0
         for batch, rows in enumerate(order.split(self.settings.batch_size)):
-            rate = self._set_rate(batch)
+            self.rate = float(self.schedule.get_last_lr()[0])
             self.optimizer.zero_grad(set_to_none=True)
-            mine, weight = together.share(rows)
+            mine, weight = processes.share(rows)
             weighted = step(tuple(tensor[mine] for tensor in data)) * weight
             weighted.backward()
-            loss = together.mean(weighted)
+            loss = processes.mean(weighted)
             norm = nn.utils.clip_grad_norm_(self.trained, self.settings.gradient_clip)
             if not math.isfinite(loss) or not math.isfinite(norm.item()):
                 raise TrainingError(
                     f"loss {loss:.6g} with gradient norm {norm.item():.6g} in epoch {self.epoch + 1}, "
-                    f"batch {batch + 1} at learning rate {rate:.3g}: lower learning_rate or gradient_clip, or look for "
+                    f"batch {batch + 1} at learning rate {self.rate:.3g}: lower learning_rate or gradient_clip, or look for "
                     "values in the data that are not finite or far outside the range of the rest"
                 )
             self.optimizer.step()
+            self.schedule.step()
             total += loss * len(rows)
         return total / len(order)
 
-    def _set_rate(self, batch: int) -> float:
-        step = self.epoch * self.steps_per_epoch + batch
-        rate = self.settings.rate(step, self.settings.epochs * self.steps_per_epoch)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        return rate
+    def _schedule(self) -> LRScheduler:
+        """From the first step of the next epoch on."""
+        steps = self.settings.epochs * self.steps_per_epoch
+        return self.settings.schedule(self.optimizer, steps, self.epoch * self.steps_per_epoch)
 
     def record(self, train_loss: float, validation_loss: float, seconds: float) -> None:
         """Append an epoch to the history and keep its weights if they are the best."""
@@ -178,7 +179,7 @@ class _State:
             history,
             train_loss=[*history.train_loss, train_loss],
             validation_loss=[*history.validation_loss, validation_loss],
-            learning_rate=[*history.learning_rate, self.optimizer.param_groups[0]["lr"]],
+            learning_rate=[*history.learning_rate, self.rate],
             seconds=[*history.seconds, seconds],
             best_epoch=best_epoch,
             stopped_early=epoch - best_epoch >= self.settings.patience,
@@ -192,3 +193,4 @@ class _State:
         self.module.load_state_dict(tensors["weights"])
         self.best, self.history = tensors["best"], history
         checkpoints.restore_optimizer(self.optimizer, tensors["optimizer"])
+        self.schedule = self._schedule()

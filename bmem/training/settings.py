@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from bmem.errors import InputError
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
 
 
 @dataclass(frozen=True)
@@ -47,13 +52,22 @@ class TrainingSettings:
         """How many of ``total`` rows are trained on; the others are held out."""
         return total - round(self.validation_fraction * total)
 
-    def rate(self, step: int, steps: int) -> float:
-        """Learning rate of the step number ``step`` of ``steps``."""
-        risen = (step + 1) / max(1.0, self.warm_up * steps)
-        if risen < 1:
-            return self.learning_rate * risen
-        done = (step - self.warm_up * steps) / (steps * (1 - self.warm_up))
-        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * max(0.0, done)))
+    def schedule(self, optimizer: Optimizer, steps: int, done: int = 0) -> LRScheduler:
+        """The learning rates of ``steps`` steps, of which so many are ``done``.
+
+        The end of the warm-up need be no whole number of steps, which torch's own cosine asks for.
+        """
+
+        from torch.optim.lr_scheduler import LambdaLR  # here: settings are read without torch
+
+        def share(step: int) -> float:
+            risen = (step + 1) / max(1.0, self.warm_up * steps)
+            past = (step - self.warm_up * steps) / (steps * (1 - self.warm_up))
+            return risen if risen < 1 else 0.5 * (1 + math.cos(math.pi * max(0.0, past)))
+
+        for group in optimizer.param_groups:
+            group["initial_lr"] = self.learning_rate
+        return LambdaLR(optimizer, share, last_epoch=done - 1)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from bmem.calibration.pulls import moments
 from bmem.channels.thj.backgrounds import WINDOW, DiphotonBackground, FallingMass, MassPeak
 from bmem.channels.thj.reconstruction import Reconstruction, photon_pair
 from bmem.config import load
-from bmem.inference.fit import fit
+from bmem.inference.minima import fit
 from bmem.inference.mixture import mixture_by_fractions
 from bmem.inference.objective import NegativeTwoLogLikelihood
 from bmem.integration.importance import integrate

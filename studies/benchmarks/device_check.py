@@ -29,7 +29,7 @@ from bmem.networks.classifiers.perceptron import PerceptronSettings
 from bmem.networks.densities.coupling import CouplingSettings
 from bmem.replicas import PointEstimate, Replicas
 from bmem.rng import generator
-from bmem.simulation.simulate import simulate
+from bmem.simulation.pairs import simulate
 from bmem.training import TrainingSettings
 
 CPU = torch.device("cpu")

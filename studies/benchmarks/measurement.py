@@ -19,7 +19,7 @@ from torch import Tensor
 
 from bmem.channels.thj.reconstruction import Reconstruction
 from bmem.config import parse
-from bmem.inference.fit import fit
+from bmem.inference.minima import fit
 from bmem.inference.objective import NegativeTwoLogLikelihood
 from bmem.integration.importance import integrate
 from bmem.integration.settings import IntegrationSettings

@@ -14,9 +14,9 @@ from bmem.events.lhe import write_lhe
 from bmem.events.record import HardEvents
 from bmem.process import THJ, PDFGrid, pythia_grid
 from bmem.rng import generator
+from bmem.simulation.pairs import simulate
 from bmem.simulation.pythia import PythiaResponse, start
 from bmem.simulation.settings import PythiaSettings
-from bmem.simulation.simulate import simulate
 
 POINTS = 100_000
 LOOPED = 20_000

@@ -237,7 +237,7 @@ def main() -> None:
     text = f"{table(found)}\n\n{sizes_table(scans)}\n"
     (options.out / "binn_ramps.md").write_text(text)
     print(text)
-    with style.style():
+    with style.house_style():
         for name, trained in found.items():
             style.save(bands_figure(trained, RAMPS[name]), options.out / f"ramps_{name}")
         style.save(map_figure(found["ring"]["bootstrap"]), options.out / "ramps_map")

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bmem.calibration.closure import Closure, closure
+from bmem.calibration.closure import Closure, closure_test
 from bmem.calibration.pulls import PullSummary
 from bmem.calibration.score import ScoreSummary, score_test
 from bmem.calibration.subsamples import SubsampleFits, disjoint_subsamples, fit_subsamples
@@ -65,7 +65,7 @@ class IntegralClosure:
         (known, known_variance), (found, variance) = _log_ratio(exact, basis), map(np.stack, zip(*ratios, strict=True))
         error = np.sqrt(variance + known_variance)
         return cls(
-            closure(
+            closure_test(
                 np.concatenate([run.values[0] for run in runs]),
                 np.concatenate([run.covariance[0] for run in runs]),
                 np.concatenate([exact.values] * len(runs)),

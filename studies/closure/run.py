@@ -19,7 +19,7 @@ from thj_closure import ThjStudy, angle
 from toy_closure import ToyStudy
 
 from bmem.calibration.pulls import moments, summarise_pulls
-from bmem.inference.fit import fit
+from bmem.inference.minima import fit
 from bmem.inference.objective import NegativeTwoLogLikelihood
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.basis import MorphingBasis
@@ -92,7 +92,7 @@ class Report:
 
     def fit_figures(self, name: str, found: FitClosure, quantity: Quantity = ALPHA.quantity) -> None:
         """Estimates around the truth, and their pulls."""
-        with style.style():
+        with style.house_style():
             figure, panels = style.new_panels()
             draw_estimates(panels, found.fits, quantity)
             style.save(figure, self.out / f"{name}_estimates")
@@ -103,7 +103,7 @@ class Report:
     def ratio_figure(self, name: str, found: IntegralClosure) -> None:
         """Pulls of the log-likelihood ratios of single events."""
         pulls = found.ratio_pulls.ravel()
-        with style.style():
+        with style.house_style():
             figure, axes = style.new_figure()
             artists = draw_pulls(axes, summarise_pulls(pulls, np.ones_like(pulls), 0.0), ALPHA.quantity)
             artists["histogram"].set_label("integrals")

@@ -13,7 +13,7 @@ from measurements import Exact, coefficients, integrals, known_fiducial, mixture
 from oracles import FINE, AllAccepted, GaussianSmearing, SmearedHard, SoftThreshold
 from torch import Tensor
 
-from bmem.calibration.yardstick import yardstick
+from bmem.calibration.yardstick import yardstick_coefficients
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection, fiducial_cross_section, mixture_coefficients
@@ -24,7 +24,7 @@ from bmem.networks.coupling import CouplingSettings
 from bmem.process import THJ
 from bmem.replicas.contract import Replicas
 from bmem.rng import derive_seed, generator
-from bmem.training import TrainingSettings, fit
+from bmem.training import TrainingSettings, train
 
 NETWORK = CouplingSettings(blocks=6, hidden=48, layers=2, bins=8)
 DEFENSIVE = 0.05
@@ -79,7 +79,7 @@ class ThjStudy:
         density = ResidualDensity(SmearedHard(), NETWORK, DEFENSIVE)
         density.fit_scales(x_hard, x_reco)
         settings = TrainingSettings(epochs, batch_size=512, learning_rate=2e-3)
-        fit(density, negative_log_likelihood, (x_hard, x_reco), settings, derive_seed(self.seed, "proposal"))
+        train(density, negative_log_likelihood, (x_hard, x_reco), settings, derive_seed(self.seed, "proposal"))
         return density
 
     def _training_pairs(self, events: int) -> tuple[Tensor, Tensor]:
@@ -102,7 +102,7 @@ class ThjStudy:
 
     def known(self, x_hard: Tensor) -> Coefficients:
         """The yardstick: the same events with x_hard [N, 7] known."""
-        return yardstick(self.process, x_hard, self.acceptance.probability(x_hard), self.fiducial.values[0])
+        return yardstick_coefficients(self.process, x_hard, self.acceptance.probability(x_hard), self.fiducial.values[0])
 
 
 def angle(degrees: float) -> Tensor:

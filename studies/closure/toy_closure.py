@@ -29,7 +29,7 @@ from bmem.networks.coupling import CouplingSettings
 from bmem.process.toy import LinearGaussian
 from bmem.replicas.contract import Replicas
 from bmem.rng import derive_seed, generator
-from bmem.training import TrainingSettings, fit
+from bmem.training import TrainingSettings, train
 
 NETWORK = CouplingSettings(blocks=4, hidden=48, layers=2, bins=10)
 DEFENSIVE = 0.1
@@ -60,7 +60,7 @@ class ToyStudy:
         density.fit_scales(*rows)
         epochs = max(1, round(self.steps * self.batch_size / (0.9 * events)))
         settings = TrainingSettings(epochs, self.batch_size, learning_rate=3e-3, patience=max(10, epochs // 5))
-        fit(density, negative_log_likelihood, rows, settings, derive_seed(self.seed, role, events))
+        train(density, negative_log_likelihood, rows, settings, derive_seed(self.seed, role, events))
         return density
 
     def integrand(

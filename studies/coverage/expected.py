@@ -14,7 +14,7 @@ from scipy import stats
 
 from bmem.calibration.bank import Bank
 from bmem.calibration.goodness import STATISTICS, GoodnessSettings, GoodnessTest
-from bmem.calibration.power import Expectation, power
+from bmem.calibration.power import Expectation, power_at
 from bmem.config import load
 from bmem.likelihood.coefficients import Coefficients
 from bmem.plotting import style
@@ -29,8 +29,8 @@ SAMPLE = "alpha45"
 
 def precision(bank: Bank, out: Path) -> None:
     """Expected σ of 100 events and the information kept."""
-    found = power(bank, np.radians(np.arange(-180, 181, 15)))
-    with style.style():
+    found = power_at(bank, np.radians(np.arange(-180, 181, 15)))
+    with style.house_style():
         figure, (upper, lower) = style.new_panels(height=3.2)
         draw_power(upper, found, 100, ALPHA.quantity, rate=True)
         draw_kept(lower, found, ALPHA.quantity)
@@ -51,7 +51,7 @@ def intervals(bank: Bank, out: Path) -> None:
     truths = np.radians(np.arange(-180, 181, 30))
     expectations = [Expectation.of(bank, float(truth)) for truth in truths]
     regions = {f"{n} events, 68 %": [e.interval(n, 0.683) for e in expectations] for n in (50, 200)}
-    with style.style():
+    with style.house_style():
         figure, axes = style.new_figure()
         draw_expected_intervals(axes, truths, regions, ALPHA.quantity)
         style.save(figure, out / "expected_intervals")
@@ -66,7 +66,7 @@ def goodness(run: Run, bank: Bank, out: Path) -> None:
     print(f"first sample: p = {p_values[0]}, together {found[0].p_value}; all {len(found)}, sorted:")
     for name, column in zip(STATISTICS, p_values.T, strict=True):
         print(f"{name}: {np.sort(column).round(3)}, uniform with p = {stats.kstest(column, 'uniform').pvalue:.2f}")
-    with style.style():
+    with style.house_style():
         figure, axes = style.new_figure()
         draw_goodness(axes, found[0])
         style.save(figure, out / "goodness")

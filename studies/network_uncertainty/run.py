@@ -172,7 +172,7 @@ def main() -> None:
         if number > 1:
             rows = {name: {region: record.row(region) for region in REGIONS} for name, record in records.items()}
             (options.out / "network_uncertainty.md").write_text(table(rows) + "\n")
-            with style.style():
+            with style.house_style():
                 style.save(figure(rows), options.out / "network_uncertainty")
 
 

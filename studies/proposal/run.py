@@ -32,7 +32,7 @@ from bmem.networks import CouplingSettings, negative_log_likelihood
 from bmem.rng import generator
 from bmem.stages import Run
 from bmem.stages.train import load_networks, load_pairs
-from bmem.training import Rows, Supply, TrainingSettings, fit
+from bmem.training import Rows, Supply, TrainingSettings, train
 
 ANGLES = (0, 45, 90, 180)
 POINTS = 512
@@ -62,7 +62,7 @@ class Study:
         x_reco, x_hard = self.data.accepted_pairs
         proposal = ResidualDensity(ThjHard(), network, self.run.config.proposal.defensive)
         proposal.fit_scales(x_hard, x_reco)
-        fit(proposal, negative_log_likelihood, data, training, self.run.seed("train", "proposal"))
+        train(proposal, negative_log_likelihood, data, training, self.run.seed("train", "proposal"))
         return proposal
 
     def quality(self, proposal: ResidualDensity) -> tuple[Array, Array]:

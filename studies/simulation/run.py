@@ -15,8 +15,8 @@ from bmem.events.lhe import read_lhe
 from bmem.events.record import HardEvents
 from bmem.process import THJ
 from bmem.simulation.contract import Response
+from bmem.simulation.pairs import simulate
 from bmem.simulation.settings import PythiaSettings
-from bmem.simulation.simulate import simulate
 
 
 def measure(name: str, response: Response, hard: HardEvents) -> None:

@@ -6,14 +6,14 @@ from torch import Tensor, nn
 
 from bmem.replicas import PointEstimate, PosteriorSettings, Replicas
 from bmem.rng import derive_seed, generator
-from bmem.training.loop import Objective
+from bmem.training.loop import BatchLoss
 from bmem.training.settings import TrainingSettings
 
 Rows = tuple[Tensor, ...]
 
 
 def trained(
-    module: nn.Module, objective: Objective, rows: Rows, settings: tuple[TrainingSettings, PosteriorSettings], seed: int
+    module: nn.Module, objective: BatchLoss, rows: Rows, settings: tuple[TrainingSettings, PosteriorSettings], seed: int
 ) -> Replicas:
     """Train ``module`` and draw the replicas of its posterior."""
     training, posterior_settings = settings

@@ -88,7 +88,7 @@ class Study:
         )
         sources = {"statistical": statistical, "integration": integration, "network": network}
         scan = BudgetScan(np.array(counts, float), sources, dict.fromkeys(sources, np.zeros(len(counts))))
-        with style.style():
+        with style.house_style():
             figure, axes = style.new_figure(height=3.0)
             draw_budget(axes, scan, "training events", ALPHA.quantity)
             true = np.degrees(error)
@@ -128,7 +128,7 @@ class Study:
         self._write("thj_spread", [*lines, "", spread_verdict(found)])
 
     def _draw(self, draw: Callable[..., None], name: str, found: Any) -> None:
-        with style.style():
+        with style.house_style():
             figure, panels = plt.subplots(3, 1, sharex=True, figsize=(style.COLUMN, 4.6))
             draw(panels, found)
             style.save(figure, self.out / name)
@@ -136,7 +136,7 @@ class Study:
     def _scan(self, name: str, label: str, x: Sequence[int], budgets: Sequence[Budget]) -> None:
         rows = [f"| {n} | {_parts(b)}" for n, b in zip(x, budgets, strict=True)]
         self._write(name, [PARTS.format(label), *rows])
-        with style.style():
+        with style.house_style():
             figure, axes = style.new_figure()
             draw_budget(axes, BudgetScan.of(x, budgets), label, ALPHA.quantity)
             plain_ticks(axes.yaxis)

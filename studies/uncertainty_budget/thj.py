@@ -15,12 +15,12 @@ from rich.console import Console
 from torch import Tensor
 
 from bmem.calibration.score import information_kept, score_test
-from bmem.calibration.yardstick import yardstick
+from bmem.calibration.yardstick import yardstick_coefficients
 from bmem.channels.thj.reconstruction import Reconstruction
 from bmem.config import TRAINING, VALIDATION, Config, parse
 from bmem.events import parquet
 from bmem.inference.combine import Budget, budget
-from bmem.inference.fit import difference, fit
+from bmem.inference.minima import difference, fit
 from bmem.inference.objective import NegativeTwoLogLikelihood, unusable_events
 from bmem.integration.importance import integrate
 from bmem.likelihood.basis import MorphingBasis
@@ -122,7 +122,7 @@ class ThjBench:
         hard = load_sample(self.run, self.name)[1]
         assert hard is not None, "the yardstick needs a simulated sample"
         sigma, _ = simulated_cross_section(self.run.process, parquet.read_pairs(self.run.events(TRAINING)))
-        return yardstick(self.run.process, hard.x, torch.ones(len(hard)), sigma)
+        return yardstick_coefficients(self.run.process, hard.x, torch.ones(len(hard)), sigma)
 
     def budget(self, events: int, points: int) -> Budget:
         """Of the first ``events`` with ``points`` for each integral, with the networks of the run."""

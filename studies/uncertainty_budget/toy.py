@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bmem.inference.combine import Budget, budget
-from bmem.inference.fit import FitResult, difference, fit
+from bmem.inference.minima import FitResult, difference, fit
 from bmem.inference.objective import NegativeTwoLogLikelihood
 from bmem.integration.importance import EventIntegrals, integrate
 from bmem.integration.settings import IntegrationSettings
@@ -28,7 +28,7 @@ from bmem.networks.coupling import CouplingSettings
 from bmem.process.toy import LinearGaussian
 from bmem.replicas import PosteriorSettings, Replicas
 from bmem.rng import derive_seed, generator
-from bmem.training.loop import fit as train
+from bmem.training.loop import train
 from bmem.training.settings import TrainingSettings
 
 Array = NDArray[np.float64]

@@ -22,7 +22,7 @@ from bmem.networks.layers import MLP, Features
 from bmem.process import THJ
 from bmem.replicas import PosteriorSettings, Replicas
 from bmem.rng import generator
-from bmem.training.loop import Objective
+from bmem.training.loop import BatchLoss
 from bmem.training.settings import TrainingSettings
 
 ROLLS = 4
@@ -123,7 +123,7 @@ class Simulation:
 
         return self._trained(cross_entropy, (self.x_reco, self.joint), JOINT, seed)
 
-    def _trained(self, objective: Objective, rows: tuple[Tensor, ...], training: TrainingSettings, seed: int) -> Replicas:
+    def _trained(self, objective: BatchLoss, rows: tuple[Tensor, ...], training: TrainingSettings, seed: int) -> Replicas:
         module = RatioNetwork(self.sigma)
         module.features.fit(module.residuals.features(self.x_reco))
         posterior = MEMBERS.make()

@@ -23,7 +23,7 @@ from rich.console import Console
 from bmem.calibration.bank import Bank
 from bmem.calibration.neyman import BeltSettings, make_belt
 from bmem.calibration.period import PeriodPoint, PeriodScan, PeriodSettings
-from bmem.calibration.power import Power, power
+from bmem.calibration.power import Power, power_at
 from bmem.calibration.toy_intervals import METHODS
 from bmem.channels.thj.reconstruction import Reconstruction
 from bmem.config import BANK, TRAINING, parse
@@ -66,7 +66,7 @@ class Yardstick:
         halves = bank.halves(numpy_generator(seed, "halves"))
         belts = [make_belt(half, TOYS.size, seed + h, BELT) for h, half in enumerate(halves)]
         scan = PeriodScan(halves, belts, seed, TOYS)
-        return cls([scan.at(float(np.radians(a))) for a in ANGLES], power(bank, np.radians(ANGLES)))
+        return cls([scan.at(float(np.radians(a))) for a in ANGLES], power_at(bank, np.radians(ANGLES)))
 
 
 class Study:
@@ -114,7 +114,7 @@ class Study:
         text = "\n\n".join("\n".join(lines) for lines in tables) + "\n"
         print(text, flush=True)
         (self.out / "yardsticks.md").write_text(text, encoding="utf-8")
-        with style.style():
+        with style.house_style():
             figure, panels = plt.subplots(3, 1, sharex=True, figsize=(style.COLUMN, 5.0))
             draw(panels, found)
             style.save(figure, self.out / "yardsticks")

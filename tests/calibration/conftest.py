@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from bmem.calibration.yardstick import yardstick
+from bmem.calibration.yardstick import yardstick_coefficients
 from bmem.likelihood.basis import MorphingBasis
 from bmem.process.contract import Parameter
 
@@ -43,7 +43,7 @@ class CPToy:
         return kept[:n]
 
     def coefficients(self, x):
-        return yardstick(self, x, torch.ones(len(x), dtype=torch.float64), self.fiducial())
+        return yardstick_coefficients(self, x, torch.ones(len(x), dtype=torch.float64), self.fiducial())
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bmem.calibration.closure import Closure, closure, contract
+from bmem.calibration.closure import Closure, closure_test, contract
 from bmem.errors import InputError
 
 FALSE_ALARM = 2e-5
@@ -28,7 +28,7 @@ def sample():
 def test_true_covariance_closes(sample):
     """Means and widths within LIMIT standard errors, p-values above FALSE_ALARM (about 10 FALSE_ALARM in all)."""
     values, covariance, exact = sample
-    result = closure(values[:, :3], covariance[:, :3, :3], exact[:, :3])
+    result = closure_test(values[:, :3], covariance[:, :3, :3], exact[:, :3])
     for k in (0, 1):
         assert abs(result.mean[k]) < LIMIT * result.mean_error[k]
         assert abs(result.width[k] - 1) < LIMIT * result.width_error[k]
@@ -45,32 +45,32 @@ def test_chi2_is_that_of_the_inverse_covariance(sample):
     scale = np.array([1e6, 1e12])
     difference, scaled = (values - exact) * scale, covariance * scale[:, None] * scale
     expected = np.einsum("nk,nkl,nl->n", difference, np.linalg.inv(scaled), difference)
-    np.testing.assert_allclose(closure(values, covariance, exact).chi2, expected, rtol=1e-9)
+    np.testing.assert_allclose(closure_test(values, covariance, exact).chi2, expected, rtol=1e-9)
 
 
 def test_dependent_components_do_not_count_twice(sample):
     values, covariance, exact = sample
     scale = np.array([1.0, 1e6, 1.0, 1.0])
-    rescaled = closure(values * scale, covariance * scale[:, None] * scale, exact * scale)
+    rescaled = closure_test(values * scale, covariance * scale[:, None] * scale, exact * scale)
     assert rescaled.dof.max() == 2
 
 
 def test_wrong_errors_and_correlations_are_seen(sample):
     values, covariance, exact = (array[..., :2] if array.ndim == 2 else array[:, :2, :2] for array in sample)
-    assert closure(values, 0.8 * covariance, exact).chi2_p < FALSE_ALARM
-    assert closure(values, 1.3 * covariance, exact).uniformity_p < FALSE_ALARM
+    assert closure_test(values, 0.8 * covariance, exact).chi2_p < FALSE_ALARM
+    assert closure_test(values, 1.3 * covariance, exact).uniformity_p < FALSE_ALARM
     uncorrelated = covariance * np.eye(2)
-    right_widths = closure(values, uncorrelated, exact)
+    right_widths = closure_test(values, uncorrelated, exact)
     assert abs(right_widths.width - 1).max() < LIMIT * right_widths.width_error.max()
     assert right_widths.uniformity_p < FALSE_ALARM
-    assert closure(values, 0.5 * covariance, exact, 0.5 * covariance).chi2_p > FALSE_ALARM
+    assert closure_test(values, 0.5 * covariance, exact, 0.5 * covariance).chi2_p > FALSE_ALARM
 
 
 def test_a_difference_without_error_is_not_excused(sample):
     values, covariance, exact = sample
     exact = exact.copy()
     exact[7, 2] = 1e-9
-    result = closure(values[:, :3], covariance[:, :3, :3], exact[:, :3])
+    result = closure_test(values[:, :3], covariance[:, :3, :3], exact[:, :3])
     assert np.isneginf(result.pulls[7, 2])
     assert result.chi2_p == 0
     again = Closure.from_dict(json.loads(json.dumps(result.to_dict(), allow_nan=False)))
@@ -88,10 +88,10 @@ def test_contract_propagates_the_covariance(sample):
 def test_bad_input_is_named(sample):
     values, covariance, exact = sample
     with pytest.raises(InputError, match="must be"):
-        closure(values, covariance, exact[:, :3])
+        closure_test(values, covariance, exact[:, :3])
     values = values.copy()
     values[11, 0] = np.nan
     with pytest.raises(InputError, match="event 11"):
-        closure(values, covariance, exact)
+        closure_test(values, covariance, exact)
     with pytest.raises(InputError, match="nothing to test"):
-        closure(exact, np.zeros_like(covariance), exact)
+        closure_test(exact, np.zeros_like(covariance), exact)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bmem.calibration.coverage import ONE_SIGMA, Coverage, clopper_pearson, coverage
+from bmem.calibration.coverage import ONE_SIGMA, Coverage, clopper_pearson, coverage_of
 from bmem.errors import InputError
 
 LEVELS = [0.683, 0.954]
@@ -35,31 +35,30 @@ def simulated(true_levels, trials, seed):
 
 
 def test_verdicts():
-    exact = coverage(simulated(LEVELS, 2000, 1), LEVELS)
+    exact = coverage_of(simulated(LEVELS, 2000, 1), LEVELS)
     assert exact.verdicts == ("covers", "covers")
-    narrow = coverage(simulated([0.6, 0.9], 2000, 2), LEVELS)
+    narrow = coverage_of(simulated([0.6, 0.9], 2000, 2), LEVELS)
     assert narrow.verdicts == ("undercovers", "undercovers")
     assert not narrow.passed
-    wide = coverage(simulated([0.75, 0.99], 2000, 3), LEVELS)
+    wide = coverage_of(simulated([0.75, 0.99], 2000, 3), LEVELS)
     assert wide.verdicts == ("overcovers", "overcovers")
     assert wide.passed
 
 
 def test_false_alarm_rate_is_the_stated_one():
     """Of 2000 exact calibrations at most 5 % are blamed; more than 5 % + 4.1 standard errors happens with 2e-5."""
-    blamed = [
-        set(coverage(simulated(LEVELS, 60, seed), LEVELS, false_alarm=0.05).verdicts) != {"covers"} for seed in range(2000)
-    ]
+    found = [coverage_of(simulated(LEVELS, 60, seed), LEVELS, false_alarm=0.05) for seed in range(2000)]
+    blamed = [set(one.verdicts) != {"covers"} for one in found]
     assert 0 < np.mean(blamed) < 0.05 + 4.1 * np.sqrt(0.05 * 0.95 / 2000)
 
 
 def test_round_trip_and_bad_input():
-    result = coverage(simulated(LEVELS, 20, 4), LEVELS)
+    result = coverage_of(simulated(LEVELS, 20, 4), LEVELS)
     again = Coverage.from_dict(json.loads(json.dumps(result.to_dict(), allow_nan=False)))
     assert again.to_dict() == result.to_dict()
     assert again.verdicts == result.verdicts
     assert again.covered.dtype == np.int64
     with pytest.raises(InputError, match="between 0 and 1"):
-        coverage([[True]], [68.3])
+        coverage_of([[True]], [68.3])
     with pytest.raises(InputError, match="needs 2 rows"):
-        coverage([[True]], LEVELS)
+        coverage_of([[True]], LEVELS)

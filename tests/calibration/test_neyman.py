@@ -12,7 +12,7 @@ from bmem.calibration.mirror import fold_pieces
 from bmem.calibration.neyman import Belt, BeltSettings, make_belt
 from bmem.calibration.toys import ToyScan, minima, quantile, true_values
 from bmem.errors import ArtifactError, InputError, RangeError
-from bmem.inference.fit import fit
+from bmem.inference.minima import fit
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood
 from bmem.likelihood.basis import MorphingBasis
 from bmem.process.contract import Parameter

@@ -11,9 +11,9 @@ from scipy import stats
 
 from bmem.calibration.bank import Bank
 from bmem.calibration.neyman import BeltSettings, make_belt
-from bmem.calibration.power import Expectation, Power, power
+from bmem.calibration.power import Expectation, Power, power_at
 from bmem.calibration.toys import ToyScan
-from bmem.calibration.yardstick import yardstick
+from bmem.calibration.yardstick import yardstick_coefficients
 from bmem.errors import InputError, RangeError
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.cross_section import mixture_coefficients, mixture_grid
@@ -34,7 +34,7 @@ def bank() -> Bank:
 
 @pytest.fixture(scope="module")
 def found(bank: Bank) -> Power:
-    return power(bank, TRUTHS)
+    return power_at(bank, TRUTHS)
 
 
 def integral(process: LinearGaussian, theta: float, reco: bool) -> float:
@@ -65,7 +65,7 @@ def test_sigma_is_the_spread_of_toys(bank: Bank, found: Power) -> None:
     half, other = bank.halves(numpy_generator(3))
     toys = ToyScan(other, 720).draw(0.7, np.array([0.7]), (1000, 400), numpy_generator(4))
     spread = np.angle(np.exp(1j * (toys.minima().place - 0.7))).std(ddof=1)
-    expected = power(half, [0.7])
+    expected = power_at(half, [0.7])
     error = np.hypot(1 / np.sqrt(2000), expected.sigma_error(400)[0] / expected.sigma(400)[0])
     assert spread / expected.sigma(400)[0] == pytest.approx(1, abs=0.03 + LIMIT * error)
     assert expected.sigma(400)[0] == pytest.approx(found.sigma(400)[1], rel=0.1)
@@ -93,8 +93,8 @@ def test_needed_events_reach_the_precision(found: Power) -> None:
 def test_noise_is_no_information(bank: Bank) -> None:
     """Scores that are blurred keep less of the information, though their own variance grows."""
     noise = np.exp(0.8 * numpy_generator(5).standard_normal(bank.integrals.shape))
-    blurred = power(replace(bank, integrals=bank.integrals * noise), TRUTHS)
-    clean = power(bank, TRUTHS)
+    blurred = power_at(replace(bank, integrals=bank.integrals * noise), TRUTHS)
+    clean = power_at(bank, TRUTHS)
     assert (blurred.reco < 0.8 * clean.reco).all()
     np.testing.assert_allclose(blurred.hard, clean.hard)
 
@@ -102,7 +102,7 @@ def test_noise_is_no_information(bank: Bank) -> None:
 def test_no_information_is_an_infinite_sigma() -> None:
     """An even likelihood says nothing at 0 to first order, exactly; its interval is finite all the same."""
     even = toy_bank(LinearGaussian(phases=(0.0, 0.0, 0.0), modulation=(-0.9, 0.8, 0.9)), 3000, (0.0, 2.0), seed=6)
-    found = power(even, [0.0])
+    found = power_at(even, [0.0])
     assert found.reco[0] == found.hard[0] == 0
     assert np.isnan(found.kept[0])
     assert found.sigma(100)[0] == found.events_needed(0.1)[0] == np.inf
@@ -117,7 +117,7 @@ def test_expected_interval_is_the_median_of_toys(bank: Bank) -> None:
     median = np.median(inside.sum(axis=1)) * 2 * np.pi / 720
     assert expected.length == pytest.approx(median, rel=0.05)
     assert expected.contains(0.7)
-    assert expected.length == pytest.approx(2 * power(bank, [0.7]).sigma(400)[0], rel=0.06)
+    assert expected.length == pytest.approx(2 * power_at(bank, [0.7]).sigma(400)[0], rel=0.06)
 
 
 def test_a_belt_gives_its_own_threshold(bank: Bank) -> None:
@@ -158,7 +158,7 @@ def test_replicas_that_disagree_set_a_limit(bank: Bank) -> None:
 
 def test_expected_curve_is_never_below_its_truth(bank: Bank) -> None:
     """The minimum of E[-2 log p(α)] is at the truth (Gibbs' inequality), within 5 standard errors of the bank."""
-    expectation, found = Expectation.of(bank, 0.7), power(bank, [0.7])
+    expectation, found = Expectation.of(bank, 0.7), power_at(bank, [0.7])
     grid = np.linspace(-np.pi, np.pi, 721)
     offset = grid[expectation.curve(grid, 1).argmin()] - 0.7
     assert abs(offset) < 5 * found.sigma(found.effective[0])[0] + np.pi / 720
@@ -176,7 +176,7 @@ def test_what_the_bank_cannot_say_is_refused(bank: Bank, found: Power) -> None:
     with pytest.raises(RangeError, match="the most that this bank can stand for"):
         expectation.events_needed(1e-3, 0.683)
     with pytest.raises(RangeError, match="are needed for its information"):
-        power(toy_bank(RESOLVED, 40, (0.0, 2.0, 4.0), seed=2), [0.7])
+        power_at(toy_bank(RESOLVED, 40, (0.0, 2.0, 4.0), seed=2), [0.7])
     for wrong in (0, 1.5):
         with pytest.raises(InputError, match="confidence levels"):
             expectation.interval(100, wrong)
@@ -201,9 +201,9 @@ def test_thj_table() -> None:
     process = THJ()
     angles = mixture_grid(process)
     hard = process.sample(60_000, angles[torch.arange(60_000) % len(angles)], generator(21, "hard"))
-    exact = yardstick(process, hard.x, torch.ones(len(hard)), process.total.components.numpy())
+    exact = yardstick_coefficients(process, hard.x, torch.ones(len(hard)), process.total.components.numpy())
     bank = Bank.of_mixture(exact, exact, mixture_coefficients(process).numpy(), MorphingBasis.of(process))
-    found = power(bank, np.radians(list(TABLE)))
+    found = power_at(bank, np.radians(list(TABLE)))
     np.testing.assert_allclose(found.reco, found.hard, rtol=1e-9)
     shape, both = np.degrees(found.sigma(100)), np.degrees(found.sigma(100, rate=True))
     error = np.degrees(found.sigma_error(100))

@@ -21,9 +21,9 @@ from bmem.calibration.predictive import (
     predictive_histograms,
 )
 from bmem.errors import InputError
+from bmem.inference.bayes import posterior
 from bmem.inference.export import DrawSettings, inference_data, with_predictive
 from bmem.inference.objective import NegativeTwoLogLikelihood
-from bmem.inference.posterior import posterior
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.process.toy import LinearGaussian

@@ -17,7 +17,7 @@ from bmem.calibration.sbc import (
 )
 from bmem.calibration.toys import Treatment
 from bmem.errors import InputError, RangeError
-from bmem.inference.posterior import Prior
+from bmem.inference.bayes import Prior
 from bmem.likelihood.coefficients import Coefficients
 from bmem.process.toy import LinearGaussian
 

@@ -11,7 +11,7 @@ from bmem.calibration.bank import Bank
 from bmem.calibration.toy_intervals import METHODS, held, lengths
 from bmem.calibration.toys import Toys, ToyScan, Treatment, _logs, true_values
 from bmem.errors import InputError
-from bmem.inference.fit import fit
+from bmem.inference.minima import fit
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood
 from bmem.process.toy import LinearGaussian
 from bmem.rng import numpy_generator

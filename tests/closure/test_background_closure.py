@@ -16,7 +16,7 @@ from thj_closure import ThjStudy, angle
 
 from bmem.calibration.pulls import moments
 from bmem.channels.thj.backgrounds import DiphotonBackground, FallingMass, MassPeak
-from bmem.inference.fit import fit
+from bmem.inference.minima import fit
 from bmem.inference.mixture import mixture_by_fractions
 from bmem.inference.objective import NegativeTwoLogLikelihood
 from bmem.likelihood.basis import MorphingBasis

@@ -23,7 +23,7 @@ from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coordinates import Residuals, nothing
 from bmem.rng import generator
 from bmem.simulation.contract import Response
-from bmem.simulation.simulate import simulate
+from bmem.simulation.pairs import simulate
 from bmem.stages import STAGES, Run
 from bmem.stages.calibrate import SampleCalibration
 from bmem.stages.imports import import_file

@@ -14,7 +14,7 @@ from bmem.errors import InputError, TrainingError
 from bmem.events.observation import Layout
 from bmem.networks.layers import MLP
 from bmem.replicas import Ensemble, Laplace, LowRank, MeanField, Nuts, PointEstimate, Replicas, Swag, WeightPosterior
-from bmem.training import History, Objective, TrainingSettings
+from bmem.training import BatchLoss, History, TrainingSettings
 
 # Trainings are short here: that a posterior says so is tested with each of them.
 pytestmark = pytest.mark.filterwarnings("ignore::bmem.errors.TrustWarning")
@@ -76,7 +76,7 @@ def size(posterior: WeightPosterior) -> int:
 
 
 def trained(
-    name: str, problem: Problem, seed: int = 1, checkpoint: Path | None = None, loss: Objective = objective
+    name: str, problem: Problem, seed: int = 1, checkpoint: Path | None = None, loss: BatchLoss = objective
 ) -> tuple[WeightPosterior, nn.Module, History]:
     posterior, module = POSTERIORS[name](), problem.module()
     history = posterior.fit(module, loss, problem.data, SETTINGS, seed, checkpoint=checkpoint)

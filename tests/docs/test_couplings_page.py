@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from bmem.calibration.yardstick import yardstick
+from bmem.calibration.yardstick import yardstick_coefficients
 from bmem.process import THJ
 from bmem.rng import generator
 
@@ -20,7 +20,7 @@ def test_the_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     x = process.sample(120, torch.tensor([np.pi / 4], dtype=torch.float64), generator(1, "page")).x
     path = tmp_path / "out" / "quickstart" / "likelihood" / "alpha45.nc"
     path.parent.mkdir(parents=True)
-    yardstick(process, x, torch.ones(len(x)), process.total.components.numpy()).save(path)
+    yardstick_coefficients(process, x, torch.ones(len(x)), process.total.components.numpy()).save(path)
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     for block in re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):

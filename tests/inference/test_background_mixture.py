@@ -17,7 +17,7 @@ from bmem.calibration.pulls import moments
 from bmem.errors import InputError
 from bmem.inference.combine import budget
 from bmem.inference.constraints import joint
-from bmem.inference.fit import curvature_errors, fit
+from bmem.inference.minima import curvature_errors, fit
 from bmem.inference.mixture import mixture_by_cross_sections, mixture_by_fractions, process_log_densities
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood
 from bmem.likelihood.basis import MorphingBasis

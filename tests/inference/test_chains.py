@@ -7,13 +7,13 @@ from likelihood_examples import FALSE_ALARM, MIXTURE, PLANE, RESOLVED, counts, t
 from scipy import stats
 
 from bmem.errors import InputError
+from bmem.inference.bayes import posterior
 from bmem.inference.nuts import JointPrior, draw_chains
 from bmem.inference.objective import NegativeTwoLogLikelihood
-from bmem.inference.posterior import posterior
 from bmem.likelihood.basis import MorphingBasis
-from bmem.replicas.nuts_density import ChainSettings, sample_nuts
+from bmem.replicas.nuts_density import SamplerSettings, sample_nuts
 
-SETTINGS = ChainSettings(chains=2, draws=210, warm_up=60)
+SETTINGS = SamplerSettings(chains=2, draws=210, warm_up=60)
 BINOMIAL = NegativeTwoLogLikelihood(counts(7, 3), np.ones(2), MIXTURE)
 THINNED = 3
 """Draws of NUTS are nearly independent; every third one is, for these posteriors."""
@@ -64,7 +64,7 @@ def test_two_parameters_give_a_dirichlet_posterior() -> None:
 
 @pytest.mark.filterwarnings("ignore:the chains are not yet:bmem.errors.TrustWarning")
 def test_seeded() -> None:
-    short = ChainSettings(chains=2, draws=20, warm_up=10)
+    short = SamplerSettings(chains=2, draws=20, warm_up=10)
     first, again, other = (draw_chains(BINOMIAL, seed, settings=short).samples for seed in (5, 5, 6))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -72,7 +72,7 @@ def test_seeded() -> None:
 
 def test_bad_input_is_refused() -> None:
     with pytest.raises(InputError, match="draws must be at least 4"):
-        ChainSettings(draws=1)
+        SamplerSettings(draws=1)
     with pytest.raises(InputError, match="1 starts for 2 chains"):
         sample_nuts(lambda z: -(z**2).sum(), torch.zeros(1, 1), SETTINGS, 1)
     with pytest.raises(InputError, match="density vanishes at a start"):

@@ -9,7 +9,7 @@ from likelihood_examples import ANGLE, FALSE_ALARM, RESOLVED, YUKAWA, toy_sample
 from scipy import stats
 
 from bmem.inference.combine import Spread, budget, estimates_needed, linear_covariance, spread
-from bmem.inference.fit import FitResult, Minimum, fit
+from bmem.inference.minima import FitResult, Minimum, fit
 from bmem.inference.objective import NegativeTwoLogLikelihood
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients

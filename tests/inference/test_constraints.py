@@ -10,8 +10,8 @@ from likelihood_examples import ANGLE, PLANE, RESOLVED, counts, toy_sample
 from bmem.errors import InputError
 from bmem.inference.combine import budget
 from bmem.inference.constraints import Joint, joint
-from bmem.inference.fit import fit
 from bmem.inference.intervals import profile_intervals
+from bmem.inference.minima import fit
 from bmem.inference.objective import NegativeTwoLogLikelihood, Objective
 from bmem.inference.scale import with_strength
 from bmem.likelihood.basis import MorphingBasis

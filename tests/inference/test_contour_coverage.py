@@ -8,10 +8,10 @@ from matplotlib.path import Path as Polygon
 from scipy import stats
 from torch.distributions import MultivariateNormal
 
-from bmem.inference.contours import LEVELS, ContourSet, contours
-from bmem.inference.fit import fit
+from bmem.inference.minima import fit
 from bmem.inference.mixture import mixture_by_fractions
 from bmem.inference.objective import NegativeTwoLogLikelihood
+from bmem.inference.regions import LEVELS, ContourSet, contours
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.rng import generator

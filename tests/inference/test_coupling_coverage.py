@@ -5,11 +5,11 @@ import pytest
 import torch
 from scipy import stats
 
-from bmem.calibration.yardstick import yardstick
+from bmem.calibration.yardstick import yardstick_coefficients
 from bmem.channels.thj.bases import coupling_basis
-from bmem.inference.contours import LEVELS
-from bmem.inference.fit import fit
+from bmem.inference.minima import fit
 from bmem.inference.objective import NegativeTwoLogLikelihood
+from bmem.inference.regions import LEVELS
 from bmem.process import THJ
 from bmem.rng import generator
 
@@ -22,7 +22,7 @@ def held(degrees: int, rate: bool) -> list[int]:
     process, basis, alpha = THJ(), coupling_basis(), np.radians(degrees)
     theta = torch.tensor([alpha], dtype=torch.float64)
     x = process.sample(30_000, theta, generator(2, "cover", degrees)).x
-    coefficients = yardstick(process, x, torch.ones(len(x)), process.total.components.numpy())
+    coefficients = yardstick_coefficients(process, x, torch.ones(len(x)), process.total.components.numpy())
     truth = np.array([np.cos(alpha), 2 / 3 * np.sin(alpha)])
     luminosity = MEASUREMENT / float(basis.value(truth) @ coefficients.fiducial[0]) if rate else None
     counts = np.random.default_rng(1).poisson(MEASUREMENT, SAMPLES) if rate else np.full(SAMPLES, MEASUREMENT)

@@ -12,10 +12,10 @@ from likelihood_examples import FALSE_ALARM, MIXTURE, PLANE, counts, toy_sample
 from scipy import stats
 
 from bmem.errors import ArtifactError, InputError
+from bmem.inference.bayes import Prior, posterior
 from bmem.inference.export import DrawSettings, inference_data, inference_data_of_chains, load, save, with_predictive
 from bmem.inference.nuts import Chains
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood
-from bmem.inference.posterior import Prior, posterior
 from bmem.likelihood.basis import MorphingBasis
 from bmem.process.toy import LinearGaussian
 

@@ -10,8 +10,8 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from bmem.errors import FitError, InputError
-from bmem.inference.fit import fit
 from bmem.inference.intervals import IntervalSet, profile_intervals, regions
+from bmem.inference.minima import fit
 from bmem.inference.objective import NegativeTwoLogLikelihood
 from bmem.likelihood.basis import MorphingBasis
 from bmem.process.contract import Parameter

@@ -11,10 +11,10 @@ from likelihood_examples import FALSE_ALARM, PLANE, RESOLVED, counts, toy_sample
 from scipy import integrate, stats
 
 from bmem.errors import InputError
+from bmem.inference.bayes import posterior
 from bmem.inference.constraints import Joint
 from bmem.inference.nuisance import Marginalised
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood
-from bmem.inference.posterior import posterior
 from bmem.inference.scale import with_fractions
 from bmem.likelihood.basis import MorphingBasis
 from bmem.process.contract import Parameter

@@ -10,7 +10,7 @@ from scipy.special import logsumexp
 
 from bmem.errors import InputError
 from bmem.inference import objective as module
-from bmem.inference.fit import fit
+from bmem.inference.minima import fit
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood, effective_number, unusable_events
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients

@@ -12,9 +12,9 @@ import torch
 from scipy import stats
 
 from bmem.calibration.pulls import moments
-from bmem.calibration.yardstick import yardstick
+from bmem.calibration.yardstick import yardstick_coefficients
 from bmem.channels.thj.bases import coupling_basis
-from bmem.inference.fit import fit
+from bmem.inference.minima import fit
 from bmem.inference.objective import NegativeTwoLogLikelihood
 from bmem.inference.scale import with_strength
 from bmem.likelihood.basis import MorphingBasis
@@ -37,7 +37,7 @@ def measured() -> tuple[MorphingBasis, Coefficients, float]:
     """40 000 hard events at 45° with exact I_k, and σ(45°) in pb."""
     process = THJ()
     x = process.sample(EVENTS, torch.tensor([TRUTH], dtype=torch.float64), generator(1, "rate")).x
-    coefficients = yardstick(process, x, torch.ones(len(x)), process.total.components.numpy())
+    coefficients = yardstick_coefficients(process, x, torch.ones(len(x)), process.total.components.numpy())
     basis = MorphingBasis.of(process)
     return basis, coefficients, float(basis.value([TRUTH]) @ coefficients.fiducial[0])
 

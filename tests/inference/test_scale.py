@@ -6,8 +6,8 @@ from derivatives import assert_exact
 from likelihood_examples import PLANE, RESOLVED, toy_sample
 
 from bmem.errors import FitError, InputError
-from bmem.inference.fit import fit
 from bmem.inference.intervals import profile_intervals
+from bmem.inference.minima import fit
 from bmem.inference.objective import NegativeTwoLogLikelihood
 from bmem.inference.scale import (
     ProductBasis,

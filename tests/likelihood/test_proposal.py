@@ -22,7 +22,7 @@ from bmem.networks.contract import Classifier, negative_log_likelihood
 from bmem.networks.coupling import CouplingSettings
 from bmem.process.toy import LinearGaussian
 from bmem.replicas import Replicas
-from bmem.training import Rows, Supply, TrainingSettings, fit
+from bmem.training import Rows, Supply, TrainingSettings, train
 
 FALSE_ALARM = 2e-5
 EVENTS = 200
@@ -64,7 +64,7 @@ def mixture(n: int, seed: int) -> Tensor:
 def trained(data: Rows | Supply, scales: Rows) -> ResidualDensity:
     proposal = ResidualDensity(Difference(2), CouplingSettings(blocks=4, hidden=32, layers=2, bins=4), 0.02)
     proposal.fit_scales(*scales)
-    fit(proposal, negative_log_likelihood, data, TrainingSettings(epochs=5, batch_size=512, learning_rate=4e-3), seed=3)
+    train(proposal, negative_log_likelihood, data, TrainingSettings(epochs=5, batch_size=512, learning_rate=4e-3), seed=3)
     return proposal
 
 

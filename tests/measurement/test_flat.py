@@ -6,7 +6,7 @@ import pytest
 from bmem.inference.hypothesis import Hypothesis
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
-from bmem.measurement import measure
+from bmem.measurement import measure_hypothesis
 from bmem.process import THJ
 
 
@@ -26,7 +26,7 @@ def test_a_flat_likelihood_is_said(resamples: int) -> None:
         bootstrap=integrals[:, None] * noise if resamples else None,
         fiducial_bootstrap=np.tile(values, (2, resamples, 1)) if resamples else None,
     )
-    result = measure(Hypothesis.of(coefficients, basis))
+    result = measure_hypothesis(Hypothesis.of(coefficients, basis))
     assert result.line.startswith("α is not measured: its likelihood is too flat to exclude any value at 68.3 %")
     assert result.line.endswith("30 events")
     told = result.to_dict()["estimate"]["alpha"]

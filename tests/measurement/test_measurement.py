@@ -13,11 +13,11 @@ from iminuit.cost import NormalConstraint
 
 from bmem.errors import ArtifactError, InputError
 from bmem.inference.constraints import joint
-from bmem.inference.fit import fit
 from bmem.inference.hypothesis import Hypothesis
+from bmem.inference.minima import fit
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
-from bmem.measurement import Measurement, measure
+from bmem.measurement import Measurement, measure_hypothesis
 from bmem.process.contract import Parameter
 from bmem.process.toy import LinearGaussian
 from bmem.rng import generator
@@ -44,7 +44,7 @@ def measured() -> Measurement:
         fiducial_bootstrap=fiducial[:, None].repeat(2, 1),
     )
     basis = MorphingBasis((PHASE,), toy.basis)
-    return measure(Hypothesis.of(coefficients, basis), available=1000)
+    return measure_hypothesis(Hypothesis.of(coefficients, basis), available=1000)
 
 
 def test_it_survives_a_file(measured: Measurement, tmp_path: Path) -> None:

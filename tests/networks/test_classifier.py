@@ -9,7 +9,7 @@ import torch
 from bmem.errors import InputError
 from bmem.networks.classifier import MLPClassifier, reliability
 from bmem.rng import numpy_generator
-from bmem.training import TrainingSettings, fit
+from bmem.training import TrainingSettings, train
 
 FALSE_ALARM = 2e-5
 
@@ -27,7 +27,7 @@ def test_learns_probabilities_that_are_reliable() -> None:
     network.features.fit(x)
     settings = TrainingSettings(epochs=10, batch_size=512, learning_rate=5e-3)
     objective = lambda m, batch: torch.nn.functional.binary_cross_entropy_with_logits(m.logit(batch[0]), batch[1])  # noqa: E731
-    fit(network, objective, (x[:20_000], y[:20_000]), settings, seed=2)
+    train(network, objective, (x[:20_000], y[:20_000]), settings, seed=2)
     with torch.no_grad():
         p = network.probability(x[20_000:])
     assert (p - truth(x[20_000:])).abs().mean().item() < 0.03

@@ -7,7 +7,7 @@ import torch
 
 from bmem.errors import InputError
 from bmem.networks.coupling import CouplingFlow, CouplingSettings, coupling_masks
-from bmem.training import TrainingSettings, fit
+from bmem.training import TrainingSettings, train
 
 
 @pytest.mark.parametrize("dim", range(2, 20))
@@ -60,8 +60,8 @@ def test_learns_a_conditional_density_to_the_bound_of_its_entropy() -> None:
     log_truth += math.log(2 * math.pi / 0.2) - torch.log(x[:, 1] * (1 - x[:, 1]))
     flow = CouplingFlow(2, 1, (True, False), (True,), CouplingSettings(blocks=4, hidden=32, layers=2, bins=8))
     settings = TrainingSettings(epochs=12, batch_size=512, learning_rate=5e-3)
-    train, test = slice(0, 25_000), slice(25_000, None)
-    fit(flow, lambda m, batch: -m.log_prob(*batch).mean(), (x[train], condition[train]), settings, seed=1)
+    known, test = slice(0, 25_000), slice(25_000, None)
+    train(flow, lambda m, batch: -m.log_prob(*batch).mean(), (x[known], condition[known]), settings, seed=1)
     with torch.no_grad():
         loss = (log_truth[test] - flow.log_prob(x[test], condition[test])).mean().item()
     assert loss < 0.03

@@ -15,7 +15,7 @@ from bmem.events.target import Tag, Target
 from bmem.networks.contract import negative_log_likelihood
 from bmem.networks.densities.transfermer import TransfermerSettings
 from bmem.networks.transfermer import Transfermer
-from bmem.training import TrainingSettings, fit
+from bmem.training import TrainingSettings, train
 
 SETTINGS = TransfermerSettings(width=16, heads=2, blocks=1, hidden=24, layers=2, bins=4)
 TARGET = Target(1, 3, 4, fewest=1, falling=True, tag=Tag(1, 0.25, 0.75, 1))
@@ -163,7 +163,7 @@ def distance(toy: str, events: int) -> float:
     rows, condition = (part.float() for part in problem.sample(events, 1))
     network.fit_features(condition)
     settings = TrainingSettings(epochs=12, batch_size=100, learning_rate=6e-3)
-    fit(network, negative_log_likelihood, (rows, condition), settings, seed=1)
+    train(network, negative_log_likelihood, (rows, condition), settings, seed=1)
     rows, condition = problem.sample(4000, 2)
     with torch.no_grad():
         return (problem.log_prob(rows, condition) - network.double().log_prob(rows, condition)).mean().item()

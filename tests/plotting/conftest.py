@@ -5,14 +5,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from bmem.plotting.style import new_figure, new_panels, style
+from bmem.plotting.style import house_style, new_figure, new_panels
 
 mpl.use("Agg")
 
 
 @pytest.fixture(autouse=True)
 def styled():
-    with style():
+    with house_style():
         yield
     plt.close("all")
 

@@ -5,7 +5,7 @@ import pytest
 from quantities import ALPHA
 
 from bmem.inference.combine import Budget, Spread
-from bmem.inference.fit import FitResult, Minimum
+from bmem.inference.minima import FitResult, Minimum
 from bmem.plotting.budget import BudgetScan, draw_budget
 from bmem.process.contract import Parameter
 

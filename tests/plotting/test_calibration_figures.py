@@ -5,7 +5,7 @@ import pytest
 from quantities import ALPHA
 from scipy import stats
 
-from bmem.calibration.coverage import coverage
+from bmem.calibration.coverage import coverage_of
 from bmem.calibration.pulls import summarise_pulls
 from bmem.calibration.subsamples import SubsampleFits
 from bmem.plotting.calibration import draw_bias_along, draw_coverage, draw_coverage_along, draw_estimates, draw_pulls
@@ -84,7 +84,7 @@ def test_coverage(axes, fits, error_bars, legend_hides_nothing):
 
 
 def test_coverage_along_the_truth(axes, rng, error_bars, legend_hides_nothing):
-    results = [coverage(rng.random((2, 30)) < LEVELS[:, None], LEVELS) for _ in range(3)]
+    results = [coverage_of(rng.random((2, 30)) < LEVELS[:, None], LEVELS) for _ in range(3)]
     artists = draw_coverage_along(axes, np.radians([0, 45, 90]), results, ALPHA)
     assert [line.get_ydata()[0] for line in artists["nominal"]] == LEVELS.tolist()
     for i, container in enumerate(artists["points"]):

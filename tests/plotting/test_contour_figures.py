@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bmem.channels.thj.bases import PSEUDOSCALAR, SCALAR
-from bmem.inference.contours import Contour, ContourSet, Path
+from bmem.inference.regions import Contour, ContourPath, ContourSet
 from bmem.inference.scale import STRENGTH
 from bmem.plotting.contours import draw_contours
 from bmem.process.contract import Parameter
@@ -13,15 +13,15 @@ CIRCLE = np.linspace(0, 2 * np.pi, 40, endpoint=False)
 ANGLE = Parameter("alpha", (-np.pi, np.pi), 2 * np.pi, r"\alpha", "deg", 180 / np.pi)
 
 
-def ring(x: float, y: float, radius: float) -> Path:
-    return Path(tuple(zip(x + radius * np.cos(CIRCLE), y + radius * np.sin(CIRCLE), strict=True)), True)
+def ring(x: float, y: float, radius: float) -> ContourPath:
+    return ContourPath(tuple(zip(x + radius * np.cos(CIRCLE), y + radius * np.sin(CIRCLE), strict=True)), True)
 
 
 @pytest.fixture
 def couplings():
     kappas = (SCALAR, PSEUDOSCALAR)
     inner = Contour(0.683, 2.3, (ring(1, 0.5, 0.2), ring(1, -0.5, 0.2)))
-    outer = Contour(0.954, 6.2, (Path(((0.0, 3.0), (0.5, -1.0), (2.0, 3.0)), False),))
+    outer = Contour(0.954, 6.2, (ContourPath(((0.0, 3.0), (0.5, -1.0), (2.0, 3.0)), False),))
     return ContourSet(kappas, (inner, outer), ((1, 0.5, 0.0), (1, -0.5, 0.7), (-2, 0, 40.0)), 2)
 
 

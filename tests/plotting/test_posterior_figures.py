@@ -7,7 +7,7 @@ import pytest
 
 from bmem.calibration.predictive import PredictiveHistogram
 from bmem.calibration.sbc import SimulationBasedCalibration
-from bmem.inference.posterior import Posterior
+from bmem.inference.bayes import Posterior
 from bmem.plotting.posterior import draw_posterior, draw_predictive, draw_sbc
 from bmem.process.contract import Parameter
 from bmem.quantity import Quantity

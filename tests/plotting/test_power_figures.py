@@ -6,7 +6,7 @@ from quantities import ALPHA
 
 from bmem.calibration.goodness import Goodness
 from bmem.calibration.power import Power
-from bmem.inference.influence import OUTSIDE, Influence
+from bmem.inference.event_influence import OUTSIDE, Influence
 from bmem.inference.intervals import IntervalSet
 from bmem.plotting.goodness import draw_event_densities, draw_goodness
 from bmem.plotting.influence import draw_influence

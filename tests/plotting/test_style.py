@@ -8,7 +8,7 @@ import pytest
 from quantities import ALPHA
 
 from bmem.errors import ArtifactError
-from bmem.plotting.style import COLUMN, new_figure, new_panels, save, style
+from bmem.plotting.style import COLUMN, house_style, new_figure, new_panels, save
 from bmem.plotting.ticks import set_ticks
 from bmem.quantity import Quantity
 
@@ -17,7 +17,7 @@ def test_style_holds_inside_the_block_only():
     with plt.rc_context():
         plt.rcdefaults()
         before = dict(plt.rcParams)
-        with style():
+        with house_style():
             assert plt.rcParams["xtick.direction"] == "in"
             assert plt.rcParams["axes.grid"] is False
             assert plt.rcParams["font.serif"] == ["STIXGeneral"]
@@ -77,7 +77,7 @@ def test_angles_have_round_ticks():
 
 def test_numbers_of_an_axis_are_text_and_their_factor_a_formula() -> None:
     """Each number used to be typeset as a formula, which took a third of the time of a report."""
-    with style():
+    with house_style():
         figure, axes = new_figure()
         axes.set(xlim=(-1, 1), ylim=(0, 5e6))
         figure.canvas.draw()

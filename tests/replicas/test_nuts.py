@@ -15,7 +15,7 @@ from bmem.errors import InputError, TrustWarning
 from bmem.networks.layers import MLP
 from bmem.replicas import Laplace, LowRank, MeanField, Nuts, WeightPosterior
 from bmem.training import TrainingSettings
-from bmem.training.loop import fit
+from bmem.training.loop import train
 from bmem.training.rows import split
 
 NOISE = 0.5
@@ -60,7 +60,7 @@ def test_linear_regression_is_exact() -> None:
 def small_network() -> MLP:
     """13 weights, where their posterior is high."""
     module = MLP(1, 1, 4, 1).double()
-    fit(module, gaussian, curve(), CURVE, seed=1, early_stopping=False)
+    train(module, gaussian, curve(), CURVE, seed=1, early_stopping=False)
     return module
 
 

@@ -9,7 +9,7 @@ from bmem.channels.thj.selection import Selection
 from bmem.channels.thj.settings import ParametricSettings
 from bmem.events.record import HardEvents
 from bmem.simulation.decays import BOTTOM, LIGHT
-from bmem.simulation.simulate import simulate
+from bmem.simulation.pairs import simulate
 
 Make = Callable[..., HardEvents]
 

@@ -18,9 +18,9 @@ from bmem.simulation import pythia
 from bmem.simulation.contract import Response
 from bmem.simulation.decays import BOTTOM
 from bmem.simulation.detector import TruthEvents
+from bmem.simulation.pairs import Schedule, simulate
 from bmem.simulation.pythia import PythiaResponse
 from bmem.simulation.settings import PythiaSettings
-from bmem.simulation.simulate import Schedule, simulate
 from bmem.workers import processes
 
 pytest.importorskip("pythia8mc")

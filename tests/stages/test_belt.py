@@ -14,7 +14,7 @@ from tiny_runs import EARLY, quiet, said, settings
 
 from bmem import artifacts
 from bmem.calibration.neyman import Belt
-from bmem.calibration.power import Expectation, power
+from bmem.calibration.power import Expectation, power_at
 from bmem.channels.contract import shown_observables
 from bmem.channels.thj.reconstruction import Reconstruction
 from bmem.config import parse
@@ -99,7 +99,7 @@ def test_period_has_all_truths(banked: Run) -> None:
 def test_prospects_are_those_of_the_bank(banked: Run) -> None:
     """Expected precision and intervals for the fit's 20 events, by the χ² quantile and by its belt."""
     found, bank = FromBank(banked).prospects.load(), load_bank(banked)
-    own = power(bank, found.power.truths)
+    own = power_at(bank, found.power.truths)
     np.testing.assert_allclose(found.power.sigma(20), own.sigma(20))
     assert set(found.regions) == {"20 events, Feldman-Cousins", "20 events"}, "the bank does not do for 80 at every α"
     place = int(np.abs(found.truths - np.pi / 3).argmin())

@@ -16,10 +16,10 @@ from tiny_runs import HERE, quiet, settings, write_observed
 from bmem.config import BeltSection, load, parse
 from bmem.errors import InputError
 from bmem.integration.settings import IntegrationSettings
-from bmem.stages import STAGES, Run, belt, period, pilot, prospects
+from bmem.stages import STAGES, Run, belt, period, pilot, prospects, train
 from bmem.stages import plan as plan_module
 from bmem.stages.pilot import EPOCHS, PERIOD_TOYS, SIMULATIONS, Pilot, _truth, grown
-from bmem.stages.plan import FRACTIONS, Cost, Plan, _Planner, duration, plan, size, typical_points
+from bmem.stages.plan import FRACTIONS, Cost, Plan, _Planner, duration, make_plan, size, typical_points
 
 
 class Machine:
@@ -76,10 +76,14 @@ def test_the_small_run_keeps_sizes_points_and_replicas(tmp_path: Path) -> None:
 def test_trainings_are_scaled_by_epochs_members_and_pairs(tmp_path: Path) -> None:
     full = quiet(load(HERE.parents[1] / "studies" / "quickstart" / "quickstart.toml"), tmp_path / "out")
     planner = _Planner(Pilot(full, tmp_path / "pilot", 179))
-    assert planner.training("transfer") == (1, full.config.transfer.training.epochs, None)
-    assert planner.training("transfer.posterior") == (16, 1, None)
-    proposal = full.config.proposal
-    assert planner.training("proposal") == (1, proposal.training.epochs, proposal.pairs / (8 * proposal.training.batch_size))
+    proposal, events = full.config.proposal, full.config.simulation.events * full.config.simulation.repeats
+    epochs = full.config.transfer.training.epochs
+    expected = {"transfer": epochs * events, "transfer.posterior": 16 * events}
+    expected["proposal"] = proposal.training.epochs * proposal.pairs
+    assert {name: planner.amounts[0][train.row(name)] for name in expected} == expected
+    small = planner.pilot.run.config.proposal.pairs
+    assert planner.scale(train.row("proposal")) == proposal.training.epochs * proposal.pairs / (EPOCHS * small)
+    assert planner.epochs["transfer.posterior"] == 16
 
 
 def test_workers_share_only_what_can_be_shared() -> None:
@@ -123,14 +127,15 @@ def test_the_table_has_all_stages_and_the_total() -> None:
 
 def test_nothing_is_planned_without_accepted_events(tmp_path: Path) -> None:
     config = settings(tmp_path, channel={"selection": {"jet_pt": 900.0}})
+    small = config.model_copy(update={"simulation": config.simulation.model_copy(update={"events": 500})})
     with pytest.raises(InputError, match="none of 500 simulated events passes the selection"):
-        plan(quiet(config.model_copy(update={"simulation": config.simulation.model_copy(update={"events": 500})}), tmp_path))
+        make_plan(quiet(small, tmp_path))
 
 
 @pytest.mark.slow
 def test_a_bank_costs_belts_and_toys(tmp_path: Path) -> None:
     belt = {"bank_events": 6000, "toys": 2000, "points": 9}
-    found = plan(quiet(load(HERE / "tiny.toml").model_copy(update={"belt": BeltSection(**belt)}), tmp_path))
+    found = make_plan(quiet(load(HERE / "tiny.toml").model_copy(update={"belt": BeltSection(**belt)}), tmp_path))
     assert found.costs["fit"].shared > 0
     assert found.costs["calibrate"].shared > 0
 
@@ -139,14 +144,14 @@ def test_a_bank_costs_belts_and_toys(tmp_path: Path) -> None:
 def test_the_plan_of_the_tiny_run(finished: Run, tmp_path: Path) -> None:
     """Files of networks are as large as those of the finished run, and the errors are measured with its networks."""
     config = settings(finished.out.parent)
-    found = plan(quiet(config, finished.out))
+    found = make_plan(quiet(config, finished.out))
     assert list(found.costs) == list(STAGES)
     assert found.measured
     assert "with the networks of this run" in found.error_line
     there = sum(path.stat().st_size for path in (finished.out / "networks").rglob("*") if path.is_file())
     assert found.costs["train"].disk == pytest.approx(there, rel=0.02)
     assert all(cost.seconds() > 0 and cost.memory > 1e8 for cost in found.costs.values())
-    assumed = plan(quiet(config, tmp_path / "nothing"))
+    assumed = make_plan(quiet(config, tmp_path / "nothing"))
     assert not assumed.measured
     assert not (tmp_path / "nothing").exists()
 

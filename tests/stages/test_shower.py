@@ -18,7 +18,7 @@ from tiny_runs import LHE, quiet, said
 from bmem import artifacts
 from bmem.config import Config, parse
 from bmem.events import parquet
-from bmem.simulation.simulate import Schedule
+from bmem.simulation.pairs import Schedule
 from bmem.stages import Run
 from bmem.stages.simulate import sample_product
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bmem.errors import ArtifactError, InputError, TrainingError
-from bmem.training import History, Supply, TrainingSettings, evaluate, fit
+from bmem.training import History, Supply, TrainingSettings, evaluate, train
 
 SETTINGS = TrainingSettings(epochs=6, batch_size=64, learning_rate=1e-2, weight_decay=1e-3, patience=6)
 
@@ -46,7 +46,8 @@ def test_finds_the_least_squares_solution() -> None:
     x = torch.randn(1000, 3, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     truth = torch.tensor([[1.0, -2.0, 0.5]], dtype=torch.float64)
     module = nn.Linear(3, 1).double()
-    history = fit(module, squared, (x, x @ truth.T + 3), replace(SETTINGS, epochs=60, weight_decay=0, learning_rate=0.1), 1)
+    settings = replace(SETTINGS, epochs=60, weight_decay=0, learning_rate=0.1)
+    history = train(module, squared, (x, x @ truth.T + 3), settings, 1)
     torch.testing.assert_close(module.weight.data, truth, rtol=1e-3, atol=1e-3)
     assert module.bias.item() == pytest.approx(3, abs=1e-3)
     assert history.best_loss < 1e-5 * history.train_loss[0]
@@ -54,7 +55,7 @@ def test_finds_the_least_squares_solution() -> None:
 
 def test_history_is_complete_and_json_able() -> None:
     seen: list[tuple[int, ...]] = []
-    history = fit(network(), squared, data(), SETTINGS, 1, progress=lambda *told: seen.append(told))
+    history = train(network(), squared, data(), SETTINGS, 1, progress=lambda *told: seen.append(told))
     assert seen == [(done, 6) for done in range(1, 7)]
     lists = (history.train_loss, history.validation_loss, history.learning_rate, history.seconds)
     assert [len(values) for values in lists] == [6] * 4
@@ -69,7 +70,7 @@ def test_ends_with_the_best_weights_and_stops_early() -> None:
     states: list[dict[str, Tensor]] = []
     module = network(64)
     settings = replace(SETTINGS, epochs=200, batch_size=16, patience=3, validation_fraction=0.5)
-    history = fit(module, squared, (x, y), settings, 1, progress=lambda *_: states.append(clone(module)))
+    history = train(module, squared, (x, y), settings, 1, progress=lambda *_: states.append(clone(module)))
     assert history.stopped_early
     assert len(history.train_loss) == history.best_epoch + 1 + 3 < 200
     for name, value in module.state_dict().items():
@@ -84,18 +85,18 @@ def clone(module: nn.Module) -> dict[str, Tensor]:
 @pytest.mark.parametrize("epoch", [1, 3, 6])
 def test_a_stopped_training_goes_on_to_the_same_bits(tmp_path: Path, epoch: int) -> None:
     uninterrupted = network()
-    expected = fit(uninterrupted, squared, data(), SETTINGS, 1)
+    expected = train(uninterrupted, squared, data(), SETTINGS, 1)
 
     def stop(done: int, epochs: int) -> None:
         if done == epoch:
             raise Killed
 
     with pytest.raises(Killed):
-        fit(network(), squared, data(), SETTINGS, 1, checkpoint=tmp_path / "checkpoint", progress=stop)
+        train(network(), squared, data(), SETTINGS, 1, checkpoint=tmp_path / "checkpoint", progress=stop)
     resumed = network()
     resumed[0].weight.data.zero_()
     torch.manual_seed(99)
-    history = fit(resumed, squared, data(), SETTINGS, 1, checkpoint=tmp_path / "checkpoint")
+    history = train(resumed, squared, data(), SETTINGS, 1, checkpoint=tmp_path / "checkpoint")
     assert without_times(history) == without_times(expected)
     for name, value in uninterrupted.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
@@ -116,10 +117,10 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 sys.path.insert(0, sys.argv[1])
-from test_training_loop import SETTINGS, data, fit, network, squared
+from test_training_loop import SETTINGS, data, network, squared, train
 slow = lambda module, batch: (time.sleep(0.005), squared(module, batch))[1]
 tell = lambda done, epochs: print(done, flush=True)
-fit(network(), slow, data(), SETTINGS, 1, checkpoint=Path(sys.argv[2]), progress=tell)
+train(network(), slow, data(), SETTINGS, 1, checkpoint=Path(sys.argv[2]), progress=tell)
 """
 
 
@@ -134,9 +135,9 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path) -> None:
                 os.kill(process.pid, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     uninterrupted, resumed, epochs = network(), network(), []
-    expected = fit(uninterrupted, squared, data(), SETTINGS, 1)
+    expected = train(uninterrupted, squared, data(), SETTINGS, 1)
     progress = lambda done, _: epochs.append(done)  # noqa: E731
-    history = fit(resumed, squared, data(), SETTINGS, 1, checkpoint=checkpoint, progress=progress)
+    history = train(resumed, squared, data(), SETTINGS, 1, checkpoint=checkpoint, progress=progress)
     assert epochs[0] >= 3
     assert without_times(history) == without_times(expected)
     for name, value in uninterrupted.state_dict().items():
@@ -145,8 +146,9 @@ def test_a_killed_training_goes_on_to_the_same_bits(tmp_path: Path) -> None:
 
 def test_a_finished_checkpoint_gives_its_result_at_once(tmp_path: Path) -> None:
     first, second = network(), network()
-    history = fit(first, squared, data(), SETTINGS, 1, checkpoint=tmp_path / "c")
-    again = fit(second, squared, data(), SETTINGS, 1, checkpoint=tmp_path / "c", progress=lambda *_: pytest.fail("trained"))
+    history = train(first, squared, data(), SETTINGS, 1, checkpoint=tmp_path / "c")
+    fail = lambda *_: pytest.fail("trained")  # noqa: E731
+    again = train(second, squared, data(), SETTINGS, 1, checkpoint=tmp_path / "c", progress=fail)
     assert again == history
     assert all(torch.equal(second.state_dict()[name], value) for name, value in first.state_dict().items())
 
@@ -155,7 +157,7 @@ def test_frozen_parameters_stay(tmp_path: Path) -> None:
     module = network()
     module[0].requires_grad_(False)
     before = clone(module)
-    fit(module, squared, data(), SETTINGS, 1, checkpoint=tmp_path / "c")
+    train(module, squared, data(), SETTINGS, 1, checkpoint=tmp_path / "c")
     assert torch.equal(module[0].weight, before["0.weight"])
     assert not torch.equal(module[3].weight, before["3.weight"])
 
@@ -172,39 +174,39 @@ def test_frozen_parameters_stay(tmp_path: Path) -> None:
 )
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path, change: dict, message: str) -> None:
     usual = {"module": network(), "objective": squared, "data": data(), "settings": SETTINGS, "seed": 1}
-    fit(**usual, checkpoint=tmp_path / "c")
+    train(**usual, checkpoint=tmp_path / "c")
     with pytest.raises(TrainingError, match=message):
-        fit(**(usual | change), checkpoint=tmp_path / "c")
+        train(**(usual | change), checkpoint=tmp_path / "c")
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint at all", b"half"])
 def test_a_damaged_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "c"
-    fit(network(), squared, data(), SETTINGS, 1, checkpoint=path)
+    train(network(), squared, data(), SETTINGS, 1, checkpoint=path)
     path.write_bytes(path.read_bytes()[:1000] if content == b"half" else content)
     with pytest.raises(ArtifactError, match="c: not a readable checkpoint"):
-        fit(network(), squared, data(), SETTINGS, 1, checkpoint=path)
+        train(network(), squared, data(), SETTINGS, 1, checkpoint=path)
 
 
 def test_a_loss_that_is_not_finite_names_its_place() -> None:
     x, y = data()
     y[123] = math.nan
     with pytest.raises(TrainingError, match=r"(epoch 1, batch \d+ at learning rate|held-out loss nan after epoch 1)"):
-        fit(network(), squared, (x, y), SETTINGS, 1)
+        train(network(), squared, (x, y), SETTINGS, 1)
 
 
 def test_a_gradient_that_is_not_finite_is_refused_before_it_spoils_the_weights() -> None:
     module = network()
     before = clone(module)
     with pytest.raises(TrainingError, match="gradient norm nan in epoch 1, batch 1"):
-        fit(module, lambda m, batch: (m(batch[0]) * 0).abs().sum().sqrt(), data(), SETTINGS, 1)
+        train(module, lambda m, batch: (m(batch[0]) * 0).abs().sum().sqrt(), data(), SETTINGS, 1)
     assert torch.equal(module[0].weight, before["0.weight"])
 
 
 @pytest.mark.parametrize("tensors", [(torch.zeros(0, 2),), (torch.zeros(1, 2),), (torch.zeros(9, 2), torch.zeros(8, 1))])
 def test_empty_or_unequal_data_are_refused(tensors: tuple[Tensor, ...]) -> None:
     with pytest.raises(TrainingError, match="rows"):
-        fit(network(), squared, tensors, SETTINGS, 1)
+        train(network(), squared, tensors, SETTINGS, 1)
 
 
 def test_evaluate_weighs_a_short_last_batch_by_its_rows() -> None:
@@ -213,16 +215,43 @@ def test_evaluate_weighs_a_short_last_batch_by_its_rows() -> None:
     assert evaluate(module, squared, (x, y), 64) == pytest.approx(expected, rel=1e-6)
 
 
+def learning_rates(settings: TrainingSettings, steps: int, done: int = 0) -> list[float]:
+    """Those of the remaining steps."""
+    optimizer = torch.optim.AdamW(nn.Linear(1, 1).parameters(), lr=settings.learning_rate)
+    schedule, found = settings.schedule(optimizer, steps, done), []
+    for _ in range(done, steps):
+        found.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    return found
+
+
 def test_learning_rate_rises_and_falls() -> None:
     settings = TrainingSettings(learning_rate=2.0, warm_up=0.1)
-    rates = [settings.rate(step, 1000) for step in range(1000)]
+    rates = learning_rates(settings, 1000)
     assert rates[0] == pytest.approx(0.02)
     assert max(rates) == pytest.approx(2.0, rel=1e-3)
     assert 98 <= rates.index(max(rates)) <= 101
     assert rates[100:] == sorted(rates[100:], reverse=True)
     assert rates[550] == pytest.approx(1.0, rel=1e-3)
     assert 0 < rates[-1] < 1e-4
-    assert TrainingSettings(learning_rate=1.0, warm_up=0.0).rate(0, 100) == pytest.approx(1.0)
+    assert learning_rates(TrainingSettings(learning_rate=1.0, warm_up=0.0), 100)[0] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("steps", [7, 100, 333])
+@pytest.mark.parametrize("warm_up", [0.0, 0.05, 0.3])
+@pytest.mark.parametrize("done", [0, 5])
+def test_learning_rates_are_what_they_were(warm_up: float, steps: int, done: int) -> None:
+    """Those that bmem computed by itself, to the bit, also after a checkpoint: earlier trainings can be made again."""
+    settings = TrainingSettings(learning_rate=3e-3, warm_up=warm_up)
+
+    def earlier(step: int) -> float:
+        risen = (step + 1) / max(1.0, warm_up * steps)
+        if risen < 1:
+            return 3e-3 * risen
+        return 3e-3 * 0.5 * (1 + math.cos(math.pi * max(0.0, (step - warm_up * steps) / (steps * (1 - warm_up)))))
+
+    assert learning_rates(settings, steps, done) == [earlier(step) for step in range(done, steps)]
 
 
 @pytest.mark.parametrize(
@@ -238,7 +267,7 @@ def test_without_early_stopping_the_last_weights_are_kept() -> None:
     x, y = data(60)
     settings = replace(SETTINGS, epochs=20, learning_rate=0.1, patience=1, validation_fraction=0.5)
     module = network(64)
-    history = fit(module, squared, (x, y), settings, 1, early_stopping=False)
+    history = train(module, squared, (x, y), settings, 1, early_stopping=False)
     assert len(history.train_loss) == 20
     assert not history.stopped_early
     assert history.best_epoch == 19
@@ -246,9 +275,9 @@ def test_without_early_stopping_the_last_weights_are_kept() -> None:
 
 
 def test_a_checkpoint_of_a_bootstrapped_training_is_another_one(tmp_path: Path) -> None:
-    fit(network(), squared, data(), SETTINGS, 1, checkpoint=tmp_path / "state", bootstrap=True)
+    train(network(), squared, data(), SETTINGS, 1, checkpoint=tmp_path / "state", bootstrap=True)
     with pytest.raises(TrainingError, match="bootstrap: here False, there True"):
-        fit(network(), squared, data(), SETTINGS, 1, checkpoint=tmp_path / "state")
+        train(network(), squared, data(), SETTINGS, 1, checkpoint=tmp_path / "state")
 
 
 class Fresh:
@@ -265,7 +294,7 @@ class Fresh:
 
 def test_a_supply_gives_fresh_rows_for_every_epoch_and_holds_some_out() -> None:
     fresh = Fresh()
-    history = fit(network(), squared, Supply(fresh, 500), SETTINGS, 1)
+    history = train(network(), squared, Supply(fresh, 500), SETTINGS, 1)
     assert [len(x) for x in fresh.drawn] == [50] + [450] * 6
     assert len(torch.unique(torch.cat(fresh.drawn)[:, 0])) == 50 + 6 * 450
     assert history.best_loss < history.validation_loss[0]
@@ -273,24 +302,24 @@ def test_a_supply_gives_fresh_rows_for_every_epoch_and_holds_some_out() -> None:
 
 def test_a_training_on_fresh_rows_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     uninterrupted, resumed = network(), network()
-    expected = fit(uninterrupted, squared, Supply(Fresh(), 500), SETTINGS, 1)
+    expected = train(uninterrupted, squared, Supply(Fresh(), 500), SETTINGS, 1)
 
     def stop(done: int, epochs: int) -> None:
         if done == 3:
             raise Killed
 
     with pytest.raises(Killed):
-        fit(network(), squared, Supply(Fresh(), 500), SETTINGS, 1, checkpoint=tmp_path / "c", progress=stop)
-    history = fit(resumed, squared, Supply(Fresh(), 500), SETTINGS, 1, checkpoint=tmp_path / "c")
+        train(network(), squared, Supply(Fresh(), 500), SETTINGS, 1, checkpoint=tmp_path / "c", progress=stop)
+    history = train(resumed, squared, Supply(Fresh(), 500), SETTINGS, 1, checkpoint=tmp_path / "c")
     assert without_times(history) == without_times(expected)
     for name, value in uninterrupted.state_dict().items():
         assert torch.equal(resumed.state_dict()[name], value), name
     with pytest.raises(TrainingError, match="another training"):
-        fit(network(), squared, Supply(Fresh(), 660), SETTINGS, 1, checkpoint=tmp_path / "c")
+        train(network(), squared, Supply(Fresh(), 660), SETTINGS, 1, checkpoint=tmp_path / "c")
 
 
 def test_fresh_rows_are_not_resampled_and_must_be_enough() -> None:
     with pytest.raises(InputError, match="without bootstrap"):
-        fit(network(), squared, Supply(Fresh(), 500), SETTINGS, 1, bootstrap=True)
+        train(network(), squared, Supply(Fresh(), 500), SETTINGS, 1, bootstrap=True)
     with pytest.raises(TrainingError, match="cannot be split"):
-        fit(network(), squared, Supply(Fresh(), 2), SETTINGS, 1)
+        train(network(), squared, Supply(Fresh(), 2), SETTINGS, 1)

@@ -25,6 +25,11 @@ class Frame:
         self.y = _sign(y_j)
         self.s = _sign(torch.sin(phi_j - phi_h))
 
+    @classmethod
+    def of(cls, row: Tensor) -> Frame:
+        """That of x_hard or of the observables [..., D]: both have φ_H, φ_j, y_j in the same places."""
+        return cls(row[..., 1], row[..., 4], row[..., 5])
+
     def rotate(self, px: Tensor, py: Tensor) -> tuple[Tensor, Tensor]:
         """Transverse components of a vector in this frame."""
         cos, sin = torch.cos(self.phi_h), torch.sin(self.phi_h)
@@ -57,7 +62,7 @@ class ThjReco:
     def forward(self, target: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         pt_h, phi_h, y_h, pt_j, phi_j, eta_j, px_t, py_t, y_t, m_t, m_w = target.unbind(-1)
         hard_pt_h, hard_phi_h, hard_y_h, hard_pt_j, hard_phi_j, hard_y_j, hard_y_t = reference.unbind(-1)
-        frame = Frame(hard_phi_h, hard_phi_j, hard_y_j)
+        frame = Frame.of(reference)
         par, perp = frame.rotate(px_t, py_t)
         hard_par, hard_perp = frame.rotate(*hard_top(reference))
         above = pt_j / self.jet_pt_min - 1
@@ -79,7 +84,7 @@ class ThjReco:
     def inverse(self, residual: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         r = residual.unbind(-1)
         hard_pt_h, hard_phi_h, hard_y_h, hard_pt_j, hard_phi_j, hard_y_j, hard_y_t = reference.unbind(-1)
-        frame = Frame(hard_phi_h, hard_phi_j, hard_y_j)
+        frame = Frame.of(reference)
         hard_par, hard_perp = frame.rotate(*hard_top(reference))
         above = torch.exp(r[3] + self._log_above(hard_pt_j))
         target = [
@@ -100,7 +105,7 @@ class ThjReco:
     def features(self, reference: Tensor) -> Tensor:
         """Invariants of x_hard under the symmetries: [..., 9]."""
         pt_h, phi_h, y_h, pt_j, phi_j, y_j, y_t = reference.unbind(-1)
-        frame = Frame(phi_h, phi_j, y_j)
+        frame = Frame.of(reference)
         par, perp = frame.rotate(*hard_top(reference))
         delta = phi_j - phi_h
         columns = [torch.log(pt_h), frame.y * y_h, torch.log(pt_j), frame.y * y_j, torch.cos(delta), torch.sin(delta).abs()]
@@ -121,7 +126,7 @@ class ThjHard:
     def forward(self, target: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         pt_h, phi_h, y_h, pt_j, phi_j, eta_j = reference[..., :6].unbind(-1)
         hard_pt_h, hard_phi_h, hard_y_h, hard_pt_j, hard_phi_j, hard_y_j, hard_y_t = target.unbind(-1)
-        frame = Frame(phi_h, phi_j, eta_j)
+        frame = Frame.of(reference)
         residual = [
             torch.log(hard_pt_h / pt_h),
             frame.s * kin.wrap(hard_phi_h - phi_h),
@@ -136,7 +141,7 @@ class ThjHard:
     def inverse(self, residual: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         r = residual.unbind(-1)
         pt_h, phi_h, y_h, pt_j, phi_j, eta_j = reference[..., :6].unbind(-1)
-        frame = Frame(phi_h, phi_j, eta_j)
+        frame = Frame.of(reference)
         target = [
             pt_h * torch.exp(r[0]),
             kin.wrap(phi_h + frame.s * r[1]),
@@ -152,7 +157,7 @@ class ThjHard:
     def features(self, reference: Tensor) -> Tensor:
         """Invariants of x_reco under the symmetries: [..., 12], with the transverse imbalance."""
         pt_h, phi_h, y_h, pt_j, phi_j, eta_j, px_t, py_t, y_t, m_t, m_w = reference.unbind(-1)
-        frame = Frame(phi_h, phi_j, eta_j)
+        frame = Frame.of(reference)
         par, perp = frame.rotate(px_t, py_t)
         delta = phi_j - phi_h
         cos, sin = torch.cos(delta), torch.sin(delta).abs()

@@ -9,7 +9,7 @@ from bmem.likelihood.coordinates import nothing
 from bmem.likelihood.density import ResidualDensity
 from bmem.networks.coupling import CouplingSettings
 from bmem.rng import generator
-from bmem.training.loop import TrainingSettings, fit
+from bmem.training.loop import TrainingSettings, train
 
 BACKGROUND = DiphotonBackground()
 
@@ -59,5 +59,5 @@ def test_a_training_comes_near_the_stated_density() -> None:
 
     assert divergence() > 0.6
     settings = TrainingSettings(epochs=4, batch_size=256, learning_rate=4e-3)
-    fit(density, lambda module, batch: -module.log_prob(*batch).mean(), (x, nothing(x)), settings, 4)
+    train(density, lambda module, batch: -module.log_prob(*batch).mean(), (x, nothing(x)), settings, 4)
     assert 0 < divergence() < 0.3

@@ -96,7 +96,7 @@ def simulated_masses():
     """m_γγ of signal events of the parametric chain in the window."""
     from bmem.channels.thj.response import ParametricResponse
     from bmem.process import THJ
-    from bmem.simulation.simulate import simulate
+    from bmem.simulation.pairs import simulate
 
     hard = THJ().sample(40_000, torch.tensor([0.8], dtype=torch.float64), generator(6, "hard"))
     m = mass(photon_pair(simulate(hard, ParametricResponse(), Selection(), seed=6).reco.photons))

@@ -19,7 +19,7 @@ from scipy import ndimage
 from scipy.stats import chi2
 
 from bmem.errors import FitError, InputError
-from bmem.inference.fit import FitResult
+from bmem.inference.minima import FitResult
 from bmem.inference.objective import Objective, scan_grid
 from bmem.process.contract import Parameter
 
@@ -40,7 +40,7 @@ _PRECISION = 1e-8
 
 
 @dataclass(frozen=True)
-class Path:
+class ContourPath:
     """One line of a contour: ``points`` (x, y) in order, angles continuous and perhaps beyond their range.
 
     It is ``closed`` if the last point joins the first; else it ends at a bound, or goes around a period.
@@ -62,7 +62,7 @@ class Contour:
 
     level: float
     threshold: float
-    paths: tuple[Path, ...]
+    paths: tuple[ContourPath, ...]
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ class ContourSet:
             raise InputError(f"not the dictionary of a contour set: {error!r}") from error
 
 
-def _path(content: dict[str, Any]) -> Path:
-    return Path(tuple((x, y) for x, y in content["points"]), content["closed"])
+def _path(content: dict[str, Any]) -> ContourPath:
+    return ContourPath(tuple((x, y) for x, y in content["points"]), content["closed"])
 
 
 def contours(
@@ -281,14 +281,14 @@ def _disjoint(windows: list[Window]) -> list[Window]:
     return windows
 
 
-def _paths(surface: _Profile, patch: _Scan, threshold: float) -> list[Path]:
+def _paths(surface: _Profile, patch: _Scan, threshold: float) -> list[ContourPath]:
     """The contour lines of one patch, every vertex moved onto the contour along the gradient."""
     generator = contourpy.contour_generator(patch.x, patch.y, patch.values.T, line_type=contourpy.LineType.Separate)
     paths = []
     for line in map(np.asarray, generator.lines(threshold)):
         closed = bool((line[0] == line[-1]).all())
         vertices = [_polished(surface, v, threshold, patch) for v in (line[:-1] if closed else line)]
-        paths.append(Path(tuple((float(x), float(y)) for x, y in vertices), closed))
+        paths.append(ContourPath(tuple((float(x), float(y)) for x, y in vertices), closed))
     return paths
 
 

@@ -9,8 +9,8 @@ from likelihood_examples import MIXTURE, PLANE, RESOLVED, YUKAWA, counts, toy_sa
 
 from bmem.errors import InputError
 from bmem.inference.constraints import Joint
-from bmem.inference.fit import difference, fit
-from bmem.inference.influence import OUTSIDE, Influence, influence, left_out, ratio_pulls
+from bmem.inference.event_influence import OUTSIDE, Influence, influence, left_out, ratio_pulls
+from bmem.inference.minima import difference, fit
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood
 from bmem.integration.diagnostics import Flag
 from bmem.likelihood.basis import MorphingBasis

@@ -15,7 +15,7 @@ from bmem.channels.thj.settings import SelectionSettings
 from bmem.errors import ArtifactError, InputError
 from bmem.events.record import HardEvents, PairedEvents, RecoEvents
 from bmem.simulation.contract import FailedEventsWarning, Response, SimulatedEvents
-from bmem.simulation.simulate import Schedule, simulate
+from bmem.simulation.pairs import Schedule, simulate
 from bmem.workers import processes
 
 Make = Callable[..., HardEvents]
@@ -124,7 +124,7 @@ import torch
 from bmem.events.record import HardEvents
 from bmem.channels.thj.selection import Selection
 from bmem.channels.thj.response import ParametricResponse
-from bmem.simulation.simulate import Schedule, simulate
+from bmem.simulation.pairs import Schedule, simulate
 from bmem.workers import processes
 
 @dataclass(frozen=True)

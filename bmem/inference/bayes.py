@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from iminuit.cost import Cost, CostSum
+from iminuit.util import describe
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 from scipy.special import logsumexp
@@ -252,7 +253,7 @@ def _curve(objective: Cost) -> tuple[Parameter, Callable[[Array], Array]]:
     likelihoods = [part for part in parts if isinstance(part, Objective)]
     if not likelihoods:
         raise InputError("a posterior needs a likelihood of events; constraints alone are a prior")
-    names = set(objective._parameters)
+    names = describe(objective)
     if len(names) != 1:
         raise InputError(f"a posterior on a grid is of one parameter, not of {sorted(names)}; draw from it by NUTS")
     first = likelihoods[0]

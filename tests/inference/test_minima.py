@@ -9,7 +9,7 @@ from likelihood_examples import ANGLE, FALSE_ALARM, MIXTURE, PLANE, RESOLVED, YU
 from scipy import stats
 
 from bmem.errors import InputError
-from bmem.inference.fit import FitResult, Minimum, difference, fit, wrap
+from bmem.inference.minima import FitResult, Minimum, difference, fit, wrap
 from bmem.inference.objective import NegativeTwoLogLikelihood
 from bmem.likelihood.basis import MorphingBasis
 from bmem.process.contract import Parameter

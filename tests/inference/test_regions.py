@@ -9,9 +9,9 @@ from likelihood_examples import FALSE_ALARM, PLANE, counts
 from scipy import stats
 
 from bmem.errors import FitError, InputError
-from bmem.inference.contours import ContourSet, contours
-from bmem.inference.fit import fit
+from bmem.inference.minima import fit
 from bmem.inference.objective import NegativeTwoLogLikelihood, Objective
+from bmem.inference.regions import ContourSet, contours
 from bmem.process.contract import Parameter
 
 LEVELS = (0.683, 0.954)

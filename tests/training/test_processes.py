@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from bmem.training import together
+from bmem.training import processes
 
 PATIENCE = 300.0
 
@@ -22,8 +22,8 @@ from dataclasses import asdict
 from pathlib import Path
 import torch
 from torch import nn
-from bmem.training import TrainingSettings, fit
-from bmem.training.together import leads, together
+from bmem.training import TrainingSettings, train
+from bmem.training.processes import leads, process_group
 
 out, stop = Path(sys.argv[1]), int(sys.argv[2])
 rng = torch.Generator().manual_seed(1)
@@ -39,9 +39,9 @@ def ends(done, epochs):
     if done == stop:
         raise SystemExit
 
-with together():
+with process_group():
     rows = (x, (x[:, :1] * x[:, 1:]).sin())
-    history = fit(module, squared, rows, settings, 3, checkpoint=out / "checkpoint.safetensors", progress=ends)
+    history = train(module, squared, rows, settings, 3, checkpoint=out / "checkpoint.safetensors", progress=ends)
     if leads():
         weights = {name: value.tolist() for name, value in module.state_dict().items()}
         (out / "result.json").write_text(json.dumps({"history": asdict(history), "weights": weights}))
@@ -67,21 +67,21 @@ def trained(folder: Path, processes: int, stop: int = 0) -> dict:
 
 def test_alone_everything_is_that_of_one_process() -> None:
     rows = torch.arange(7)
-    mine, weight = together.share(rows)
+    mine, weight = processes.share(rows)
     assert mine is rows
     assert weight == 1.0
-    assert together.mean(torch.tensor(2.5)) == together.of_the_leader(2.5) == 2.5
-    assert together.leads()
+    assert processes.mean(torch.tensor(2.5)) == processes.of_the_leader(2.5) == 2.5
+    assert processes.leads()
 
 
 @pytest.mark.parametrize(("n", "size"), [(7, 2), (8, 2), (64, 3), (1, 2), (2, 3)])
 def test_shares_make_up_the_mean(n: int, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The weighted means of the processes, averaged, are the mean over the batch, of which no row is forgotten."""
-    monkeypatch.setattr(together, "size", lambda: size)
+    monkeypatch.setattr(processes, "size", lambda: size)
     values, means, seen = torch.randn(n, dtype=torch.float64), [], set()
     for rank in range(size):
-        monkeypatch.setattr(together.distributed, "get_rank", lambda rank=rank: rank)
-        rows, weight = together.share(torch.arange(n))
+        monkeypatch.setattr(processes.distributed, "get_rank", lambda rank=rank: rank)
+        rows, weight = processes.share(torch.arange(n))
         means.append(float(values[rows].mean()) * weight)
         seen |= set(rows.tolist())
     assert seen == set(range(n))
@@ -110,10 +110,10 @@ def test_an_interrupted_training_goes_on_with_another_number_of_processes(tmp_pa
 def test_the_command_trains_on_two_processes(tmp_path: Path) -> None:
     """All networks of the tiny run, in float32 within its rounding: the replicas of two trainings of few steps agree."""
     config = Path(__file__).parents[1] / "stages" / "tiny.toml"
-    for processes in (1, 2):
-        out = str(tmp_path / str(processes))
+    for number in (1, 2):
+        out = str(tmp_path / str(number))
         launch(1, "-m", "bmem", "simulate", str(config), "--out", out)
-        launch(processes, "-m", "bmem", "train", str(config), "--out", out)
+        launch(number, "-m", "bmem", "train", str(config), "--out", out)
     for name in ("transfer", "acceptance", "proposal"):
         one, two = (json.loads((tmp_path / n / "networks" / f"{name}.history.json").read_text()) for n in "12")
         np.testing.assert_allclose(one["validation_loss"], two["validation_loss"], rtol=1e-4)

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bmem.errors import InputError
 from bmem.inference.constraints import Joint
-from bmem.inference.fit import FitResult, curvature_errors, fit
+from bmem.inference.minima import FitResult, curvature_errors, fit
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood, Objective
 from bmem.integration.diagnostics import Flag
 from bmem.process.contract import Parameter

@@ -24,7 +24,7 @@ def launched() -> bool:
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def process_group() -> Iterator[None]:
     """Train with the other processes of ``torchrun``, if there are any, over gloo (CPU)."""
     if not launched():
         yield

@@ -10,10 +10,10 @@ from scipy import stats
 from scipy.special import betaln
 
 from bmem.errors import InputError, RangeError
-from bmem.inference.fit import fit
+from bmem.inference.bayes import Posterior, Prior, posterior
 from bmem.inference.intervals import IntervalSet, profile_intervals
+from bmem.inference.minima import fit
 from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood
-from bmem.inference.posterior import Posterior, Prior, posterior
 from bmem.likelihood.basis import MorphingBasis
 from bmem.process.toy import LinearGaussian
 
