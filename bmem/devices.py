@@ -42,7 +42,7 @@ _SINGLE = ("mps",)
 
 def _accelerators() -> dict[str, int]:
     """Accelerators that torch can use here, at most one kind, and how many of them there are."""
-    device = torch.accelerator.current_accelerator(check_available=True)
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return {} if device is None else {device.type: torch.accelerator.device_count()}
 
 

@@ -87,7 +87,7 @@ def _tensors(parts: Any) -> Iterator[Tensor]:
 
 def _copied(tensor: Tensor, memo: dict[int, Any]) -> Tensor:
     copy = tensor.detach().clone().requires_grad_(tensor.requires_grad)
-    copy._is_param = getattr(tensor, "_is_param", False)  # type: ignore[attr-defined]
+    copy._is_param = getattr(tensor, "_is_param", False)
     return memo.setdefault(id(tensor), copy)
 
 
@@ -97,4 +97,4 @@ def _gradient(getter: Any, tensor: Tensor) -> Tensor | None:
 
 
 _OWN = {"__deepcopy__": _copied, "_has_compatible_shallow_copy_type": lambda *_: False}
-_READ = {Tensor.device.__get__: lambda *_: ELSEWHERE, Tensor.grad.__get__: _gradient}  # type: ignore[attr-defined]
+_READ = {Tensor.device.__get__: lambda *_: ELSEWHERE, Tensor.grad.__get__: _gradient}

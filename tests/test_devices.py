@@ -31,7 +31,7 @@ from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.cross_section import fiducial_cross_section, mixture_coefficients, simulated_cross_section
 from bmem.likelihood.integrand import Integrand
 from bmem.likelihood.proposal import LearnedPairs
-from bmem.likelihood.roles import Acceptance, Pairs, Proposal, Transfer
+from bmem.likelihood.roles import Acceptance, Pairs, Proposal, Role, Transfer
 from bmem.networks.classifiers.perceptron import PerceptronSettings
 from bmem.networks.densities.coupling import CouplingSettings
 from bmem.process import TTH, LinearGaussian
@@ -195,7 +195,7 @@ def test_the_second_device_does_not_mix_with_the_first() -> None:
 def test_simulation_is_the_same_on_every_device(measured: Measured, elsewhere: Measured) -> None:
     here, there = measured.seen, elsewhere.seen
     assert len(here.x_reco) > 200
-    pdg = measured.pairs.hard.pdg, elsewhere.pairs.hard.pdg
+    pdg: Any = measured.pairs.hard.pdg, elsewhere.pairs.hard.pdg
     for pair in ((here.x_hard, there.x_hard), (here.accepted, there.accepted), (here.x_reco, there.x_reco), pdg):
         assert equal(*pair)
 
@@ -205,7 +205,8 @@ def integrals(measured: Measured, device: torch.device) -> tuple[dict[str, list[
     process, seen = measured.channel.process, measured.seen
     losses: dict[str, list[float]] = {}
     made: dict[str, Replicas] = {}
-    for role in (measured.transfer, measured.acceptance, measured.proposal):
+    roles: tuple[Role, ...] = (measured.transfer, measured.acceptance, measured.proposal)
+    for role in roles:
         module, posterior = role.build().to(device), PointEstimate()
         history = posterior.fit(module, role.objective, role.prepare(module, seen, made), role.training, seed=3)
         losses[role.name], made[role.name] = history.validation_loss, posterior.sample(1, generator(4))
@@ -273,7 +274,7 @@ def test_a_matrix_element_follows_its_momenta() -> None:
 
 
 def test_decays_follow_their_particles() -> None:
-    channel = load_channel("thj")
+    channel: Any = load_channel("thj")
     from bmem.channels.thj.response import higgs_decay, top_decay
 
     photons = higgs_decay(on_meta(6, 4), generator(1))

@@ -15,6 +15,11 @@ from bmem.errors import TrustWarning
 from bmem.terminal import LOG_FILE, Terminal, duration, logged, progress, say, warned
 
 
+def written(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Its last entry is the time in seconds."""
@@ -30,21 +35,21 @@ def test_a_tenth_is_a_line(clock: list[float]) -> None:
         for done in range(1, 41):
             clock.append(10.0 * done)
             report(done, 40)
-    lines = console.file.getvalue().splitlines()
+    lines = written(console).splitlines()
     assert [line.split("%")[0].split()[-1] for line in lines] == [str(10 * i) for i in range(1, 11)]
     assert lines[-1] == "  integrate: 100 % (40 of 40) after 6 min 40 s"
     console = Console(file=io.StringIO())
     with progress(console, "simulate") as report:
         for done in range(1, 41):
             report(done, 40)
-    assert console.file.getvalue() == "  simulate: 100 % (40 of 40) after 0 s\n"
+    assert written(console) == "  simulate: 100 % (40 of 40) after 0 s\n"
 
 
 def test_a_terminal_has_bars_and_the_log_has_lines(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), force_terminal=True, force_interactive=True, width=100)
     with logged(tmp_path), progress(console, "simulate") as report:
         report(5, 5)
-    assert "━" in console.file.getvalue()
+    assert "━" in written(console)
     assert "simulate: 100 % (5 of 5)" in (tmp_path / LOG_FILE).read_text()
 
 
@@ -65,7 +70,7 @@ def test_warnings_are_said_without_the_line_of_the_program(tmp_path: Path) -> No
     with logged(tmp_path), warnings.catch_warnings(), warned(console):
         warnings.simplefilter("always")
         warnings.warn("few points [of many]", TrustWarning, stacklevel=1)
-    assert console.file.getvalue() == "  few points [of many]\n"
+    assert written(console) == "  few points [of many]\n"
     assert "WARNING   few points [of many]" in (tmp_path / LOG_FILE).read_text()
 
 

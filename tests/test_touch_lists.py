@@ -160,7 +160,7 @@ def test_an_architecture_is_one_file_and_a_kind(scratch: Path) -> None:
 
 def test_a_product_is_one_file(scratch: Path, tmp_path: Path) -> None:
     (scratch / "count.py").write_text(PRODUCT, encoding="utf-8")
-    from scratch.count import count  # type: ignore[import-not-found]
+    from scratch.count import count
 
     said: list[str] = []
     engine = Engine(tmp_path / "out", said.append)

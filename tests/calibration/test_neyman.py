@@ -106,8 +106,8 @@ def test_toys_do_not_depend_on_the_other_values(belt: Belt) -> None:
 def test_marginal_likelihood_of_equal_replicas_is_that_of_one() -> None:
     one = toy_bank(TOY, 1000, QUARTERS, seed=6)
     two = replace(one, integrals=np.repeat(one.integrals, 2, axis=0), fiducial=np.repeat(one.fiducial, 2, axis=0))
-    t = [ToyScan(bank, 90).statistics(0.5, (200, 50), numpy_generator(1)) for bank in (one, two)]
-    np.testing.assert_allclose(*t, atol=1e-9)
+    of_one, of_two = (ToyScan(bank, 90).statistics(0.5, (200, 50), numpy_generator(1)) for bank in (one, two))
+    np.testing.assert_allclose(of_one, of_two, atol=1e-9)
     belt = make_belt(two, 50, seed=1, settings=BeltSettings(points=5, toys=300))
     values = toy_events(TOY, 50, 0.5, seed=7).observed.values
     replicas = [NegativeTwoLogLikelihood(values[0], one.fiducial[0], BASIS) for _ in range(2)]

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -129,7 +130,7 @@ def perfect_point(rng: np.random.Generator, toys: int, truth: float) -> PeriodPo
     covered = rng.binomial(toys // 2, levels, size=(2, len(METHODS), 2)) / (toys // 2)
     two = np.ones(2)
     lengths = np.ones((2, len(METHODS), 2))
-    return PeriodPoint(truth, 10, toys, levels, *([two] * 10), covered, covered, lengths)
+    return PeriodPoint(truth, 10, toys, levels, *[*[two] * 10, covered, covered, lengths])
 
 
 def small(bank_events: int = 500) -> tuple[tuple[Bank, Bank], list[Belt]]:
@@ -156,6 +157,7 @@ def test_a_bank_that_is_too_small_is_refused() -> None:
 
 
 def test_bad_settings_are_refused() -> None:
-    for bad in ({"size": 0}, {"toys": 10}, {"grid": 3}):
+    bad: list[dict[str, Any]] = [{"size": 0}, {"toys": 10}, {"grid": 3}]
+    for settings in bad:
         with pytest.raises(InputError):
-            PeriodSettings(**bad)
+            PeriodSettings(**settings)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -142,7 +143,7 @@ def test_needed_events_leave_the_wanted_length(bank: Bank) -> None:
 def test_replicas_that_disagree_set_a_limit(bank: Bank) -> None:
     """A likelihood for α and one for α + 0.6: the region holds both estimates, and four times the events are needed for the
     same total length, as each half of it is half as long (to 5 %: the likelihoods are no parabolas)."""
-    basis = bank.basis
+    basis: Any = bank.basis
     turned = MorphingBasis(basis.parameters, lambda theta: basis.function(theta - 0.6))
     grid = np.linspace(-np.pi, np.pi, 9)[:, None]
     matrix = np.linalg.lstsq(basis.value(grid), turned.value(grid), rcond=None)[0]

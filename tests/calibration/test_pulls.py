@@ -20,9 +20,14 @@ def measurements(n, bias=0.0, size_of_error=1.0, seed=1):
     return 0.7 + bias + rng.normal(size=n) * errors / size_of_error, errors
 
 
+def pulls_of(*args, **known):
+    estimates, errors = measurements(*args, **known)
+    return summarise_pulls(estimates, errors, truth=0.7)
+
+
 def test_good_measurements_pass():
     """Three averages of 4000 pulls lie within LIMIT standard errors, two p-values above FALSE_ALARM: false alarm 1e-4."""
-    summary = summarise_pulls(*measurements(4000), truth=0.7)
+    summary = pulls_of(4000)
     assert abs(summary.mean) < LIMIT * summary.mean_error
     assert abs(summary.width - 1) < LIMIT * summary.width_error
     assert abs(summary.bias) < LIMIT * summary.bias_error
@@ -33,7 +38,7 @@ def test_good_measurements_pass():
 
 @pytest.mark.parametrize(("bias", "size_of_error"), [(0.3, 1.0), (0.0, 1.5), (0.0, 0.7)])
 def test_bias_and_wrong_errors_are_seen(bias, size_of_error):
-    summary = summarise_pulls(*measurements(4000, bias, size_of_error), truth=0.7)
+    summary = pulls_of(4000, bias, size_of_error)
     assert summary.standard_p < FALSE_ALARM
     assert summary.normality_p > FALSE_ALARM
     assert summary.bias == pytest.approx(bias, abs=LIMIT * summary.bias_error)
@@ -42,7 +47,7 @@ def test_bias_and_wrong_errors_are_seen(bias, size_of_error):
 
 def test_errors_of_the_summary_are_the_scatter_of_repetitions():
     """500 repetitions of 50 pulls: the scatter, known to 3.2 %, is that of the quoted errors (false alarm 1e-4 in all)."""
-    repeated = [summarise_pulls(*measurements(50, seed=seed), truth=0.7) for seed in range(500)]
+    repeated = [pulls_of(50, seed=seed) for seed in range(500)]
     for name in ("mean", "width", "bias", "spread"):
         scatter = np.std([getattr(summary, name) for summary in repeated], ddof=1)
         quoted = np.mean([getattr(summary, f"{name}_error") for summary in repeated])

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,6 +41,10 @@ class Slope:
         raise NotImplementedError
 
 
+SLOPE: Any = Slope()
+"""As much of a process as is asked for here."""
+
+
 def density(x, theta=THETA):
     return (1 + theta * x + theta**2 * x**2) / (1 + theta / 2 + theta**2 / 3)
 
@@ -56,20 +61,20 @@ NAMES = ("values", "covariance", "fiducial", "fiducial_covariance")
 @pytest.fixture(scope="module")
 def hard():
     x = draw(EVENTS, 3)
-    return score_test(yardstick_coefficients(Slope(), x, torch.ones(len(x)), FIDUCIAL), MorphingBasis.of(Slope()), [THETA])
+    return score_test(yardstick_coefficients(SLOPE, x, torch.ones(len(x)), FIDUCIAL), MorphingBasis.of(SLOPE), [THETA])
 
 
 def test_mean_score_vanishes_at_the_truth_only(hard):
     """p-value above FALSE_ALARM at the truth, below it at θ + 0.3 (there the mean is 15 standard errors off)."""
     assert hard.p_value > FALSE_ALARM
     assert abs(hard.mean[0]) < LIMIT * hard.mean_error[0]
-    coefficients = yardstick_coefficients(Slope(), draw(EVENTS, 3), torch.ones(EVENTS), FIDUCIAL)
-    assert score_test(coefficients, MorphingBasis.of(Slope()), [THETA + 0.3]).p_value < FALSE_ALARM
+    coefficients = yardstick_coefficients(SLOPE, draw(EVENTS, 3), torch.ones(EVENTS), FIDUCIAL)
+    assert score_test(coefficients, MorphingBasis.of(SLOPE), [THETA + 0.3]).p_value < FALSE_ALARM
 
 
 def test_wrong_fiducial_cross_section_is_seen():
-    coefficients = yardstick_coefficients(Slope(), draw(EVENTS, 3), torch.ones(EVENTS), FIDUCIAL * [1, 1.1, 1.1])
-    assert score_test(coefficients, MorphingBasis.of(Slope()), [THETA]).p_value < FALSE_ALARM
+    coefficients = yardstick_coefficients(SLOPE, draw(EVENTS, 3), torch.ones(EVENTS), FIDUCIAL * [1, 1.1, 1.1])
+    assert score_test(coefficients, MorphingBasis.of(SLOPE), [THETA]).p_value < FALSE_ALARM
 
 
 def test_information_is_the_integral(hard):
@@ -89,9 +94,9 @@ def test_information_kept_by_a_coarse_reconstruction(hard):
     """A reconstruction that only tells x < 1/2 from x > 1/2 keeps a known fraction of the information."""
     x = draw(EVENTS, 3)
     halves = np.array([[0.5, 0.125, 1 / 24], [0.5, 0.375, 7 / 24]])
-    coefficients = yardstick_coefficients(Slope(), x, torch.ones(len(x)), FIDUCIAL)
+    coefficients = yardstick_coefficients(SLOPE, x, torch.ones(len(x)), FIDUCIAL)
     coarse = replace(coefficients, values=halves[(x[:, 0] > 0.5).long().numpy()][None])
-    basis = MorphingBasis.of(Slope())
+    basis = MorphingBasis.of(SLOPE)
     reco = score_test(coarse, basis, [THETA])
     value, gradient = basis.value([THETA]), basis.gradient([THETA])[0]
     probabilities = halves @ value / (FIDUCIAL @ value)
@@ -115,38 +120,39 @@ def test_noise_of_the_integrals_is_no_information(hard):
 
 def test_replicas_are_averaged():
     x = draw(50, 4)
-    first = yardstick_coefficients(Slope(), x, torch.ones(50), FIDUCIAL)
+    first = yardstick_coefficients(SLOPE, x, torch.ones(50), FIDUCIAL)
     second = replace(first, values=first.values**1.1, fiducial=first.fiducial * [1.0, 1.1, 1.2])
-    joined = Coefficients(*(np.concatenate([getattr(c, n) for c in (first, second)]) for n in NAMES))
-    basis = MorphingBasis.of(Slope())
+    both: dict[str, Any] = {n: np.concatenate([getattr(c, n) for c in (first, second)]) for n in NAMES}
+    joined = Coefficients(**both)
+    basis = MorphingBasis.of(SLOPE)
     each = [scores(c, basis, [THETA]) for c in (first, second)]
     np.testing.assert_allclose(scores(joined, basis, [THETA]), np.mean(each, axis=0), rtol=1e-12)
 
 
 def test_efficiency_cancels_in_the_scores_if_the_fiducial_is_the_same():
     x = draw(200, 4)
-    plain = yardstick_coefficients(Slope(), x, torch.ones(200), FIDUCIAL)
-    efficient = yardstick_coefficients(Slope(), x, 1 - x[:, 0] / 2, FIDUCIAL)
+    plain = yardstick_coefficients(SLOPE, x, torch.ones(200), FIDUCIAL)
+    efficient = yardstick_coefficients(SLOPE, x, 1 - x[:, 0] / 2, FIDUCIAL)
     np.testing.assert_allclose(efficient.values, plain.values * (1 - x.numpy() / 2), rtol=1e-12)
-    one, other = (score_test(c, MorphingBasis.of(Slope()), [THETA]).scores for c in (plain, efficient))
+    one, other = (score_test(c, MorphingBasis.of(SLOPE), [THETA]).scores for c in (plain, efficient))
     np.testing.assert_allclose(one, other, atol=1e-12)
 
 
 def test_bad_input():
     x = draw(10, 4)
     with pytest.raises(InputError, match="3 components"):
-        yardstick_coefficients(Slope(), x, torch.ones(10), FIDUCIAL[:2])
+        yardstick_coefficients(SLOPE, x, torch.ones(10), FIDUCIAL[:2])
     x[6] = 2.0
     with pytest.raises(InputError, match="event 6"):
-        yardstick_coefficients(Slope(), x, torch.ones(10), FIDUCIAL)
-    coefficients = yardstick_coefficients(Slope(), draw(10, 4), torch.ones(10), FIDUCIAL)
+        yardstick_coefficients(SLOPE, x, torch.ones(10), FIDUCIAL)
+    coefficients = yardstick_coefficients(SLOPE, draw(10, 4), torch.ones(10), FIDUCIAL)
     coefficients.values[0, :3] *= -1
-    summary = score_test(coefficients, MorphingBasis.of(Slope()), [THETA])
+    summary = score_test(coefficients, MorphingBasis.of(SLOPE), [THETA])
     assert summary.excluded == 3
     assert ScoreSummary.from_dict(json.loads(json.dumps(summary.to_dict(), allow_nan=False))).to_dict() == summary.to_dict()
-    few = score_test(yardstick_coefficients(Slope(), x[:5], torch.ones(5), FIDUCIAL), MorphingBasis.of(Slope()), [THETA])
+    few = score_test(yardstick_coefficients(SLOPE, x[:5], torch.ones(5), FIDUCIAL), MorphingBasis.of(SLOPE), [THETA])
     with pytest.raises(InputError, match="same events"):
         information_kept(summary, few)
     coefficients.values[0] = -1
     with pytest.raises(InputError, match="0 of 10 events"):
-        score_test(coefficients, MorphingBasis.of(Slope()), [THETA])
+        score_test(coefficients, MorphingBasis.of(SLOPE), [THETA])

@@ -120,7 +120,7 @@ def test_a_learned_density_keeps_to_the_cuts_and_has_replicas(pairs: tuple[Tenso
     assert (found.std(0) > 0).all()
     for r, module in enumerate(ensemble.modules):
         with torch.no_grad():
-            again = module.log_prob(drawn[r], x_hard[:200])  # type: ignore[operator]
+            again = module.log_prob(drawn[r], x_hard[:200])
         # The network works in single precision: a narrow bin of a spline feels the rounding of its coordinate.
         assert ((again - log_density[r]).abs() < 1e-2).double().mean() > 0.98
         assert selected(drawn[r]).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pkgutil import iter_modules
 
@@ -52,7 +53,7 @@ def density(settings: DensitySettings, guarded: bool = False) -> Case:
 CASES = {
     **{name: density(settings) for name, settings in DENSITIES.items()},
     "mixture": density(DENSITIES["coupling"], guarded=True),
-    **{name: Case(lambda s=settings: s.make(INPUTS), {"logit": lambda x: (x,)}) for name, settings in CLASSIFIERS.items()},
+    **{name: Case(partial(settings.make, INPUTS), {"logit": lambda x: (x,)}) for name, settings in CLASSIFIERS.items()},
 }
 
 

@@ -48,4 +48,4 @@ def test_the_citation_is_that_of_the_version() -> None:
     file = (Path(__file__).parents[2] / "CITATION.cff").read_text(encoding="utf-8")
     assert f"version = {{{__version__}}}" in CITATION
     assert f"version: {__version__}" in file
-    assert re.search(r"title   = \{(.*)\}", CITATION)[1] == re.search(r'title: "(.*)"', file)[1]  # type: ignore[index]
+    assert re.search(r"title   = \{(.*)\}", CITATION)[1] == re.search(r'title: "(.*)"', file)[1]

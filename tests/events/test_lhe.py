@@ -26,7 +26,7 @@ def read(path: Path, alpha: float | None = None) -> LHERecord:
     return read_lhe(path, ThjLHE(), None if alpha is None else (alpha,))
 
 
-def event(number: int, change: Callable[[list[list[str]]], None]) -> str:
+def event(number: int, change: Callable[[list[list[str]]], object]) -> str:
     """The first five events of the sample with ``change`` applied to the fields of one, counted from 1."""
     events = EVENTS[:5]
     rows = [line.split() for line in events[number - 1].splitlines()[1:-1]]
@@ -36,7 +36,7 @@ def event(number: int, change: Callable[[list[list[str]]], None]) -> str:
     return HEADER + "".join(events) + END
 
 
-def put(row: int, column: int, value: str) -> Callable[[list[list[str]]], None]:
+def put(row: int, column: int, value: str) -> Callable[[list[list[str]]], object]:
     def change(rows: list[list[str]]) -> None:
         rows[row][column] = value
 

@@ -117,6 +117,10 @@ def test_columns_are_readable_by_awkward(tmp_path: Path, pairs: Make) -> None:
     assert ak.all(ak.is_none(array.jets) == ~array.accepted)
 
 
+def no_parquet(path: Path) -> None:
+    path.write_bytes(b"PAR1 but no more")
+
+
 def test_damaged_artifacts(tmp_path: Path, reco: RecoEvents) -> None:
     path = tmp_path / "o.parquet"
     with pytest.raises(ArtifactError, match="there is no such file"):
@@ -127,7 +131,7 @@ def test_damaged_artifacts(tmp_path: Path, reco: RecoEvents) -> None:
         path.write_bytes(damaged)
         with pytest.raises(ArtifactError, match="checksum differs"):
             parquet.read_reco(path)
-    artifacts.write(path, "events", lambda p: p.write_bytes(b"PAR1 but no more"))
+    artifacts.write(path, "events", no_parquet)
     with pytest.raises(ArtifactError, match="not the layout of bmem's events"):
         parquet.read_reco(path)
     artifacts.write(path, "events", lambda p: pq.write_table(pa.table({"jets": [1, 2]}), p))

@@ -15,7 +15,7 @@ from bmem.events.record import RecoEvents
 from bmem.events.root import BRANCHES, read_root
 
 
-def columns(reco: RecoEvents, branches: Mapping[str, Mapping[str, str]] = BRANCHES) -> dict[str, Any]:
+def columns(reco: RecoEvents, branches: Mapping[str, Mapping[str, Any]] = BRANCHES) -> dict[str, Any]:
     """One jagged branch for each feature."""
     found = {}
     for name, objects in reco.collections.items():

@@ -34,7 +34,7 @@ import torch
 from rich.console import Console
 
 from bmem import artifacts
-from bmem.channels.thj.channel import ThjChannel
+from bmem.channels import load_channel
 from bmem.channels.thj.lhe import ThjLHE
 from bmem.errors import ArtifactError, EventFileError, EventWarning, InputError
 from bmem.events import parquet
@@ -56,7 +56,7 @@ class Imports:
     """``bmem import`` with what it said."""
 
     def __init__(self) -> None:
-        self.console, self.channel = Console(file=io.StringIO(), soft_wrap=True), ThjChannel()
+        self.console, self.channel = Console(file=io.StringIO(), soft_wrap=True), load_channel("thj")
 
     def __call__(self, file: Path, out: Path, **given: float) -> Path:
         return import_file(file, out, self.channel, given, self.console)
@@ -252,7 +252,7 @@ def test_only_a_known_suffix_is_cut_off(tmp_path: Path, imports: Imports) -> Non
 
 
 def test_options_are_the_parameters_of_the_channel() -> None:
-    parameters = ThjChannel().process.parameters
+    parameters = load_channel("thj").process.parameters
     assert parameter_options(["a.lhe", "--alpha", "-45"], parameters) == (["a.lhe"], {"alpha": -45.0})
     assert parameter_options(["--alpha=45", "a.lhe"], parameters) == (["a.lhe"], {"alpha": 45.0})
     with pytest.raises(InputError, match=r"unknown option --alhpa; did you mean --alpha?"):

@@ -19,7 +19,7 @@ from bmem.inference.combine import budget
 from bmem.inference.constraints import joint
 from bmem.inference.minima import curvature_errors, fit
 from bmem.inference.mixture import mixture_by_cross_sections, mixture_by_fractions, process_log_densities
-from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood
+from bmem.inference.objective import Basis, MarginalLikelihood, NegativeTwoLogLikelihood
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.rng import generator
@@ -116,6 +116,7 @@ def test_a_common_factor_of_the_cross_sections_changes_no_fraction() -> None:
 def toy_fits(mixture: bool, toys: int, size: int = 300) -> tuple[np.ndarray, np.ndarray]:
     """Pulls and estimates [toys, P] of samples with a binomial number of background events, minimised from the truth."""
     pulls, estimates = [], []
+    basis: Basis
     for toy, n in enumerate(np.random.default_rng(5).binomial(size, SHARE, toys)):
         x = events(size - n, n, seed=100 + toy)
         c, basis, truth = exact(x), BASIS, [TRUTH]

@@ -4,6 +4,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -137,7 +138,8 @@ def test_the_result_does_not_depend_on_chunks_or_blocks():
 def test_blocks_stream_and_only_the_last_one_is_held():
     """They are those of ``integrate``, and what was used is gone."""
     whole = integrate(Gaussians(), N, REFERENCE, SETTINGS, seed=3)
-    alive, seen = [], 0
+    alive: list[Any] = []
+    seen = 0
     for block, found in stream(Gaussians(), N, REFERENCE, replace(SETTINGS, block=2), 3):
         alive = [reference for reference in alive if reference() is not None]
         assert len(alive) <= 1

@@ -1,5 +1,7 @@
 """Coefficients: shapes, subsets, and the way to disk and back."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -85,9 +87,13 @@ def test_a_foreign_layout_is_named(tmp_path, drop):
         Coefficients.load(path)
 
 
+def no_netcdf(path: Path) -> None:
+    path.write_text("not a data set")
+
+
 def test_a_file_that_is_no_netcdf_is_named(tmp_path):
     path = tmp_path / "text.nc"
-    artifacts.write(path, KIND, lambda p: p.write_text("not a data set") and None)
+    artifacts.write(path, KIND, no_netcdf)
     with pytest.raises(ArtifactError, match=r"text\.nc"):
         Coefficients.load(path)
 

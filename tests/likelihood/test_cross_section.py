@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -99,7 +100,7 @@ def test_mixture_is_a_normalised_density() -> None:
 
 def test_grid_covers_every_parameter_evenly_and_not_only_the_diagonal() -> None:
     class Two(LinearGaussian):
-        parameters = (Parameter("a", (-1.0, 1.0)), Parameter("b", (0.0, 12.0)))
+        parameters: Any = (Parameter("a", (-1.0, 1.0)), Parameter("b", (0.0, 12.0)))
 
     grid = mixture_grid(Two()).numpy()
     for column, (low, high) in zip(grid.T, ((-1, 1), (0, 12)), strict=True):
@@ -135,7 +136,7 @@ def pairs(n: int, seed: int, accept: float | None = None, repeats: int = 1) -> P
     probability = NETWORKS[0].probability(hard.x) if accept is None else torch.full((len(hard),), accept)
     accepted = torch.rand(len(hard), generator=rng, dtype=torch.float64) < probability
     rows = int(accepted.sum())
-    nothing = Objects(("pt",), torch.zeros(rows, 0, 1), torch.zeros(rows, 0, dtype=torch.bool))
+    nothing = Objects(torch.zeros(rows, 0, 1), torch.zeros(rows, 0, dtype=torch.bool), ("pt",))
     return PairedEvents(hard, accepted, RecoEvents({"photons": nothing}))
 
 

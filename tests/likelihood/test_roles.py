@@ -40,7 +40,7 @@ def toy_role(kind: str) -> Role:
 def prepared(kind: str) -> tuple[Role, torch.nn.Module, tuple[Tensor, ...]]:
     role, data = toy_role(kind), pairs()
     transfer = toy_role("transfer").build()
-    transfer.fit_scales(*data.accepted_pairs)  # type: ignore[operator]
+    transfer.fit_scales(*data.accepted_pairs)
     made = {"transfer": Replicas.of(transfer)}
     module = role.build()
     rows = role.prepare(module, data, {name: made[name] for name in role.follows})
@@ -69,7 +69,7 @@ def test_the_proposal_sees_the_pairs_the_other_way_round() -> None:
     data = pairs()
     _, module, (x_hard, _) = prepared("proposal")
     assert set(map(tuple, x_hard.tolist())) <= set(map(tuple, data.x_hard[data.accepted].tolist()))
-    assert module.seen(data.x_reco).all()  # type: ignore[operator]
+    assert module.seen(data.x_reco).all()
 
 
 def test_a_background_is_trained_on_its_events_alone() -> None:

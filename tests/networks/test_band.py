@@ -66,6 +66,7 @@ def test_two_coordinates_and_their_marginals() -> None:
     np.testing.assert_allclose(band.marginal(0).values, [averages(1), averages(0.5)], rtol=2e-3)
     np.testing.assert_allclose(band.marginal(1).values, [averages(2, other), averages(3, other)], rtol=2e-3)
     known = band.against(np.ones((5, 3))).marginal(0)
+    assert known.reference is not None
     np.testing.assert_allclose(known.reference, np.ones(5))
 
 
@@ -111,6 +112,8 @@ def test_pulls_against_an_exact_density_and_against_a_sample() -> None:
     error = np.hypot(0.2 / 2**0.5, 0.3)
     np.testing.assert_allclose(band.against(np.ones(5)).pull, 0.1 / error)
     sampled = band.against_sample(rng.random(500))
+    assert sampled.reference_error is not None
+    assert sampled.pull is not None
     counts = np.asarray(sampled.reference) * 100
     assert counts.sum() == pytest.approx(500)
     np.testing.assert_allclose(sampled.reference_error, np.sqrt(counts * (1 - counts / 500)) / 100)

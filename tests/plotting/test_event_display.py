@@ -7,8 +7,8 @@ import pytest
 import torch
 from matplotlib.colors import to_hex
 
+from bmem.channels import load_channel
 from bmem.channels.contract import display
-from bmem.channels.thj.channel import ThjChannel
 from bmem.channels.thj.display import RADIUS
 from bmem.errors import InputError
 from bmem.events.record import JET_FEATURES, PHOTON_FEATURES, Objects, RecoEvents
@@ -35,7 +35,7 @@ def events():
 
 
 def test_transverse_view(axes, events):
-    artists = draw_transverse(axes, display(ThjChannel(), events, 1))
+    artists = draw_transverse(axes, display(load_channel("thj"), events, 1))
     assert artists["ring"].get_radius() == 120
     (photon,) = artists["lines"]
     np.testing.assert_allclose([photon.get_xdata()[1], photon.get_ydata()[1]], [60 * math.cos(1.5), 60 * math.sin(1.5)])
@@ -49,7 +49,7 @@ def test_transverse_view(axes, events):
 
 
 def test_eta_phi_view(axes, events):
-    artists = draw_eta_phi(axes, display(ThjChannel(), events, 1))
+    artists = draw_eta_phi(axes, display(load_channel("thj"), events, 1))
     (photon,) = artists["lines"]
     assert (photon.get_xdata()[0], photon.get_ydata()[0]) == (-1.0, 1.5)
     centres = [circle.center for circle in artists["cones"]]
@@ -67,14 +67,14 @@ def test_labels_of_near_objects_do_not_hide_each_other(axes, events):
     photons = events.photons.features.clone()
     photons[0, :, 1:3] = torch.tensor([[0.0, 2.1], [0.3, 1.9]])
     near = RecoEvents({"photons": Objects(photons, events.photons.mask, PHOTON_FEATURES), "jets": events.jets})
-    assert not overlap(draw_transverse(axes, display(ThjChannel(), near, 0))["labels"], axes)
+    assert not overlap(draw_transverse(axes, display(load_channel("thj"), near, 0))["labels"], axes)
     _, other = new_figure()
-    assert not overlap(draw_eta_phi(other, display(ThjChannel(), near, 0))["labels"], other)
+    assert not overlap(draw_eta_phi(other, display(load_channel("thj"), near, 0))["labels"], other)
 
 
 def test_both_views_with_a_title(events):
     figure, panels = event_figure()
-    artists = draw_event(panels, display(ThjChannel(), events, 0), "event 17: low ess")
+    artists = draw_event(panels, display(load_channel("thj"), events, 0), "event 17: low ess")
     assert len(artists["transverse"]["lines"]) == 2
     assert len(artists["eta_phi"]["cones"]) == 1
     assert [text.get_text() for text in artists["legend"].get_texts()] == ["photon", "jet"]
@@ -84,4 +84,4 @@ def test_both_views_with_a_title(events):
 @pytest.mark.parametrize("row", [-1, 2])
 def test_an_event_that_is_not_there_is_refused(events, row):
     with pytest.raises(InputError, match=f"no event {row} among 2"):
-        display(ThjChannel(), events, row)
+        display(load_channel("thj"), events, row)

@@ -56,7 +56,7 @@ def test_information_kept(axes, power, error_bars):
 
 def test_sigma_against_the_events(axes, power, legend_hides_nothing):
     """The nearest truth is drawn; a tenth of σ needs a hundred times the events."""
-    artists = draw_power_events(axes, power, [10, 1000], np.radians([44.0, 90.0]), ALPHA)
+    artists = draw_power_events(axes, power, [10, 1000], np.radians([44.0, 90.0]).tolist(), ALPHA)
     first, second = (line.get_ydata() for line in artists["reco"])
     np.testing.assert_allclose(first[0], np.degrees(1 / np.sqrt(10 * 0.5)))
     np.testing.assert_allclose(second[0] / second[1], 10)

@@ -167,6 +167,7 @@ def test_the_same_generator_gives_the_same_events(thj: THJ) -> None:
         again = process.sample(500, angle(20.0), rng(61))
         assert torch.equal(again.x, first.x)
         assert again.pdg is not None
+        assert first.pdg is not None
         assert torch.equal(again.pdg, first.pdg)
     assert not torch.equal(thj.sample(500, angle(20.0), rng(62)).x, first.x)
 
@@ -228,6 +229,7 @@ def test_momenta_travel_through_an_lhe_record(thj: THJ) -> None:
 
 def test_a_record_of_another_energy_or_of_many_alphas_is_an_error(thj: THJ) -> None:
     events = thj.sample(2, angle(45.0), rng(91))
+    assert events.pdg is not None
     record = LHERecord(thj.to_momenta(events), events.pdg, events.weight, (0.5,), cross_section=1.0, sqrt_s=14_000.0)
     with pytest.raises(InputError, match="14000 GeV"):
         thj.to_hard(record)

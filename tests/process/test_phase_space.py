@@ -1,6 +1,7 @@
 """x_hard ↔ momenta, their Jacobians, and the phase-space measure."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -87,7 +88,8 @@ def test_peak_map_points_are_on_shell_and_conserve_momentum() -> None:
     again = SPACE.kinematics(SPACE.coordinates(point))
     assert bool((jacobian > 0).all())
     assert float(torch.maximum(point.x1, point.x2).max()) <= 1
-    for one, other in zip((*point[:3], point.x1, point.x2), (*again[:3], again.x1, again.x2), strict=True):
+    parts: tuple[Any, Any] = ((*point[:3], point.x1, point.x2), (*again[:3], again.x1, again.x2))
+    for one, other in zip(*parts, strict=True):
         for a, b in zip(one, other, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
 

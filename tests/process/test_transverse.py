@@ -125,8 +125,8 @@ def test_volume_of_massless_particles_is_that_of_the_closed_form(n: int) -> None
     u[:, 0] = 0.97 + 0.03 * u[:, 0]
     point, jacobian = cascade(u)
     shat = point.x1 * point.x2 * space.sqrt_s**2
-    volume = (2 * math.pi) ** (4 - 3 * n) * (math.pi / 2) ** (n - 1)
-    volume = volume * shat ** (n - 2) / math.factorial(n - 1) / math.factorial(n - 2)
+    constant = (2 * math.pi) ** (4 - 3 * n) * (math.pi / 2) ** (n - 1)
+    volume = constant * shat ** (n - 2) / math.factorial(n - 1) / math.factorial(n - 2)
     # the rest of the Jacobian is that of x1, x2: flat in log ŝ from the threshold on, and in the rapidity
     width = math.log(space.sqrt_s**2 / (n * 1e-6) ** 2)
     plane = shat / space.sqrt_s**2 * width * torch.log(space.sqrt_s**2 / shat)

@@ -264,6 +264,7 @@ def test_momenta_travel_through_an_lhe_record(tth: TTH) -> None:
     torch.testing.assert_close(momenta[:, :2].sum(1), momenta[:, 2:].sum(1), rtol=1e-9, atol=1e-8)
     masses = torch.tensor([172.5, 172.5, 125.0]).double()
     torch.testing.assert_close(mass_squared(momenta[:, 2:]).sqrt(), masses.expand(100, 3))
+    assert events.pdg is not None
     record = LHERecord(momenta, events.pdg, events.weight, (math.radians(45.0),), cross_section=1.0)
     back = tth.to_hard(record)
     torch.testing.assert_close(back.x, events.x, rtol=1e-9, atol=1e-9)

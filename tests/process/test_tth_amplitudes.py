@@ -66,7 +66,7 @@ def at(amplitude: Chiral, alpha: Tensor) -> Tensor:
 
 
 def test_squared_amplitude_is_that_of_madgraph_at_every_point_and_angle(tth: TTH, table: Table) -> None:
-    ours = tth.squared_amplitude(table["pdg"], momenta(table)[:, None], angles(table))
+    ours = tth.squared_amplitude(table["pdg"].tolist(), momenta(table)[:, None], angles(table))
     assert ours.shape == table["msq"].shape
     np.testing.assert_allclose(ours.numpy(), table["msq"], rtol=1e-9, atol=0)
 
@@ -165,12 +165,12 @@ def boost_and_rotate(p: Tensor) -> Tensor:
 @pytest.mark.parametrize("change", [exchange_tops, exchange_beams, mirror, boost_and_rotate])
 def test_symmetries_leave_the_square(tth: TTH, table: Table, change: Callable[[Tensor], Tensor]) -> None:
     alpha = torch.tensor(0.8, dtype=torch.float64)
-    ours = [tth.squared_amplitude(table["pdg"], p, alpha) for p in (momenta(table), change(momenta(table)))]
+    ours = [tth.squared_amplitude(table["pdg"].tolist(), p, alpha) for p in (momenta(table), change(momenta(table)))]
     torch.testing.assert_close(ours[1], ours[0], rtol=1e-9, atol=0)
 
 
 def test_the_square_goes_with_the_square_of_the_strong_coupling(tth: TTH, table: Table) -> None:
-    ours = [p.squared_amplitude(table["pdg"], momenta(table), 0.3) for p in (tth, TTH(alpha_s=2 * ALPHA_S))]
+    ours = [p.squared_amplitude(table["pdg"].tolist(), momenta(table), 0.3) for p in (tth, TTH(alpha_s=2 * ALPHA_S))]
     torch.testing.assert_close(ours[1], 4 * ours[0], rtol=1e-12, atol=0)
 
 
@@ -183,12 +183,12 @@ def test_every_quark_is_like_another(tth: TTH) -> None:
 
 def test_single_precision_and_other_devices(table: Table) -> None:
     """Rounding of the float32 momenta themselves, enlarged where a top is close to the beam."""
-    ours = squared_components(table["pdg"], momenta(table).float(), ALPHA_S, INPUTS)
-    expected = squared_components(table["pdg"], momenta(table), ALPHA_S, INPUTS)
+    ours = squared_components(table["pdg"].tolist(), momenta(table).float(), ALPHA_S, INPUTS)
+    expected = squared_components(table["pdg"].tolist(), momenta(table), ALPHA_S, INPUTS)
     assert ours.dtype == torch.float32
     assert float(((ours - expected).abs() / expected.sum(-1, keepdim=True)).max()) < 1e-3
     nowhere = torch.empty(3, 5, 4, dtype=torch.float64, device="meta")
-    assert squared_components(table["pdg"], nowhere, ALPHA_S, INPUTS).shape == (3, 2)
+    assert squared_components(table["pdg"].tolist(), nowhere, ALPHA_S, INPUTS).shape == (3, 2)
 
 
 @pytest.mark.parametrize("pdg", [(21, 21, 6, -6, 24), (5, -5, 6, -6, 25), (21, 21, -6, 6, 25), (2, -1, 6, -6, 25), (21, 2)])

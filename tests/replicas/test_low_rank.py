@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyro
 import pytest
@@ -58,8 +59,8 @@ def test_linear_regression_has_its_covariance() -> None:
         torch.linalg.solve(precision, x.T @ y / NOISE**2)[:, 0], precision_matrix=precision
     )
     assert posterior.network is not None
-    mine = posterior.network.posterior()
-    mine = torch.distributions.MultivariateNormal(mine.mean, mine.covariance_matrix)
+    found = posterior.network.posterior()
+    mine = torch.distributions.MultivariateNormal(found.mean, found.covariance_matrix)
     divergence = torch.distributions.kl_divergence(mine, exact).item()
     assert divergence < 0.005
     torch.testing.assert_close(module.weight.data[0], mine.mean)
@@ -124,5 +125,6 @@ def test_a_checkpoint_of_another_rank_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["rank", "prior_scale", "initial_scale"])
 def test_settings_are_positive(name: str) -> None:
+    wrong: dict[str, Any] = {name: 0}
     with pytest.raises(InputError, match=name):
-        LowRank(**{name: 0})
+        LowRank(**wrong)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyro
@@ -281,5 +282,6 @@ def test_what_cannot_be_fitted_is_refused(posterior: MeanField, settings: Traini
 
 @pytest.mark.parametrize("name", ["prior_scale", "initial_scale", "temperature"])
 def test_scales_are_positive(name: str) -> None:
+    wrong: dict[str, Any] = {name: 0.0}
     with pytest.raises(InputError, match=name):
-        MeanField(**{name: 0.0})
+        MeanField(**wrong)

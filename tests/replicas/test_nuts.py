@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import arviz
 import pyro
@@ -138,7 +139,8 @@ def test_chains_that_are_too_short_are_flagged_and_pyro_is_left_as_it_was() -> N
 
 
 def test_wrong_numbers_are_refused() -> None:
-    for name, value in {"prior_scale": 0.0, "draws": 3, "warm_up": 0, "chains": 1}.items():
+    wrong: dict[str, Any] = {"prior_scale": 0.0, "draws": 3, "warm_up": 0, "chains": 1}
+    for name, value in wrong.items():
         with pytest.raises(InputError, match=name):
             Nuts(**{name: value})
     with pytest.raises(InputError, match="too many for NUTS"):

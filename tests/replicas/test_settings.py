@@ -1,5 +1,7 @@
 """Settings of a posterior: every method is made as it says, and the bootstrap goes on as the network was trained."""
 
+from typing import Any
+
 import pytest
 
 from bmem.errors import InputError
@@ -45,8 +47,9 @@ def test_a_bootstrap_goes_on_as_the_network_was_trained_and_the_others_do_not() 
 
 @pytest.mark.parametrize("name", ["replicas", "epochs", "learning_rate", "prior_scale", "temperature"])
 def test_numbers_are_positive(name: str) -> None:
+    wrong: dict[str, Any] = {name: 0}
     with pytest.raises(InputError, match=rf"posterior\.{name} must be positive"):
-        PosteriorSettings(**{name: 0})
+        PosteriorSettings(**wrong)
 
 
 @pytest.mark.parametrize("method", ["bootstrap", "ensemble"])

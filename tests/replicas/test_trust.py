@@ -29,7 +29,7 @@ def regression_target(correlation: float, temperature: float = 1.0) -> tuple[Log
     like = {"weight": module.weight.detach()}
     precision = x.T @ x / temperature + torch.eye(size, dtype=torch.float64)
     mean = torch.linalg.solve(precision, x.T @ y / temperature)[:, 0]
-    target = LogPosterior(Loss(module, squared), like, prior, (x, y), temperature)  # type: ignore[arg-type]
+    target = LogPosterior(Loss(module, squared), like, prior, (x, y), temperature)
     return target, MultivariateNormal(mean, precision_matrix=precision)
 
 

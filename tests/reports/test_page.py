@@ -3,6 +3,7 @@
 import base64
 from dataclasses import fields
 from html.parser import HTMLParser
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ class Parsed(HTMLParser):
 
     def __init__(self, source):
         super().__init__()
-        self.open, self.text, self.images, self.links, self.tags, self.ids = [], [], [], [], [], []
+        self.open: list[Any] = []
+        self.text, self.images, self.links, self.tags, self.ids = [], [], [], [], []
         self.feed(source)
         self.close()
         assert not self.open, f"never closed: {self.open}"

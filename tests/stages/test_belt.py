@@ -30,7 +30,7 @@ from bmem.stages.prospects import FromBank
 from bmem.stages.simulate import load_sample
 
 BELT = {"bank_events": 6000, "toys": 1000, "points": 5}
-PERIOD = {"toys": 200, "truths": [0.0, 90.0, 180.0], "simulations": 120}
+PERIOD: dict[str, Any] = {"toys": 200, "truths": [0.0, 90.0, 180.0], "simulations": 120}
 
 
 def copied(finished: Run, folder: Path, **changes: Mapping[str, Any]) -> Run:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -184,7 +185,7 @@ def written(finished: Run, folder: Path, *samples: dict[str, object]) -> Path:
     return path
 
 
-def toml_lines(content: dict[str, object], path: str = "") -> Iterator[str]:
+def toml_lines(content: dict[str, Any], path: str = "") -> Iterator[str]:
     tables = {k: v for k, v in content.items() if isinstance(v, dict)}
     for key, value in content.items():
         if key != "sample" and key not in tables and value is not None:

@@ -183,7 +183,7 @@ def test_checking_compares_and_computes_nothing(finished: Run, tmp_path: Path) -
 def test_luminosity_adds_the_poisson_term_of_the_rate(finished: Run, tmp_path: Path) -> None:
     """-2 log L with the rate less that without is 2 (L f σ_fid - n log f σ_fid)(α) up to a constant; f is that of H → γγ."""
     luminosity = 5000.0
-    fits = []
+    fits: list[Any] = []
     for section in ({"luminosity": luminosity}, {}):
         run = quiet(settings(finished.out.parent, fit=section), tmp_path / f"out{len(fits)}")
         for name in ("lhe", "observed"):

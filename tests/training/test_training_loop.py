@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -173,7 +174,7 @@ def test_frozen_parameters_stay(tmp_path: Path) -> None:
     ids=["network", "settings", "data", "seed"],
 )
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path, change: dict, message: str) -> None:
-    usual = {"module": network(), "objective": squared, "data": data(), "settings": SETTINGS, "seed": 1}
+    usual: dict[str, Any] = {"module": network(), "objective": squared, "data": data(), "settings": SETTINGS, "seed": 1}
     train(**usual, checkpoint=tmp_path / "c")
     with pytest.raises(TrainingError, match=message):
         train(**(usual | change), checkpoint=tmp_path / "c")
@@ -220,7 +221,7 @@ def learning_rates(settings: TrainingSettings, steps: int, done: int = 0) -> lis
     optimizer = torch.optim.AdamW(nn.Linear(1, 1).parameters(), lr=settings.learning_rate)
     schedule, found = settings.schedule(optimizer, steps, done), []
     for _ in range(done, steps):
-        found.append(schedule.get_last_lr()[0])
+        found.append(float(schedule.get_last_lr()[0]))
         optimizer.step()
         schedule.step()
     return found
@@ -258,7 +259,7 @@ def test_learning_rates_are_what_they_were(warm_up: float, steps: int, done: int
     "wrong",
     [{"epochs": 0}, {"learning_rate": math.nan}, {"validation_fraction": 1.0}, {"warm_up": 1.0}, {"weight_decay": -1}],
 )
-def test_impossible_settings_are_refused(wrong: dict[str, float]) -> None:
+def test_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=next(iter(wrong))):
         TrainingSettings(**wrong)
 

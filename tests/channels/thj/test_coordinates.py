@@ -35,7 +35,7 @@ def reco_points(n: int = 64) -> Tensor:
     return torch.stack([*columns, 4 * u[:, 8] - 2, 100 + 100 * u[:, 9], 50 + 60 * u[:, 10]], -1)
 
 
-CASES = {
+CASES: dict[str, tuple[Residuals, Tensor, Tensor]] = {
     "tHj observables given x_hard": (ThjReco(), reco_points(), hard_points()),
     "tHj x_hard given observables": (ThjHard(), hard_points(), reco_points()),
     "difference": (Difference(7), hard_points(), hard_points().flip(0)),

@@ -10,11 +10,18 @@ from bmem.channels.thj.settings import SelectionSettings
 from bmem.errors import ConfigError
 from bmem.events.record import JET_FEATURES, PHOTON_FEATURES, Objects, RecoEvents
 
-GOOD_PHOTONS = [(60.0, 0.5, 0.0, 1.0), (30.0, -2.4, 1.0, 1.0)]
-GOOD_JETS = [(90.0, 0.1, 0.0, 9.0, 1.0), (50.0, 4.6, 1.0, 5.0, 0.0), (40.0, -1.0, 2.0, 5.0, 0.0), (26.0, 2.0, 3.0, 4.0, 0.0)]
+Rows = list[tuple[float, ...]]
+
+GOOD_PHOTONS: Rows = [(60.0, 0.5, 0.0, 1.0), (30.0, -2.4, 1.0, 1.0)]
+GOOD_JETS: Rows = [
+    (90.0, 0.1, 0.0, 9.0, 1.0),
+    (50.0, 4.6, 1.0, 5.0, 0.0),
+    (40.0, -1.0, 2.0, 5.0, 0.0),
+    (26.0, 2.0, 3.0, 4.0, 0.0),
+]
 
 
-def collection(events: list[list[tuple[float, ...]]], names: tuple[str, ...]) -> Objects:
+def collection(events: list[Rows], names: tuple[str, ...]) -> Objects:
     longest = max(map(len, events))
     features = torch.zeros(len(events), longest, len(names), dtype=torch.float64)
     mask = torch.zeros(len(events), longest, dtype=torch.bool)
@@ -24,11 +31,11 @@ def collection(events: list[list[tuple[float, ...]]], names: tuple[str, ...]) ->
     return Objects(features, mask, names)
 
 
-def one_event(photons: list[tuple[float, ...]], jets: list[tuple[float, ...]]) -> RecoEvents:
+def one_event(photons: Rows, jets: Rows) -> RecoEvents:
     return RecoEvents({"photons": collection([photons], PHOTON_FEATURES), "jets": collection([jets], JET_FEATURES)})
 
 
-def with_change(rows: list[tuple[float, ...]], row: int, column: int, value: float) -> list[tuple[float, ...]]:
+def with_change(rows: Rows, row: int, column: int, value: float) -> Rows:
     changed = [list(r) for r in rows]
     changed[row][column] = value
     return [tuple(r) for r in changed]
@@ -53,7 +60,7 @@ def test_a_good_event_is_accepted() -> None:
         (GOOD_PHOTONS, with_change(GOOD_JETS, 0, 1, -2.5), "b-tag"),
     ],
 )
-def test_each_cut_rejects(photons: list[tuple[float, ...]], jets: list[tuple[float, ...]], cut: str) -> None:
+def test_each_cut_rejects(photons: Rows, jets: Rows, cut: str) -> None:
     event = one_event(photons, jets)
     assert Selection().accept(event).tolist() == [False]
     flow = Selection().cut_flow(event)
@@ -91,8 +98,13 @@ def test_no_events_have_no_acceptance() -> None:
 
 
 def test_kept_objects_pass_their_cuts_and_are_ordered() -> None:
-    jets = [(30.0, 0.0, 0.0, 4.0, 0.0), (20.0, 0.0, 0.0, 4.0, 0.0), (80.0, 1.0, 0.0, 4.0, 1.0), (70.0, 5.0, 0.0, 4.0, 0.0)]
-    photons = [(30.0, 0.0, 0.0, 1.0), (90.0, 0.0, 0.0, 0.0), (50.0, 1.0, 0.0, 1.0)]
+    jets: Rows = [
+        (30.0, 0.0, 0.0, 4.0, 0.0),
+        (20.0, 0.0, 0.0, 4.0, 0.0),
+        (80.0, 1.0, 0.0, 4.0, 1.0),
+        (70.0, 5.0, 0.0, 4.0, 0.0),
+    ]
+    photons: Rows = [(30.0, 0.0, 0.0, 1.0), (90.0, 0.0, 0.0, 0.0), (50.0, 1.0, 0.0, 1.0)]
     kept = Selection().keep_objects(one_event(photons, jets))
     assert kept.jets.feature("pt").tolist() == [[80.0, 30.0]]
     assert kept.jets.feature("btag").tolist() == [[1.0, 0.0]]
