@@ -20,6 +20,7 @@ from bmem import artifacts
 from bmem.errors import InputError
 from bmem.events.record import PairedEvents
 from bmem.integration.bootstrap import bootstrap_means, mean_with_covariance
+from bmem.likelihood.nuisances import NONE, Nuisances
 from bmem.process.contract import Process
 from bmem.replicas.contract import Replicas
 from bmem.rng import numpy_generator
@@ -75,17 +76,18 @@ def fiducial_cross_section(
 
 
 def counted_cross_section(
-    process: Process, pairs: PairedEvents, replicas: int, seed: int, resamples: int = 0
+    process: Process, pairs: PairedEvents, replicas: int, seed: int, resamples: int = 0, nuisances: Nuisances = NONE
 ) -> FiducialCrossSection:
     """σ_k of simulated ``pairs`` that were made uniform in θ, with the error of their finite number.
 
     One replica has this error in its covariance and resamples. Several have it in their differences, as it is of the sample
     that the networks were trained on: their mean is the counted value. The number of events is large, so it is Gaussian.
+    With ``nuisances`` there are M K of them, see ``simulated_cross_section``.
 
     Raises:
-        InputError: no event was accepted.
+        InputError: no event was accepted, or the pairs were not made with the nuisances of the detector.
     """
-    sigma, covariance = simulated_cross_section(process, pairs)
+    sigma, covariance = simulated_cross_section(process, pairs, nuisances)
     rng = numpy_generator(seed, "fiducial")
 
     def errors(n: int) -> Array:
@@ -99,25 +101,36 @@ def counted_cross_section(
     return FiducialCrossSection(values, np.zeros((replicas, *covariance.shape)), bootstrap)
 
 
-def simulated_cross_section(process: Process, pairs: PairedEvents) -> tuple[Array, Array]:
+def simulated_cross_section(process: Process, pairs: PairedEvents, nuisances: Nuisances = NONE) -> tuple[Array, Array]:
     """σ_k [K] in pb and their covariance [K, K] from simulated ``pairs`` that were made uniform in θ, nothing learned.
 
-    A hard event may have several responses.
+    A hard event may have several responses. With ``nuisances`` they are [M K], the coefficients of the monomials: those of the
+    detector by least squares from events that each have a ν of their own, those of the theory by weights.
 
     Raises:
-        InputError: no event was accepted.
+        InputError: no event was accepted, or the pairs were not made with the nuisances of the detector.
     """
-    hard = pairs.accepted_hard
+    accepted, hard = pairs.accepted, pairs.accepted_hard
     if not len(hard):
         raise InputError("σ_k from simulated events: none was accepted; give more events or loosen the selection")
     s = process.components(hard.x)
-    weights = s / (s @ mixture_coefficients(process).to(s))[:, None] * hard.weight[:, None] / pairs.hard.weight.mean()
+    scale = hard.weight / pairs.hard.weight.mean() / (s @ mixture_coefficients(process).to(s))
+    design = nuisances.design(pairs.hard)
+    pull = nuisances.estimators(design)  # what an event adds to each coefficient, if it is accepted
+    parts = nuisances.monomial_components(hard.x, s) * scale[:, None, None] * pull[accepted][..., None]
     # responses to one hard event share its weight; they are no independent events
-    owner = torch.unique(hard.x[:, 0], return_inverse=True)[1]
-    totals = weights.new_zeros(int(owner.max()) + 1, weights.shape[1]).index_add_(0, owner, weights)
-    total, distinct, tried = totals.sum(0), len(torch.unique(pairs.hard.x[:, 0])), len(pairs)
-    covariance = (totals.T @ totals - torch.outer(total, total) / distinct) / tried**2
-    return (total / tried).cpu().numpy(), covariance.cpu().numpy()
+    owner = torch.unique(pairs.hard.x[:, 0], return_inverse=True)[1]
+    totals = _by_owner(parts.flatten(1), owner[accepted], int(owner.max()) + 1)
+    sigma = totals.sum(0) / len(pairs)
+    expected = nuisances.expected(design, sigma.reshape(parts.shape[1:])) * pull[..., None]
+    means = _by_owner(expected.flatten(1), owner, len(totals))
+    covariance = (totals.T @ totals - means.T @ means) / len(pairs) ** 2
+    return sigma.cpu().numpy(), covariance.cpu().numpy()
+
+
+def _by_owner(values: Tensor, owner: Tensor, count: int) -> Tensor:
+    """Sums [count, F] of ``values`` [N, F] that belong to one ``owner`` [N]."""
+    return values.new_zeros(count, values.shape[1]).index_add_(0, owner, values)
 
 
 def mixture_grid(process: Process) -> Tensor:
