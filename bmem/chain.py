@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from bmem.channels import load_channel, meant
 from bmem.channels.contract import Channel, lacking
+from bmem.channels.nuisances import make_nuisances
 from bmem.channels.section import mistakes
 from bmem.config.model import Config, wrong_truth
 from bmem.config.sections import (
@@ -22,6 +23,7 @@ from bmem.config.sections import (
     DensitySection,
     FitSection,
     LikelihoodSection,
+    NuisanceSection,
     ProposalSection,
     Section,
 )
@@ -37,6 +39,7 @@ from bmem.likelihood.cross_section import FiducialCrossSection, counted_cross_se
 from bmem.likelihood.event_integrals import EventIntegrator
 from bmem.likelihood.learning import Learned, Learner, Observer, unobserved
 from bmem.likelihood.networks import Networks, TrainedNetworks
+from bmem.likelihood.nuisances import NONE, Nuisances
 from bmem.likelihood.roles import Acceptance, Pairs, Proposal, Role, Transfer
 from bmem.measurement import Measurement
 from bmem.measurement import measure as measure_hypothesis
@@ -68,6 +71,7 @@ class Chain:
         seed: of all random numbers.
         observer: called with (what is done, how much of it is done, how much there is), for progress bars.
         constraints: external measurements, with names and stored units of the parameters.
+        nuisances: systematic effects, or the tables [[nuisance]] that the configuration would have.
         sections: any of ``ChainSettings``, as settings or as the table that the configuration would have.
 
     Raises:
@@ -83,6 +87,7 @@ class Chain:
         seed: int = 1,
         observer: Observer = unobserved,
         constraints: Sequence[NormalConstraint] = (),
+        nuisances: Nuisances | Sequence[Mapping[str, Any] | NuisanceSection] = NONE,
         **sections: Any,
     ) -> None:
         self.channel = _channel(channel)
@@ -90,6 +95,7 @@ class Chain:
         self.seed = seed
         self.observer = observer
         self.constraints = tuple(constraints)
+        self.nuisances = _nuisances(nuisances, self.channel)
         self.settings = _settings(sections)
 
     @classmethod
@@ -102,6 +108,7 @@ class Chain:
         if config.background:
             raise ConfigError("[[background]]: a chain has signal alone; use bmem run, or bmem.inference.mixture")
         own, sections = config.channel.make(), sections_of(config) | {"constraints": config.constraints}
+        sections |= {"nuisances": config.nuisance}
         return cls(own, device=device, seed=config.seed, observer=observer, **sections)
 
     def simulate(self, events: int, *, name: str | None = None, repeats: int = 1, **truth: float) -> PairedEvents:
@@ -181,7 +188,8 @@ class Chain:
             FitError: as ``bmem.measurement.measure``.
         """
         fit = self.settings.fit
-        return measure(coefficients.select(slice(fit.events)), self.channel, fit, self.constraints)
+        chosen = coefficients.select(slice(fit.events))
+        return measure(chosen, self.channel, fit, self.constraints, nuisances=self.nuisances)
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -217,13 +225,14 @@ class Chain:
             return fiducial_cross_section(process, acceptance, section.fiducial_events, rng, resamples)
         if pairs is None:
             raise InputError("σ_fid is counted from the training pairs; give them, or set likelihood.fiducial = 'learned'")
-        return counted_cross_section(process, pairs, len(acceptance), self.seed, resamples)
+        return counted_cross_section(process, pairs, len(acceptance), self.seed, resamples, self.nuisances)
 
     def integrator(
         self, networks: Networks, fiducial: FiducialCrossSection, name: str, settings: IntegrationSettings
     ) -> EventIntegrator:
         """Integrates the events of the sample ``name``."""
-        return EventIntegrator(self.channel.process, networks, fiducial, settings, derive_seed(self.seed, "integrate", name))
+        seed = derive_seed(self.seed, "integrate", name)
+        return EventIntegrator(self.channel.process, networks, fiducial, settings, seed, self.nuisances)
 
     def _stored(self, truth: Mapping[str, float]) -> list[float]:
         parameters = self.channel.parameters
@@ -241,6 +250,8 @@ def measure(
     channel: Channel | str,
     fit: FitSection | None = None,
     constraints: Sequence[NormalConstraint] = (),
+    *,
+    nuisances: Nuisances | Sequence[Mapping[str, Any] | NuisanceSection] = NONE,
 ) -> Measurement:
     """Estimate, intervals, uncertainties and posterior of the parameters of a channel.
 
@@ -249,6 +260,7 @@ def measure(
         channel: as for ``Chain``.
         fit: luminosity, further bases and strength, as in the section [fit] of a configuration.
         constraints: external measurements, with names and stored units of the parameters.
+        nuisances: those with which the events were integrated, as for ``Chain``.
 
     Raises:
         ChannelError: as ``Chain``.
@@ -259,7 +271,14 @@ def measure(
     for name in fit.bases:
         if name not in channel.bases:
             raise ConfigError(f"fit.bases: the channel has no basis {name!r}{meant(name, channel.bases)}")
-    return measure_hypothesis(*hypotheses(coefficients, channel, fit, constraints=constraints))
+    varied = _nuisances(nuisances, channel)
+    known = [*constraints, *external_constraints(varied)]
+    return measure_hypothesis(*hypotheses(coefficients, channel, fit, constraints=known, nuisances=varied.basis))
+
+
+def external_constraints(nuisances: Nuisances) -> tuple[NormalConstraint, ...]:
+    """What is known of nuisance parameters from elsewhere."""
+    return tuple(NormalConstraint(one.name, one.value, one.error) for one in nuisances.entries)
 
 
 def hypotheses(
@@ -267,7 +286,7 @@ def hypotheses(
 ) -> tuple[Hypothesis, dict[str, Hypothesis]]:
     """What is measured, and what else ``fit`` asks of the same integrals, by name: further bases, a signal strength.
 
-    ``known`` are ``backgrounds``, their ``bounds`` and the ``constraints``, as for ``Hypothesis.of``.
+    ``known`` are ``backgrounds``, their ``bounds``, ``nuisances`` and the ``constraints``, as for ``Hypothesis.of``.
     """
     own = MorphingBasis.of(channel.process)
 
@@ -292,6 +311,16 @@ def _settings(sections: Mapping[str, Any]) -> ChainSettings:
     except ValidationError as error:
         lines = mistakes(error, sections, ChainSettings())
         raise ConfigError("\n  ".join([f"Chain: {len(lines)} problem(s)", *lines])) from error
+
+
+def _nuisances(stated: Nuisances | Sequence[Mapping[str, Any] | NuisanceSection], channel: Channel) -> Nuisances:
+    if isinstance(stated, Nuisances):
+        return stated
+    try:
+        entries = [NuisanceSection(**one) if isinstance(one, Mapping) else one for one in stated]
+    except ValidationError as error:
+        raise ConfigError("\n  ".join(["nuisances:", *mistakes(error, {}, None)])) from error
+    return make_nuisances(entries, channel)
 
 
 def _channel(channel: Channel | str) -> Channel:

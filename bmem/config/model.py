@@ -12,6 +12,7 @@ import numpy as np
 from iminuit.cost import NormalConstraint
 from pydantic import Field, model_validator
 
+from bmem.channels.nuisances import read_kind
 from bmem.channels.section import ChannelSection
 from bmem.config.sections import (
     EXTERNAL,
@@ -25,6 +26,7 @@ from bmem.config.sections import (
     DensitySection,
     FitSection,
     LikelihoodSection,
+    NuisanceSection,
     ProposalSection,
     SampleSection,
     Section,
@@ -52,6 +54,7 @@ class Config(Section):
     background: tuple[BackgroundSection, ...] = Field(
         (), max_length=MOST_BACKGROUNDS, description="backgrounds in the samples: one [[background]] each"
     )
+    nuisance: tuple[NuisanceSection, ...] = Field((), description="systematic effects: one [[nuisance]] each")
     constraint: tuple[ConstraintSection, ...] = Field((), description="external measurements: one [[constraint]] each")
     transfer: DensitySection = DensitySection()
     acceptance: AcceptanceSection = AcceptanceSection()
@@ -72,7 +75,7 @@ class Config(Section):
         return self
 
     def _contradictions(self) -> Iterator[str]:
-        for section in ("sample", "background"):
+        for section in ("sample", "background", "nuisance"):
             names = [entry.name for entry in getattr(self, section)]
             if len(set(names)) < len(names):
                 yield f"[[{section}]] names must differ, got {names}"
@@ -89,6 +92,8 @@ class Config(Section):
             yield from self._wrong_truths()
         if self.background or self.fit.bases:
             yield from self._unknown_names()
+        if self.nuisance:
+            yield from self._wrong_nuisances()
 
     def _wrong_backgrounds(self) -> Iterator[str]:
         if self.fit.luminosity is not None:
@@ -101,6 +106,19 @@ class Config(Section):
         total = sum(background.fraction for background in self.background)
         if total >= LARGEST_FRACTION:
             yield f"[[background]]: the fractions add up to {total:g}; no signal is left to measure"
+
+    def _wrong_nuisances(self) -> Iterator[str]:
+        channel = self.channel.make()
+        for entry in self.nuisance:
+            yield from read_kind(entry, channel)[0]
+        taken = {p.name for basis in channel.bases.values() for p in basis.parameters} | {p.name for p in channel.parameters}
+        taken |= {STRENGTH.name, *INTERNAL, *(p.name for p in self.fractions)}
+        for name in taken & {entry.name for entry in self.nuisance}:
+            yield f"[[nuisance]] {name}: another parameter has this name; choose one of its own"
+        if self.belt.bank_events:
+            yield "[[nuisance]]: the toys of a belt know none; take out belt.bank_events"
+        if self.likelihood.fiducial == "learned":
+            yield "[[nuisance]]: σ_fid is counted where there are any; take out likelihood.fiducial"
 
     def _wrong_truths(self) -> Iterator[str]:
         parameters = self.channel.make().parameters
@@ -168,7 +186,7 @@ class Config(Section):
         channel = self.channel.make()
         found = [*channel.parameters, *(p for name in self.fit.bases for p in channel.bases[name].parameters)]
         found += [STRENGTH] if self.fit.strength else []
-        return (*found, *self.fractions)
+        return (*found, *self.fractions)  # not those of [[nuisance]], which state their own external measurements
 
     @property
     def fractions(self) -> tuple[Parameter, ...]:

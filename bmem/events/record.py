@@ -39,6 +39,11 @@ class HardEvents:
     def __getitem__(self, index: Tensor | slice) -> HardEvents:
         return self._each(lambda part: part[index])
 
+    @property
+    def numbers(self) -> Tensor:
+        """See ``event_numbers``."""
+        return event_numbers(self.x)
+
     def repeat(self, times: int) -> HardEvents:
         """Each event ``times`` times in a row (to shower or smear one hard event repeatedly)."""
         return self[torch.arange(len(self), device=self.x.device).repeat_interleave(times)]
@@ -62,6 +67,11 @@ class HardEvents:
         pdg = None if self.pdg is None else change(self.pdg)
         nuisances = {name: change(part) for name, part in self.nuisances.items()}
         return HardEvents(change(self.x), change(self.theta), change(self.weight), pdg, nuisances)
+
+
+def event_numbers(x: Tensor) -> Tensor:
+    """Which hard event each of the points ``x`` [N, D] is: numbers [N] from 0 on, the same for responses to the same event."""
+    return torch.unique(x[:, 0], return_inverse=True)[1]
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from scipy.special import gammaln, softmax
 
 from bmem.errors import InputError
 from bmem.inference.evidence import log_evidence, log_pool
+from bmem.inference.newton import WithUnitConstraints, conditional_minimum, nuisance_indices
 from bmem.likelihood.coefficients import Coefficients
 from bmem.process.contract import Parameter
 
@@ -29,6 +30,10 @@ _NEARLY_ZERO = 1e-2
 _REFINEMENT = 50
 """Events whose density comes this close to zero are held against a grid that is finer by this factor."""
 _CHUNK = 1 << 22
+_FAR = 2.0
+"""Densities have to be positive this many standard deviations of each nuisance parameter away from 0."""
+_WALL = 1e-300
+"""A density that a polynomial in nuisance parameters makes negative, farther away, counts as this: a wall for the fit."""
 
 
 class Basis(Protocol):
@@ -131,7 +136,7 @@ class NegativeTwoLogLikelihood(Objective):
                 f"{events.size} of {self.n_events} events lack a finite and positive density for every θ, the first: "
                 f"{events[:10].tolist()}; integrate them with more points, or exclude what unusable_events() returns"
             )
-        b = self.basis.value(scan_grid(self.parameters))
+        b = self.basis.value(_positive_grid(self.parameters))
         if self.fiducial.shape != b.shape[-1:] or not (b @ self.fiducial > 0).all():
             raise InputError(f"σ_fid must be positive for every θ, with {b.shape[-1]} components, not {self.fiducial}")
 
@@ -165,7 +170,9 @@ class NegativeTwoLogLikelihood(Objective):
     def _log_densities(self, b: Array) -> Array:
         """Σ_n log Σ_k b_k I_nk for a grid of basis values [G, K]."""
         densities = b @ self.integrals.T
-        if densities.min() <= 0:
+        if nuisance_indices(self.parameters):
+            densities = np.maximum(densities, _WALL)
+        elif densities.min() <= 0:
             events = np.flatnonzero((densities <= 0).any(0))
             raise InputError(
                 f"events {events[:10].tolist()} (counted without excluded ones) have no positive density at this θ"
@@ -244,14 +251,14 @@ class MarginalLikelihood(MeanLikelihood):
     log L_r of n events differs between replicas by an amount that grows with n and says nothing of θ: the mean of the L_r
     themselves would be one replica's. Z_r is the mean of L_r over the range of all parameters, so that this is -2 log of the
     average of the replicas' posterior densities under a flat prior, up to a constant that makes it -2 log L of a single
-    replica. Its profile intervals contain what the replicas disagree on; ``fit`` takes the estimate and its statistical
+    replica; nuisance parameters are at their most probable values of each replica there, under unit constraints. Its profile intervals contain what the replicas disagree on; ``fit`` takes the estimate and its statistical
     error from ``estimator``. A constraint that is added weighs the replicas by how well they meet it.
     """
 
     def __init__(self, replicas: Sequence[NegativeTwoLogLikelihood]) -> None:
         super().__init__(replicas)
         several = self.replicas if len(self.replicas) > 1 else ()
-        evidence = [log_evidence(r.value, r.parameters, axes(r.parameters)) for r in several]
+        evidence = [_log_evidence(r) for r in several]
         self.log_evidence = np.array(evidence or [0.0])
         """log Z_r [R]; a single replica needs none."""
 
@@ -289,6 +296,24 @@ class MarginalLikelihood(MeanLikelihood):
         return softmax(self.normalised(theta))
 
 
+def _log_evidence(replica: NegativeTwoLogLikelihood) -> float:
+    """log of the mean of L over the parameters; with nuisance parameters at their best values, times their unit constraint."""
+    own = nuisance_indices(replica.parameters)
+    if not own:
+        return log_evidence(replica.value, replica.parameters, axes(replica.parameters))
+    scanned = [i for i in range(len(replica.parameters)) if i not in own]
+    target, grid = WithUnitConstraints(replica), scan_grid(replica.parameters)
+    best = conditional_minimum(target, grid[np.argmin(replica.value(grid))], [*scanned, *own])
+
+    def section(theta: Array) -> Array:
+        full = np.broadcast_to(best, (*theta.shape[:-1], len(best))).copy()
+        full[..., scanned] = theta
+        return target.value(full)
+
+    kept = tuple(replica.parameters[i] for i in scanned)
+    return log_evidence(section, kept, axes(kept))
+
+
 def effective_number(weights: ArrayLike) -> float:
     """How many replicas count, (Σ w)²/Σ w² of their ``weights`` [R]: R if they count alike."""
     w = np.asarray(weights, np.float64)
@@ -305,7 +330,7 @@ def unusable_events(coefficients: Coefficients, basis: Basis) -> NDArray[np.int6
 
 def _unusable(integrals: Array, basis: Basis) -> NDArray[np.int64]:
     """Indices of the rows of ``integrals`` [N, K] without a finite and positive density everywhere."""
-    b = basis.value(scan_grid(basis.parameters))
+    b = basis.value(_positive_grid(basis.parameters))
     if integrals.ndim != 2 or integrals.shape[1] != b.shape[-1]:
         raise InputError(f"the basis has {b.shape[-1]} components, but the integrals have shape {integrals.shape}")
     lowest, highest = _extremes(integrals, b)
@@ -332,12 +357,23 @@ def scan_grid(parameters: tuple[Parameter, ...], refinement: int = 1) -> Array:
     return np.stack(np.meshgrid(*axes(parameters, refinement), indexing="ij"), -1).reshape(-1, len(parameters))
 
 
+def _positive_grid(parameters: tuple[Parameter, ...]) -> Array:
+    """Where densities have to be positive [G, P]: ``scan_grid``, also with one nuisance parameter far from 0."""
+    grid, own = scan_grid(parameters), nuisance_indices(parameters)
+    far = [grid + step * np.eye(len(parameters))[i] for i in own for step in (-_FAR, _FAR)]
+    return np.concatenate([grid, *far])
+
+
 def axes(parameters: tuple[Parameter, ...], refinement: int = 1) -> tuple[Array, ...]:
-    """Points along each parameter: a period without its end point, or the bounds with both ends."""
-    n = refinement * (_GRID_POINTS if len(parameters) == 1 else max(5, int(40_000 ** (1 / len(parameters)))))
-    return tuple(
-        np.linspace(*p.bounds, n + 1) if p.period is None else p.bounds[0] + p.period * np.arange(n) / n for p in parameters
-    )
+    """Points along each parameter: a period without its end point, or the bounds with both ends; a nuisance parameter at 0."""
+    scanned = len(parameters) - len(nuisance_indices(parameters))
+    n = refinement * (_GRID_POINTS if scanned <= 1 else max(5, int(40_000 ** (1 / scanned))))
+    return tuple(np.zeros(1) if p.nuisance else _along(p, n) for p in parameters)
+
+
+def _along(p: Parameter, n: int) -> Array:
+    """``n`` steps along a parameter."""
+    return np.linspace(*p.bounds, n + 1) if p.period is None else p.bounds[0] + p.period * np.arange(n) / n
 
 
 def _slices(rows: Array, columns: int) -> list[Array]:

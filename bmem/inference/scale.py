@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from bmem.errors import InputError
 from bmem.inference.objective import Basis
 from bmem.inference.parameters import STRENGTH
+from bmem.likelihood.polynomial import PolynomialBasis
 from bmem.process.contract import Parameter
 
 Array = NDArray[np.float64]
@@ -104,6 +105,11 @@ class SumBasis(_Pair):
 def with_strength(basis: Basis, strength: Parameter = STRENGTH) -> ProductBasis:
     """``basis`` times a free signal strength μ; only the rate sees it, so the likelihood needs a luminosity."""
     return ProductBasis(basis, AffineBasis((strength,), np.zeros(1), np.ones((1, 1))))
+
+
+def with_nuisances(basis: Basis, monomials: PolynomialBasis | None) -> Basis:
+    """``basis`` times the ``monomials`` of nuisance parameters (``bmem.likelihood.nuisances``), the constant one first."""
+    return basis if monomials is None or not monomials.parameters else ProductBasis(basis, monomials)
 
 
 def with_fractions(basis: Basis, fractions: Sequence[Parameter]) -> ProductBasis:

@@ -110,27 +110,33 @@ def simulated_cross_section(process: Process, pairs: PairedEvents, nuisances: Nu
     Raises:
         InputError: no event was accepted, or the pairs were not made with the nuisances of the detector.
     """
-    accepted, hard = pairs.accepted, pairs.accepted_hard
+    accepted, tried, expected = _per_hard_event(process, pairs, nuisances)
+    total, all_tried = accepted.sum(0), tried.sum()
+    covariance = (accepted.T @ accepted - expected.T @ expected) / all_tried**2
+    return (total / all_tried).cpu().numpy(), covariance.cpu().numpy()
+
+
+def _per_hard_event(process: Process, pairs: PairedEvents, nuisances: Nuisances) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each hard event the sum of s_k over their mixture of its accepted responses [N, K], and how often it was tried [N].
+
+    Responses to one hard event share its weight; they are no independent events. With nuisances they are [N, M K], what the
+    event adds to the coefficient of each monomial. Third is what it does on average, [N, K] or [N, M K].
+    """
+    hard, numbers = pairs.accepted_hard, pairs.hard.numbers
     if not len(hard):
         raise InputError("σ_k from simulated events: none was accepted; give more events or loosen the selection")
-    s = process.components(hard.x)
-    scale = hard.weight / pairs.hard.weight.mean() / (s @ mixture_coefficients(process).to(s))
-    design = nuisances.design(pairs.hard)
-    pull = nuisances.estimators(design)  # what an event adds to each coefficient, if it is accepted
-    parts = nuisances.monomial_components(hard.x, s) * scale[:, None, None] * pull[accepted][..., None]
-    # responses to one hard event share its weight; they are no independent events
-    owner = torch.unique(pairs.hard.x[:, 0], return_inverse=True)[1]
-    totals = _by_owner(parts.flatten(1), owner[accepted], int(owner.max()) + 1)
-    sigma = totals.sum(0) / len(pairs)
-    expected = nuisances.expected(design, sigma.reshape(parts.shape[1:])) * pull[..., None]
-    means = _by_owner(expected.flatten(1), owner, len(totals))
-    covariance = (totals.T @ totals - means.T @ means) / len(pairs) ** 2
-    return sigma.cpu().numpy(), covariance.cpu().numpy()
+    s, design = process.components(hard.x), nuisances.design(pairs.hard)
+    scale, estimators = hard.weight / (s @ mixture_coefficients(process).to(s)), nuisances.estimators(design)
+    weights = nuisances.monomial_components(hard.x, s) * (scale[:, None] * estimators[pairs.accepted])[..., None]
+    count = int(numbers.max()) + 1
+    accepted, tried = _sums(weights, numbers[pairs.accepted], count), _sums(pairs.hard.weight[:, None], numbers, count)[:, 0]
+    mean = (accepted.sum(0) / len(pairs)).reshape(weights.shape[1:])
+    return accepted, tried, _sums(nuisances.expected(design, mean) * estimators[..., None], numbers, count)
 
 
-def _by_owner(values: Tensor, owner: Tensor, count: int) -> Tensor:
-    """Sums [count, F] of ``values`` [N, F] that belong to one ``owner`` [N]."""
-    return values.new_zeros(count, values.shape[1]).index_add_(0, owner, values)
+def _sums(values: Tensor, numbers: Tensor, count: int) -> Tensor:
+    """Sums [count, F] of ``values`` [n, ...] of the same number [n], flattened."""
+    return values.new_zeros(count, values[0].numel()).index_add_(0, numbers, values.flatten(1))
 
 
 def mixture_grid(process: Process) -> Tensor:

@@ -38,6 +38,8 @@ _CHECKED = 2.0
 class Nuisance:
     """One ν, by its ``name``: ``nodes`` beside 0, and the ``theory`` that it changes; without any it is of the detector.
 
+    ``value`` and ``error`` are those of its external constraint, ν ~ N(0, 1) unless stated.
+
     Raises:
         InputError: there is no node, two are the same, or one is 0 or outside of the range.
     """
@@ -45,6 +47,8 @@ class Nuisance:
     name: str
     nodes: tuple[float, ...]
     theory: TheoryVariation | None = None
+    value: float = 0.0
+    error: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.nodes or len({0.0, *self.nodes}) <= len(self.nodes) or max(map(abs, self.nodes)) > RANGE:

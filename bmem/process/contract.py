@@ -44,7 +44,8 @@ class TheoryVariation(Protocol):
     It need not be known between the ``nodes``, the ν beside 0 at which it is taken.
     """
 
-    nodes: tuple[float, ...]
+    @property
+    def nodes(self) -> tuple[float, ...]: ...
 
     def components(self, x_hard: Tensor, nu: float) -> Tensor:
         """s_k(x; ν) in pb per unit of x_hard: [..., D] → [..., K], in the order of ``Process.components``."""

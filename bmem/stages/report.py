@@ -238,7 +238,8 @@ class _Sources:
         theta = torch.as_tensor(truths, dtype=torch.float64)[:, None]
         total = [self.run.process.cross_section(one)[0] for one in theta]
         basis = self.run.process.basis(theta).numpy()
-        fiducial = FiducialCrossSection.load(self.run.fiducial)
+        every = FiducialCrossSection.load(self.run.fiducial)
+        fiducial = replace(every, values=every.values[:, : basis.shape[-1]])  # nuisance parameters at 0
         errors = networks.LEARNED if self.run.config.likelihood.fiducial == "learned" else networks.COUNTED
         return networks.cross_section_table(fiducial, total, truths, basis, self.quantity, errors=errors)
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from bmem import rng, terminal
 from bmem.artifacts import Engine
 from bmem.channels.contract import Channel
+from bmem.channels.nuisances import described
 from bmem.config import Config, SampleSection
 from bmem.devices import chosen
 from bmem.process.contract import Process
@@ -125,6 +126,11 @@ class Run:
 
     def say(self, text: str) -> None:
         terminal.say(self.console, text)
+
+
+def nuisance_settings(run: Run) -> dict[str, Any]:
+    """What integrals depend on of the nuisance parameters; nothing where there are none."""
+    return {"nuisance": [described(entry) for entry in run.config.nuisance]} if run.config.nuisance else {}
 
 
 def plain(section: Any) -> Any:

@@ -16,6 +16,7 @@ from bmem.channels.thj.bases import coupling_basis
 from bmem.channels.thj.coordinates import ObservedReco, ThjHard, ThjReco
 from bmem.channels.thj.display import displayed
 from bmem.channels.thj.lhe import ThjLHE
+from bmem.channels.thj.nuisances import FactorisationScale, PartonDensities
 from bmem.channels.thj.reconstruction import Reconstruction
 from bmem.channels.thj.response import ParametricResponse, pythia_response
 from bmem.channels.thj.selection import Selection
@@ -53,6 +54,10 @@ class ThjChannel:
         Quantity("m_t", r"m_{bjj}", "GeV"),
         Quantity("m_W", r"m_{jj}", "GeV"),
     )
+    nuisances: ClassVar[Mapping[str, type]] = {
+        "parton_densities": PartonDensities,
+        "factorisation_scale": FactorisationScale,
+    }
     hard_quantities = (
         Quantity("pt_h", "p_{T}^{H}", "GeV"),
         Quantity("phi_h", r"\phi_{H}", "deg", DEGREES),
