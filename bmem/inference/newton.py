@@ -12,12 +12,13 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bmem.inference.expansion import Expansion
 from bmem.process.contract import Parameter
 
 Array = NDArray[np.float64]
 
 _STEPS = 50
-_SMALL = 1e-9
+_SMALL = 1e-7
 """Expected gain in -2 log L below which the search ends."""
 _HALVINGS = 12
 _FLATTEST = 1e-3
@@ -29,9 +30,7 @@ class Smooth(Protocol):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]: ...
-    def value(self, theta: ArrayLike) -> Array: ...
-    def gradient(self, theta: ArrayLike) -> Array: ...
-    def curvature(self, theta: ArrayLike) -> Array: ...
+    def expanded(self, theta: ArrayLike) -> Expansion: ...
 
 
 class WithUnitConstraints:
@@ -41,14 +40,10 @@ class WithUnitConstraints:
         self.target, self.parameters = target, target.parameters
         self._own = np.array([float(p.nuisance) for p in target.parameters])
 
-    def value(self, theta: ArrayLike) -> Array:
-        return self.target.value(theta) + np.square(theta) @ self._own
-
-    def gradient(self, theta: ArrayLike) -> Array:
-        return self.target.gradient(theta) + 2 * self._own * np.asarray(theta)
-
-    def curvature(self, theta: ArrayLike) -> Array:
-        return self.target.curvature(theta) + 2 * np.diag(self._own)
+    def expanded(self, theta: ArrayLike) -> Expansion:
+        value, gradient, curvature = self.target.expanded(theta)
+        slope = 2 * self._own * np.asarray(theta, np.float64)
+        return Expansion(value + slope @ np.asarray(theta) / 2, gradient + slope, curvature + 2 * np.diag(self._own))
 
 
 def nuisance_indices(parameters: Sequence[Parameter]) -> list[int]:
@@ -59,32 +54,33 @@ def nuisance_indices(parameters: Sequence[Parameter]) -> list[int]:
 def conditional_minimum(target: Smooth, start: Array, free: Sequence[int]) -> Array:
     """θ [P] with the ``free`` entries at the minimum of ``target`` next to ``start``, within their bounds; others as there."""
     theta, index = np.array(start, np.float64), list(free)
-    low, high = np.array([_bounds(target.parameters[i]) for i in index]).reshape(-1, 2).T
-    value = float(target.value(theta))
+    walls = np.array([_bounds(target.parameters[i]) for i in index]).reshape(-1, 2).T
+    here = target.expanded(theta)
     for _ in range(_STEPS if index else 0):
-        gradient, curvature = target.gradient(theta)[index], target.curvature(theta)[np.ix_(index, index)]
-        at_wall = ((theta[index] <= low) & (gradient > 0)) | ((theta[index] >= high) & (gradient < 0))
-        step = _downhill(curvature, np.where(at_wall, 0.0, gradient), at_wall)
+        gradient, curvature = here.gradient[index], here.curvature[np.ix_(index, index)]
+        outward = ((theta[index] <= walls[0]) & (gradient > 0)) | ((theta[index] >= walls[1]) & (gradient < 0))
+        gradient = np.where(outward, 0.0, gradient)
+        step = _downhill(curvature, gradient, outward)
         if -gradient @ step / 2 < _SMALL:
             break
-        theta, fallen = _line_search(target, theta, index, step, (low, high), value)
-        if fallen >= value - _SMALL:
+        found = _line_search(target, theta, index, step, walls, float(here.value))
+        if found is None:
             break
-        value = fallen
+        theta, here = found
     return theta
 
 
 def _line_search(
-    target: Smooth, theta: Array, index: list[int], step: Array, walls: tuple[Array, Array], value: float
-) -> tuple[Array, float]:
-    """The first point along a halved ``step`` that lies lower, with its value; where there is none, the start."""
+    target: Smooth, theta: Array, index: list[int], step: Array, walls: Array, value: float
+) -> tuple[Array, Expansion] | None:
+    """The first point along a halved ``step`` that lies lower than ``value``, and what is there; None if there is none."""
     for halving in range(_HALVINGS):
         there = theta.copy()
         there[index] = np.clip(theta[index] + step / 2**halving, *walls)
-        found = float(target.value(there))
-        if found < value:
+        found = target.expanded(there)
+        if found.value < value:
             return there, found
-    return theta, value
+    return None
 
 
 def _downhill(curvature: Array, gradient: Array, fixed: NDArray[np.bool_]) -> Array:

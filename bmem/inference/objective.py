@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,7 @@ from scipy.special import gammaln, softmax
 
 from bmem.errors import InputError
 from bmem.inference.evidence import log_evidence, log_pool
+from bmem.inference.expansion import BasisAt, Expansion, StackedEvents
 from bmem.inference.newton import WithUnitConstraints, conditional_minimum, nuisance_indices
 from bmem.likelihood.coefficients import Coefficients
 from bmem.process.contract import Parameter
@@ -78,6 +80,10 @@ class Objective(Cost):
     @abstractmethod
     def curvature(self, theta: ArrayLike) -> Array:
         """Second derivatives, θ [P] → [P, P] (iminuit gives the name ``hessian`` to a function of another signature)."""
+
+    def expanded(self, theta: ArrayLike) -> Expansion:
+        """Value, gradient and curvature at one θ [P]."""
+        return Expansion(self.value(theta), self.gradient(theta), self.curvature(theta))
 
     def _value(self, args: Sequence[float]) -> float:
         return float(self.value(np.asarray(args)))
@@ -156,6 +162,9 @@ class NegativeTwoLogLikelihood(Objective):
         """The same with other estimates of all integrals [N, K] and of σ_k [K], a bootstrap resample, say."""
         return NegativeTwoLogLikelihood(integrals, fiducial, self.basis, self.luminosity, self.excluded)
 
+    def expanded(self, theta: ArrayLike) -> Expansion:
+        return MeanLikelihood([self]).expanded(theta)
+
     def value(self, theta: ArrayLike) -> Array:
         b = self.basis.value(theta)
         grid = b.reshape(-1, b.shape[-1])
@@ -232,6 +241,20 @@ class MeanLikelihood(Objective):
         self.n_events = replicas[0].n_events
         self.excluded = replicas[0].excluded
 
+    @cached_property
+    def _events(self) -> StackedEvents:
+        first, floor = self.replicas[0], _WALL if nuisance_indices(self.parameters) else -np.inf
+        integrals, fiducial = (np.stack([getattr(r, name) for r in self.replicas]) for name in ("integrals", "fiducial"))
+        return StackedEvents(integrals, fiducial, first.luminosity, first.n_events, floor)
+
+    def _of_replicas(self, theta: ArrayLike) -> Expansion:
+        """In every replica: [R], [R, P] and [R, P, P]."""
+        basis = self.replicas[0].basis
+        return self._events.at(BasisAt(basis.value(theta), basis.gradient(theta), basis.hessian(theta)))
+
+    def expanded(self, theta: ArrayLike) -> Expansion:
+        return Expansion(*(part.mean(axis=0) for part in self._of_replicas(theta)))
+
     def value(self, theta: ArrayLike) -> Array:
         return self._stacked("value", theta).mean(axis=0)
 
@@ -291,6 +314,14 @@ class MarginalLikelihood(MeanLikelihood):
         mean = np.tensordot(share, self._stacked("curvature", theta), 1)
         return mean - 0.5 * np.einsum("r,rp,rq->pq", share, centred, centred)
 
+    def expanded(self, theta: ArrayLike) -> Expansion:
+        values, gradients, curvatures = self._of_replicas(theta)
+        share = softmax(-values / 2 - self.log_evidence)
+        gradient = share @ gradients
+        centred = gradients - gradient
+        curvature = np.tensordot(share, curvatures, 1) - 0.5 * (centred.T * share) @ centred
+        return Expansion(-2 * log_pool(-values / 2, self.log_evidence), gradient, curvature)
+
     def shares(self, theta: ArrayLike) -> Array:
         """What each replica contributes to the average at θ [P], [R]; they add up to 1."""
         return softmax(self.normalised(theta))
@@ -302,13 +333,13 @@ def _log_evidence(replica: NegativeTwoLogLikelihood) -> float:
     if not own:
         return log_evidence(replica.value, replica.parameters, axes(replica.parameters))
     scanned = [i for i in range(len(replica.parameters)) if i not in own]
-    target, grid = WithUnitConstraints(replica), scan_grid(replica.parameters)
-    best = conditional_minimum(target, grid[np.argmin(replica.value(grid))], [*scanned, *own])
+    grid = scan_grid(replica.parameters)
+    best = conditional_minimum(WithUnitConstraints(replica), grid[np.argmin(replica.value(grid))], [*scanned, *own])
 
     def section(theta: Array) -> Array:
         full = np.broadcast_to(best, (*theta.shape[:-1], len(best))).copy()
         full[..., scanned] = theta
-        return target.value(full)
+        return replica.value(full) + np.square(best[own]).sum()
 
     kept = tuple(replica.parameters[i] for i in scanned)
     return log_evidence(section, kept, axes(kept))

@@ -1,14 +1,16 @@
 """Nuisance parameters ν in the master formula: integrals at nodes of each ν, interpolated by polynomials.
 
-    I_k(ν) = I_k(0) + Σ_j [I_k(ν_j) - I_k(0)],      I_k(ν_j) the polynomial of ν_j through I_k(0) and its nodes,
+    I_k(ν) = I_k(0) + Σ_j [I_k(ν_j) - I_k(0)] + Σ_ij ν_i ν_j D_ij,      I_k(ν_j) the polynomial of ν_j through I_k(0) and its
+    nodes, D_ij the mixed difference of two effects at a node of each,
 
 and σ_k(ν) alike: finite sums of monomials times components of the morphing basis, so that (θ, ν) are the parameters of a
 larger morphing basis ``ProductBasis(b(θ), Nuisances.basis)``, with exact derivatives. Its components are a_pk of the monomial
-p = (1, ν_1, ν_1², ..., ν_2, ...) and of b_k, all k of one p together: the first K are the nominal I_k. The integrals at the
-nodes use the same points, so that of a difference only its own error is left. That the effects of several ν add up is exact
-to first order; ``Nuisances.checks`` are where it is held against the integral itself.
+p = (1, ν_1, ν_1², ..., ν_2, ..., ν_1 ν_2, ...) and of b_k, all k of one p together: the first K are the nominal I_k. The
+integrals at the nodes use the same points, so that of a difference only its own error is left. ``Nuisances.checks`` are where
+the interpolation is held against the integral itself.
 
-Theory acts on s_k(x); a detector effect on transfer and acceptance, which have ν as further conditions beside x_hard.
+Theory acts on s_k(x), and the effects of several theories add up; a detector effect acts on transfer and acceptance, which have
+ν as further conditions beside x_hard.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -84,21 +87,22 @@ class Nuisances:
     @cached_property
     def basis(self) -> PolynomialBasis:
         """The monomials."""
-        powers = [(0,) * len(self)] + [self._unit(j, p) for j, p in self._terms]
-        return PolynomialBasis(self.parameters, tuple(powers))
+        powers = [(0,) * len(self), *(self._powers({j: p}) for j, p in self._terms)]
+        return PolynomialBasis(self.parameters, (*powers, *(self._powers(dict.fromkeys(pair, 1)) for pair in self._pairs)))
 
     @property
     def monomials(self) -> int:
         """M."""
-        return 1 + len(self._terms)
+        return 1 + len(self._terms) + len(self._pairs)
 
     @cached_property
     def points(self) -> Array:
-        """ν [M, J]: 0, and one after the other the nodes of each."""
-        rows = [(j, node) for j, entry in enumerate(self.entries) for node in entry.nodes]
-        points = np.zeros((1 + len(rows), len(self)))
-        for row, (j, node) in enumerate(rows, 1):
-            points[row, j] = node
+        """ν [M, J]: 0, one after the other the nodes of each, and the nodes next to 1 of two together."""
+        nodes = [{j: self.entries[j].nodes[p - 1]} for j, p in self._terms]
+        nodes += [{j: min(self.entries[j].nodes, key=lambda nu: abs(nu - 1)) for j in pair} for pair in self._pairs]
+        points = np.zeros((1 + len(nodes), len(self)))
+        for row, at in enumerate(nodes, 1):
+            points[row, list(at)] = list(at.values())
         return points
 
     @cached_property
@@ -147,56 +151,69 @@ class Nuisances:
         return found, [different.index(row) for row in rows]
 
     def monomial_components(self, x_hard: Tensor, nominal: Tensor) -> Tensor:
-        """Coefficients of the monomials of s_k(x; ν) [N, M, K]; of the detector, which does not change it, s_k(x) itself."""
+        """What is of the theory in the coefficients of the monomials of s_k(x; ν) [N, M, K]; s_k(x) itself where nothing is."""
         if not self.entries:
             return nominal[:, None]
-        found = torch.as_tensor(self.transform).to(nominal) @ self.components(x_hard, nominal, self.points)
-        found[:, self._of_detector] = nominal[:, None]
+        theory = [j for j in range(len(self)) if j not in self.detector]
+        points = self.points.copy()
+        points[:, self.detector] = 0.0
+        found = torch.as_tensor(self.transform).to(nominal) @ self.components(x_hard, nominal, points)
+        for m, power in enumerate(self.basis.powers):
+            if not any(power[j] for j in theory):
+                found[:, m] = nominal
+            elif any(power[j] for j in self.detector):
+                (nu,) = points[m][points[m] != 0]
+                found[:, m] = (self.components(x_hard, nominal, points[m : m + 1])[:, 0] - nominal) / nu
         return found
 
     def design(self, hard: HardEvents) -> Tensor:
-        """The monomials of the detector's ν [N, M] at which events were simulated; 1 for the others.
+        """The monomials of the detector's ν [N, M] at which events were simulated; those of the theory are 1.
 
         Raises:
             InputError: the events were not simulated with these nuisances.
         """
         nu = torch.ones(len(hard), len(self), dtype=torch.float64, device=hard.x.device)
-        names = [self.entries[j].name for j in self.detector]
-        for j, name in zip(self.detector, names, strict=True):
-            nu[:, j] = hard.nuisance(name)
+        for j in self.detector:
+            nu[:, j] = hard.nuisance(self.entries[j].name)
         return torch.as_tensor(self.basis.value(nu.cpu().numpy())).to(hard.x)
 
     def estimators(self, design: Tensor) -> Tensor:
         """Weights [N, M]: means over events with them are least squares in the monomials of the detector's ν [N, M].
 
-        Coefficients of the theory are means over the detector's ν at 0: they have the weights of the constant.
+        A coefficient of the theory has the weights of the detector's monomial that goes with it, mostly the constant.
         """
-        used = [0, *self._of_detector]
+        used = sorted(set(self._detector_part))
         x = design[:, used]
         weights = torch.linalg.solve(x.T @ x / len(x), x.T).T
-        result = weights[:, :1].repeat(1, design.shape[1])
-        result[:, used] = weights
-        return result
+        return weights[:, [used.index(m) for m in self._detector_part]]
 
     def expected(self, design: Tensor, sigma: Tensor) -> Tensor:
         """What an event contributes on average, [N, M, K], where the coefficients are ``sigma`` [M, K]."""
-        used = [0, *self._of_detector]
+        used = sorted(set(self._detector_part))
         result = sigma.expand(len(design), -1, -1).clone()
         result[:, used] = (design[:, used] @ sigma[used])[:, None]
         return result
 
     @cached_property
-    def _of_detector(self) -> list[int]:
-        """The monomials of the detector's ν."""
-        return [m for m, (j, _) in enumerate(self._terms, 1) if self.entries[j].theory is None]
+    def _detector_part(self) -> list[int]:
+        """Of each monomial that which is left without the theory's ν."""
+        powers = list(self.basis.powers)
+        kept = [tuple(p if j in self.detector else 0 for j, p in enumerate(power)) for power in powers]
+        return [powers.index(power) for power in kept]
 
     @cached_property
     def _terms(self) -> list[tuple[int, int]]:
-        """(which ν, its power) of every monomial but the first."""
+        """(which ν, its power) of every monomial of one ν."""
         return [(j, p) for j, entry in enumerate(self.entries) for p in range(1, len(entry.nodes) + 1)]
 
-    def _unit(self, j: int, power: int) -> tuple[int, ...]:
-        return tuple(power if i == j else 0 for i in range(len(self)))
+    @cached_property
+    def _pairs(self) -> list[tuple[int, int]]:
+        """Two ν whose effects do not just add up: one of them is of the detector."""
+        pairs = combinations(range(len(self)), 2)
+        return [(i, j) for i, j in pairs if i in self.detector or j in self.detector]
+
+    def _powers(self, powers: dict[int, int]) -> tuple[int, ...]:
+        return tuple(powers.get(j, 0) for j in range(len(self)))
 
 
 NONE = Nuisances()
