@@ -225,7 +225,7 @@ class Chain:
             return fiducial_cross_section(process, acceptance, section.fiducial_events, rng, resamples)
         if pairs is None:
             raise InputError("σ_fid is counted from the training pairs; give them, or set likelihood.fiducial = 'learned'")
-        return counted_cross_section(process, pairs, len(acceptance), self.seed, resamples, self.nuisances)
+        return counted_cross_section(process, pairs, len(acceptance), self.seed, resamples, nuisances=self.nuisances)
 
     def integrator(
         self, networks: Networks, fiducial: FiducialCrossSection, name: str, settings: IntegrationSettings

@@ -62,8 +62,8 @@ class Channel(Protocol):
             the process's own; a basis that is not named has none.
 
     It may also have ``nuisances``, kinds of nuisance parameters by the name that ``[[nuisance]] kind`` gives
-    (``bmem.channels.nuisances.NuisanceKind``), and where some are of the detector ``varied_response(kinds)``, the response that
-    applies those of a name to the events that have them; ``shown``, the names of the observables that reports draw and predict (all if it has not), and
+    (``bmem.channels.nuisances.NuisanceKind``), and where some are of the detector ``varied_response(kinds)``, the response
+    that applies them; ``shown``, the names of the observables that reports draw and predict (all if it has not), and
     ``display(reco, row)``, every ``DisplayObject`` of an event.
     """
 

@@ -17,7 +17,7 @@ class HardEvents:
 
     ``x`` [N, D] coordinates of the process (float64); ``theta`` [N, P] parameters at which each was drawn;
     ``weight`` [N], 1 for an unweighted event; ``pdg`` [N, n] particle codes in the order of the process
-    (incoming first, the first along +z) or None; ``nuisances`` those of the detector that a response is to apply, [N] by name.
+    (incoming first, the first along +z) or None; ``nuisances`` [N] by name, those that a response is to apply.
     """
 
     x: Tensor
@@ -70,7 +70,7 @@ class HardEvents:
 
 
 def event_numbers(x: Tensor) -> Tensor:
-    """Which hard event each of the points ``x`` [N, D] is: numbers [N] from 0 on, the same for responses to the same event."""
+    """Which hard event each of the points ``x`` [N, D] is: numbers [N] from 0 on, one for all responses to an event."""
     return torch.unique(x[:, 0], return_inverse=True)[1]
 
 

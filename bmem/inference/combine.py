@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from bmem.inference.constraints import Joint
 from bmem.inference.fit import FitResult, difference, fit
-from bmem.inference.ranking import without_nuisances
 from bmem.inference.newton import nuisance_indices
 from bmem.inference.objective import (
     Basis,
@@ -26,6 +25,7 @@ from bmem.inference.objective import (
     Objective,
     effective_number,
 )
+from bmem.inference.ranking import without_nuisances
 from bmem.likelihood.coefficients import Coefficients
 from bmem.process.contract import Parameter
 

@@ -131,7 +131,7 @@ class Joint(Objective):
 
     def expanded(self, theta: ArrayLike) -> Expansion:
         theta = np.asarray(theta, np.float64)
-        value, gradient = np.float64(0.0), np.zeros(len(self.parameters))
+        value, gradient = np.zeros(()), np.zeros(len(self.parameters))
         curvature = np.zeros((len(self.parameters),) * 2)
         for term, index in self._terms:
             part = term.expanded(theta[index])

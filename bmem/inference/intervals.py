@@ -142,7 +142,7 @@ def _shifted(curve: Curve, threshold: float) -> Curve:
 def profile(objective: Objective, index: int, minima: Sequence[Array] = ()) -> Curve:
     """-2 log L minimised over all parameters but ``index``, as a function of x [G] → [G].
 
-    Over nuisance parameters, and for the profile of one, it is followed from point to point; known ``minima`` [P] are starts.
+    Over nuisance parameters, and for the profile of one, it is followed from point to point, from known ``minima`` [P] on.
     """
     parameters = objective.parameters
     if len(parameters) == 1:

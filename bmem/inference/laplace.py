@@ -1,7 +1,7 @@
 """One parameter of many, the others integrated out by Laplace's method: for posteriors where there are nuisance parameters.
 
-At every value of the first parameter the others are taken for Gaussian around their most probable values, with the exact second
-derivatives there. With external constraints they nearly are.
+At every value of the first parameter the others are taken for Gaussian around their most probable values, with the exact
+second derivatives there. With external constraints they nearly are.
 """
 
 from __future__ import annotations

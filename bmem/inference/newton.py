@@ -1,7 +1,7 @@
 """Minima over some of the parameters by Newton's method with exact derivatives: what profiling nuisance parameters takes.
 
-A nuisance parameter is bounded by its constraint, so that near a minimum -2 log L is nearly quadratic in it and some steps are
-enough; a neighbouring minimum is a good start. A search over several minima is not done here, see ``bmem.inference.fit``.
+A nuisance parameter is bounded by its constraint, so that near a minimum -2 log L is nearly quadratic in it and some steps
+are enough; a neighbouring minimum is a good start. A search over several minima is that of ``bmem.inference.fit``.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def nuisance_indices(parameters: Sequence[Parameter]) -> list[int]:
 
 
 def conditional_minimum(target: Smooth, start: Array, free: Sequence[int]) -> Array:
-    """θ [P] with the ``free`` entries at the minimum of ``target`` next to ``start``, within their bounds; others as there."""
+    """θ [P] with the ``free`` entries at the minimum of ``target`` next to ``start``, within their bounds, the others kept."""
     theta, index = np.array(start, np.float64), list(free)
     walls = np.array([_bounds(target.parameters[i]) for i in index]).reshape(-1, 2).T
     here = target.expanded(theta)
@@ -63,24 +63,16 @@ def conditional_minimum(target: Smooth, start: Array, free: Sequence[int]) -> Ar
         step = _downhill(curvature, gradient, outward)
         if -gradient @ step / 2 < _SMALL:
             break
-        found = _line_search(target, theta, index, step, walls, float(here.value))
-        if found is None:
+        for halving in range(_HALVINGS):
+            there = theta.copy()
+            there[index] = np.clip(theta[index] + step / 2**halving, *walls)
+            found = target.expanded(there)
+            if found.value < here.value:
+                break
+        else:
             break
-        theta, here = found
+        theta, here = there, found
     return theta
-
-
-def _line_search(
-    target: Smooth, theta: Array, index: list[int], step: Array, walls: Array, value: float
-) -> tuple[Array, Expansion] | None:
-    """The first point along a halved ``step`` that lies lower than ``value``, and what is there; None if there is none."""
-    for halving in range(_HALVINGS):
-        there = theta.copy()
-        there[index] = np.clip(theta[index] + step / 2**halving, *walls)
-        found = target.expanded(there)
-        if found.value < value:
-            return there, found
-    return None
 
 
 def _downhill(curvature: Array, gradient: Array, fixed: NDArray[np.bool_]) -> Array:

@@ -274,8 +274,9 @@ class MarginalLikelihood(MeanLikelihood):
     log L_r of n events differs between replicas by an amount that grows with n and says nothing of θ: the mean of the L_r
     themselves would be one replica's. Z_r is the mean of L_r over the range of all parameters, so that this is -2 log of the
     average of the replicas' posterior densities under a flat prior, up to a constant that makes it -2 log L of a single
-    replica; nuisance parameters are at their most probable values of each replica there, under unit constraints. Its profile intervals contain what the replicas disagree on; ``fit`` takes the estimate and its statistical
-    error from ``estimator``. A constraint that is added weighs the replicas by how well they meet it.
+    replica; nuisance parameters are there at their most probable values in each, under unit constraints. Its profile
+    intervals contain what the replicas disagree on; ``fit`` takes the estimate and its statistical error from ``estimator``.
+    A constraint that is added weighs the replicas by how well they meet it.
     """
 
     def __init__(self, replicas: Sequence[NegativeTwoLogLikelihood]) -> None:
@@ -328,7 +329,7 @@ class MarginalLikelihood(MeanLikelihood):
 
 
 def _log_evidence(replica: NegativeTwoLogLikelihood) -> float:
-    """log of the mean of L over the parameters; with nuisance parameters at their best values, times their unit constraint."""
+    """log of the mean of L over the parameters; with nuisance parameters at their best values, under unit constraints."""
     own = nuisance_indices(replica.parameters)
     if not own:
         return log_evidence(replica.value, replica.parameters, axes(replica.parameters))
@@ -396,7 +397,7 @@ def _positive_grid(parameters: tuple[Parameter, ...]) -> Array:
 
 
 def axes(parameters: tuple[Parameter, ...], refinement: int = 1) -> tuple[Array, ...]:
-    """Points along each parameter: a period without its end point, or the bounds with both ends; a nuisance parameter at 0."""
+    """Points along each parameter: a period without its end point, or the bounds with both ends; 0 alone of a nuisance."""
     scanned = len(parameters) - len(nuisance_indices(parameters))
     n = refinement * (_GRID_POINTS if scanned <= 1 else max(5, int(40_000 ** (1 / scanned))))
     return tuple(np.zeros(1) if p.nuisance else _along(p, n) for p in parameters)

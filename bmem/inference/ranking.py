@@ -25,8 +25,8 @@ Array = NDArray[np.float64]
 class Impact:
     """What the nuisance ``parameter`` does to the first parameter; all numbers stored.
 
-    ``value`` and ``error`` are of the fit, ``external`` is (value, error) of its constraint. ``before`` and ``after`` are the
-    shifts (down, up) of the estimate with ν held at an external, and at a fitted, standard deviation below and above its value.
+    ``value`` and ``error`` are of the fit, ``external`` is (value, error) of its constraint. ``before`` and ``after`` are
+    the shifts (down, up) of the estimate with ν held an external, and a fitted, error below and above its value.
     """
 
     parameter: Parameter
@@ -60,13 +60,18 @@ def impacts(total: Objective, best: Minimum, constraints: Sequence[NormalConstra
         best: its minimum.
         constraints: among them one for each nuisance parameter.
     """
-    known = {name: (float(c.value[0]), float(np.sqrt(c.covariance.ravel()[0]))) for c in constraints for name in c._parameters}
+    known = {name: _known(c) for c in constraints for name in c._parameters}
     errors = curvature_errors(total.curvature(np.array(best.theta)))
     found = [
         _impact(total, np.array(best.theta), j, float(errors[j]), known[total.parameters[j].name])
         for j in nuisance_indices(total.parameters)
     ]
     return tuple(sorted(found, key=lambda impact: -impact.size))
+
+
+def _known(constraint: NormalConstraint) -> tuple[float, float]:
+    """Value and error."""
+    return float(constraint.value[0]), float(np.sqrt(constraint.covariance.ravel()[0]))
 
 
 def without_nuisances(total: Objective, best: Minimum) -> Array:

@@ -76,7 +76,7 @@ def fiducial_cross_section(
 
 
 def counted_cross_section(
-    process: Process, pairs: PairedEvents, replicas: int, seed: int, resamples: int = 0, nuisances: Nuisances = NONE
+    process: Process, pairs: PairedEvents, replicas: int, seed: int, resamples: int = 0, *, nuisances: Nuisances = NONE
 ) -> FiducialCrossSection:
     """σ_k of simulated ``pairs`` that were made uniform in θ, with the error of their finite number.
 
@@ -104,8 +104,8 @@ def counted_cross_section(
 def simulated_cross_section(process: Process, pairs: PairedEvents, nuisances: Nuisances = NONE) -> tuple[Array, Array]:
     """σ_k [K] in pb and their covariance [K, K] from simulated ``pairs`` that were made uniform in θ, nothing learned.
 
-    A hard event may have several responses. With ``nuisances`` they are [M K], the coefficients of the monomials: those of the
-    detector by least squares from events that each have a ν of their own, those of the theory by weights.
+    A hard event may have several responses. With ``nuisances`` they are [M K], the coefficients of the monomials: those of
+    the detector by least squares from events that each have a ν of their own, those of the theory by weights.
 
     Raises:
         InputError: no event was accepted, or the pairs were not made with the nuisances of the detector.

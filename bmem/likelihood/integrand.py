@@ -26,8 +26,8 @@ class Integrand:
     Points of the proposal's tails beyond the phase space have s = 0: their weight is zero, whatever the networks say there.
 
     ``transfer`` and ``acceptance`` are replicas (R networks), ``proposal`` one density; ``x_reco`` [N, D_reco], float64.
-    Networks and ``x_reco`` are on one device, and there the weights are computed. With ``nuisances`` there are M K components,
-    those of the monomials, and after them the C K at the checks of the interpolation.
+    Networks and ``x_reco`` are on one device, and there the weights are computed. With ``nuisances`` there are M K
+    components, those of the monomials, and after them the C K at the checks of the interpolation.
     """
 
     process: Process

@@ -4,13 +4,13 @@
     nodes, D_ij the mixed difference of two effects at a node of each,
 
 and σ_k(ν) alike: finite sums of monomials times components of the morphing basis, so that (θ, ν) are the parameters of a
-larger morphing basis ``ProductBasis(b(θ), Nuisances.basis)``, with exact derivatives. Its components are a_pk of the monomial
-p = (1, ν_1, ν_1², ..., ν_2, ..., ν_1 ν_2, ...) and of b_k, all k of one p together: the first K are the nominal I_k. The
-integrals at the nodes use the same points, so that of a difference only its own error is left. ``Nuisances.checks`` are where
-the interpolation is held against the integral itself.
+larger morphing basis ``ProductBasis(b(θ), Nuisances.basis)``, with exact derivatives. Its components are a_pk of the
+monomial p = (1, ν_1, ν_1², ..., ν_2, ..., ν_1 ν_2, ...) and of b_k, all k of one p together: the first K are nominal.
+The integrals at the nodes use the same points, so that of a difference only its own error is left. ``Nuisances.checks`` are
+where the interpolation is held against the integral itself.
 
-Theory acts on s_k(x), and the effects of several theories add up; a detector effect acts on transfer and acceptance, which have
-ν as further conditions beside x_hard.
+Theory acts on s_k(x), and the effects of several theories add up; a detector effect acts on transfer and acceptance, which
+have ν as further conditions beside x_hard.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class Nuisances:
         return [j for j, entry in enumerate(self.entries) if entry.theory is None]
 
     def components(self, x_hard: Tensor, nominal: Tensor, points: Array) -> Tensor:
-        """s_k(x; ν) at ``points`` [V, J] from x [..., D] and s_k(x) [..., K]: [..., V, K]; effects of several theories add up."""
+        """s_k(x; ν) at ``points`` [V, J] from x [..., D] and s_k(x) [..., K]: [..., V, K]; several theories add up."""
         result = nominal.unsqueeze(-2).repeat(*(1,) * (nominal.dim() - 1), len(points), 1)
         for j, entry in enumerate(self.entries):
             if entry.theory is not None:
@@ -151,7 +151,7 @@ class Nuisances:
         return found, [different.index(row) for row in rows]
 
     def monomial_components(self, x_hard: Tensor, nominal: Tensor) -> Tensor:
-        """What is of the theory in the coefficients of the monomials of s_k(x; ν) [N, M, K]; s_k(x) itself where nothing is."""
+        """What the theory has in the coefficients of the monomials of s_k(x; ν) [N, M, K]; s_k(x) where it has nothing."""
         if not self.entries:
             return nominal[:, None]
         theory = [j for j in range(len(self)) if j not in self.detector]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bmem.inference.hypothesis import Hypothesis
-from bmem.inference.ranking import impacts
 from bmem.inference.influence import influence
 from bmem.inference.intervals import profile, profile_intervals
 from bmem.inference.objective import axes
+from bmem.inference.ranking import impacts
 from bmem.measurement.parts import LEVELS, FurtherFit, PosteriorSummary, ProfileCurve, external
 from bmem.measurement.record import Measurement
 

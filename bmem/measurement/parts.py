@@ -62,7 +62,7 @@ class PosteriorSummary(JsonRecord):
 
 
 def marginalised(total: Objective) -> Marginalised | LaplaceMarginal:
-    """The likelihood of the first parameter with the others integrated out: on a grid, or if some are nuisances by Laplace."""
+    """The likelihood of the first parameter with the others integrated out: on a grid, or with nuisances by Laplace."""
     return LaplaceMarginal(total) if nuisance_indices(total.parameters) else Marginalised(total)
 
 

@@ -19,10 +19,10 @@ from bmem.inference import export
 from bmem.inference.combine import Budget
 from bmem.inference.fit import FitResult
 from bmem.inference.hypothesis import Hypothesis
-from bmem.inference.ranking import Impact
 from bmem.inference.influence import Influence
 from bmem.inference.intervals import IntervalSet
 from bmem.inference.objective import Objective
+from bmem.inference.ranking import Impact
 from bmem.measurement.estimate import Estimate
 from bmem.measurement.format1 import upgraded
 from bmem.measurement.parts import BeltIntervals, Constraint, FurtherFit, PosteriorSummary, ProfileCurve, marginalised
@@ -39,10 +39,9 @@ class Measurement(JsonRecord):
     """A measurement of P parameters, that of interest first, from ``events`` of the ``available`` ones.
 
     ``budget`` has the fit with all its minima and the uncertainties by source; ``intervals`` [P][L] are those of the profile
-    likelihood at 68.3 and 95.4 %; ``impacts`` are those of the nuisance parameters, the largest first; ``belt`` and ``goodness``
-    need a bank, ``further`` fits go by the names of their bases.
-    Events in ``excluded`` have no usable density; ``observed`` events were not simulated, and of their file ``unread`` ones
-    were not asked for. ``refused`` tells why something that was asked for is not there.
+    likelihood at 68.3 and 95.4 %; ``impacts`` are those of the nuisance parameters, the largest first; ``belt`` and
+    ``goodness`` need a bank, ``further`` fits go by the names of their bases. Events in ``excluded`` have no usable density;
+    ``observed`` events were not simulated, and of their file ``unread`` ones were not asked for. ``refused`` tells why something that was asked for is not there.
     ``source`` is what was fitted; a measurement that was read from a file has none.
     """
 

@@ -28,7 +28,7 @@ from bmem.measurement import Measurement
 from bmem.plotting.acceptance import Predictions
 from bmem.process.contract import Parameter
 from bmem.quantity import Quantity
-from bmem.reports import calibration, events, measurement, networks, period, posterior, prospects
+from bmem.reports import calibration, events, measurement, networks, nuisances, period, posterior, prospects
 from bmem.reports.album import Album
 from bmem.reports.page import Chapter, Page, Picture, write_page
 from bmem.reports.summary import summary
@@ -139,10 +139,10 @@ class _Sources:
         album, found = self.album, self.measurements
         shown = [measurement.likelihood_figure(album, name, one, self.truths[name]) for name, one in found.items()]
         shown += self._belts()
-        shown += [figure for name, one in found.items() for figure in measurement.further_figures(album, name, one)]
-        return Chapter(
-            "Measurement", "", (measurement.budget_table(found), *measurement.parameter_tables(found)), tuple(shown)
-        )
+        for figures in (nuisances.ranking_figures, measurement.further_figures):
+            shown += [figure for name, one in found.items() for figure in figures(album, name, one)]
+        tables = (measurement.budget_table(found), nuisances.ranking_table(found), *measurement.parameter_tables(found))
+        return Chapter("Measurement", "", tuple(table for table in tables if table is not None), tuple(shown))
 
     def _belts(self) -> list[Picture]:
         """Every belt of the run, with the curve of the first sample measured with it."""
@@ -250,6 +250,7 @@ class _Sources:
         found = networks.suspicions({name: settings.get("suspicions", []) for name, settings in headers.items()})
         for name, one in self.measurements.items():
             found += measurement.measurement_warnings(name, one)
+            found += nuisances.nuisance_warnings(name, one, self.diagnostics[name].get("interpolation"))
             found += events.integral_warnings(name, one, self.diagnostics[name])
         found += calibration.calibration_warnings(self.calibrations)
         if self.range_calibration is not None:
