@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from bmem.channels import load_channel, meant
 from bmem.channels.contract import Channel, lacking
-from bmem.channels.nuisances import make_nuisances
+from bmem.channels.nuisances import make_nuisances, varied_response
 from bmem.channels.section import mistakes
 from bmem.config.model import Config, wrong_truth
 from bmem.config.sections import (
@@ -35,6 +35,7 @@ from bmem.inference.objective import Basis
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
+from bmem.likelihood.coordinates import Varied
 from bmem.likelihood.cross_section import FiducialCrossSection, counted_cross_section, fiducial_cross_section
 from bmem.likelihood.event_integrals import EventIntegrator
 from bmem.likelihood.learning import Learned, Learner, Observer, unobserved
@@ -46,7 +47,8 @@ from bmem.measurement import measure as measure_hypothesis
 from bmem.replicas import Replicas
 from bmem.replicas.settings import PosteriorSettings
 from bmem.rng import derive_seed, generator
-from bmem.simulation.hard_events import events_at, uniform_events
+from bmem.simulation.contract import Response
+from bmem.simulation.hard_events import events_at, uniform_events, with_drawn_nuisances, with_nuisances_at
 from bmem.simulation.simulate import simulate
 
 
@@ -118,8 +120,8 @@ class Chain:
             events: of the hard process.
             name: decides the random numbers, with the seed; where it is not given, "training" or the truth.
             repeats: responses of each.
-            truth: the parameters by name, in printed units (degrees for an angle), for a sample; without any they are
-                uniform over their ranges: to train on.
+            truth: the parameters by name, in printed units (degrees for an angle), for a sample, and where they are not 0
+                nuisance parameters of the detector; without any they are uniform over their ranges: to train on.
 
         Raises:
             ConfigError: the truth names no parameter, or one outside of its range.
@@ -127,12 +129,15 @@ class Chain:
         """
         if truth:
             name = name or ", ".join(f"{key}={value:g}" for key, value in truth.items())
-            hard = events_at(self.channel.process, events, self._stored(truth), self.seed, name)
+            of_detector = {key: truth.pop(key, 0.0) for key in self.nuisances.widths}
+            hard = events_at(self.channel.process, events, self._stored(truth), self.seed, name).repeat(repeats)
+            hard = with_nuisances_at(hard, of_detector)
         else:
             name = name or TRAINING
-            hard = uniform_events(self.channel.process, events, self.seed, name)
+            hard = uniform_events(self.channel.process, events, self.seed, name).repeat(repeats)
+            hard = with_drawn_nuisances(hard, self.nuisances.widths, self.seed, name)
         seed, told = derive_seed(self.seed, "response", name), partial(self.observer, f"simulate {name}")
-        return simulate(hard.repeat(repeats), self.channel.response, self.channel.selection, seed, progress=told)
+        return simulate(hard, self.response, self.channel.selection, seed, progress=told)
 
     def train(self, pairs: PairedEvents) -> TrainedNetworks:
         """The networks, with the fiducial cross section, from ``pairs`` whose parameters are uniform over their ranges.
@@ -192,14 +197,21 @@ class Chain:
         return measure(chosen, self.channel, fit, self.constraints, nuisances=self.nuisances)
 
     @property
+    def response(self) -> Response:
+        """That of the channel, with the nuisance parameters of the detector."""
+        return varied_response(self.channel, self.nuisances)
+
+    @property
     def roles(self) -> tuple[Role, ...]:
         """The networks, in the order in which they are trained."""
         channel, settings = self.channel, self.settings
         transfer, acceptance, proposal = settings.transfer, settings.acceptance, settings.proposal
         learned = (proposal.network, proposal.defensive, proposal.pairs)
+        count = len(self.nuisances.widths)
+        given_hard = Varied(channel.transfer, count) if count else channel.transfer
         return (
-            Transfer("transfer", channel.transfer, transfer.training, transfer.network),
-            Acceptance("acceptance", channel.transfer, acceptance.training, acceptance.network),
+            Transfer("transfer", given_hard, transfer.training, transfer.network),
+            Acceptance("acceptance", given_hard, acceptance.training, acceptance.network),
             Proposal("proposal", channel.proposal, proposal.training, *learned, channel.process),
         )
 
@@ -207,7 +219,9 @@ class Chain:
         """What the networks are trained on, on the device."""
         device = self.device
         observed = self.channel.observe(pairs.reco).to(device)
-        return Pairs(pairs.hard.x.to(device), pairs.accepted.to(device), observed)
+        names = list(self.nuisances.widths)
+        drawn = torch.stack([pairs.hard.nuisance(name) for name in names], -1).to(device) if names else None
+        return Pairs(pairs.hard.x.to(device), pairs.accepted.to(device), observed, drawn)
 
     def learner(self, checkpoints: Path | None = None) -> Learner:
         """Trains one network after the other; unfinished trainings are kept in the folder ``checkpoints``."""

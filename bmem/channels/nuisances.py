@@ -17,6 +17,7 @@ from bmem.wording import meant
 if TYPE_CHECKING:
     from bmem.channels.contract import Channel
     from bmem.likelihood.nuisances import Nuisance, Nuisances
+    from bmem.simulation.contract import Response
 
 
 class NuisanceKind(Protocol):
@@ -88,6 +89,22 @@ def make_nuisances(stated: Sequence[Stated], channel: Channel) -> Nuisances:
         except InputError as error:
             raise ConfigError(f"[[nuisance]] {one.name}: {error}") from error
     return Nuisances(tuple(found))
+
+
+def varied_response(channel: Channel, nuisances: Nuisances) -> Response:
+    """The response of a channel, with the nuisance parameters of the detector if there are any.
+
+    Raises:
+        ConfigError: the channel cannot apply them.
+    """
+    if not nuisances.effects:
+        return channel.response
+    varied = getattr(channel, "varied_response", None)
+    if varied is None:
+        names = ", ".join(nuisances.effects)
+        raise ConfigError(f"[[nuisance]] {names}: the channel has no varied_response that simulates what the detector does")
+    response: Response = varied(nuisances.effects)
+    return response
 
 
 def described(stated: Stated) -> dict[str, Any]:

@@ -12,12 +12,13 @@ import numpy as np
 from iminuit.cost import NormalConstraint
 from pydantic import Field, model_validator
 
-from bmem.channels.nuisances import read_kind
+from bmem.channels.nuisances import kinds_of, read_kind
 from bmem.channels.section import ChannelSection
 from bmem.config.sections import (
     EXTERNAL,
     INTERNAL,
     MOST_BACKGROUNDS,
+    MOST_STANDARD_DEVIATIONS,
     AcceptanceSection,
     BackgroundSection,
     BeltSection,
@@ -124,12 +125,24 @@ class Config(Section):
         parameters = self.channel.make().parameters
         for sample in self.sample:
             place = array_entry("sample", 0, sample.name)
-            yield from wrong_truth(sample.truth, parameters, f"{place}: ")
+            own = {entry.name for entry in self.nuisance}
+            yield from self._wrong_nuisance_truths(sample.truth, place)
+            truth = {name: value for name, value in sample.truth.items() if name not in own}
+            yield from wrong_truth(truth, parameters, f"{place}: ")
             missing = [p.name for p in parameters if p.name not in sample.truth]
             if missing and sample.file is None:
                 yield f"{place}: a generated sample needs the true value of {', '.join(missing)}"
         for value in self.calibration.truths:
             yield from wrong_truth({self.first.name: value}, parameters, "calibration.truths: ")
+
+    def _wrong_nuisance_truths(self, truth: Mapping[str, Any], place: str) -> Iterator[str]:
+        kinds = kinds_of(self.channel.make())
+        for entry in self.nuisance:
+            value = truth.get(entry.name, 0.0)
+            if entry.name in truth and not hasattr(kinds.get(entry.kind), "effect"):
+                yield f"{place}: {entry.name}: a sample is simulated with the nominal theory; take it out"
+            elif isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > MOST_STANDARD_DEVIATIONS:
+                yield f"{place}: {entry.name} = {value!r} must be a number within ±{MOST_STANDARD_DEVIATIONS:g}"
 
     def _unknown_names(self) -> Iterator[str]:
         """Stated densities and bases."""
@@ -222,6 +235,10 @@ class Config(Section):
         """Wanted errors of the first parameter, printed."""
         low, high = self.first.quantity.printed(self.first.bounds)
         return self.calibration.precisions or tuple(float(v) for v in ((high - low) / np.array([36, 72, 180])).round(9))
+
+    def nuisances_of(self, sample: SampleSection) -> dict[str, float]:
+        """The nuisance parameters at which a sample is simulated, where they are given: 0 where they are not."""
+        return {entry.name: float(sample.truth[entry.name]) for entry in self.nuisance if entry.name in sample.truth}
 
     def theta(self, sample: SampleSection) -> tuple[float, ...] | None:
         """The true parameters of a sample [P], stored; None if the configuration does not give all of them."""

@@ -31,6 +31,8 @@ SIMULATED_EVENTS = 100
 """Events of a simulated sample that are measured where ``fit.events`` is not set."""
 MOST_BACKGROUNDS = 2
 """Their fractions are marginalised on a grid."""
+MOST_STANDARD_DEVIATIONS = 3.0
+"""Of a nuisance parameter at which a sample is simulated."""
 RANGE_CALIBRATION = "period"
 """The calibration over the whole range of the first parameter; no sample may have this name either."""
 

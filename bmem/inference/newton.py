@@ -52,7 +52,7 @@ def nuisance_indices(parameters: Sequence[Parameter]) -> list[int]:
 
 
 def conditional_minimum(target: Smooth, start: Array, free: Sequence[int]) -> Array:
-    """θ [P] with the ``free`` entries at the minimum of ``target`` next to ``start``, within their bounds, the others kept."""
+    """θ [P] with the ``free`` entries at the minimum of ``target`` next to ``start``, within their bounds."""
     theta, index = np.array(start, np.float64), list(free)
     walls = np.array([_bounds(target.parameters[i]) for i in index]).reshape(-1, 2).T
     here = target.expanded(theta)

@@ -7,7 +7,8 @@ fitted again: the standard deviation before the events were seen (that of its co
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from iminuit.cost import NormalConstraint
@@ -50,6 +51,17 @@ class Impact:
     def size(self) -> float:
         """The larger of the two shifts after the fit."""
         return max(map(abs, self.after))
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON; NaN becomes None."""
+        numbers = {name: value for name, value in vars(self).items() if name != "parameter"}
+        return {"parameter": asdict(self.parameter)} | {name: _finite(value) for name, value in numbers.items()}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_finite(one) for one in value]
+    return value if np.isfinite(value) else None
 
 
 def impacts(total: Objective, best: Minimum, constraints: Sequence[NormalConstraint]) -> tuple[Impact, ...]:

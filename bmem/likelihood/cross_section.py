@@ -7,7 +7,7 @@ events of the simulation know them to 1/√N, which no acceptance that was learn
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,14 @@ class FiducialCrossSection:
     values: Array
     covariance: Array
     bootstrap: Array | None
+
+    def nominal(self, components: int) -> FiducialCrossSection:
+        """The same with nuisance parameters held at 0: the first of the ``components`` that go with their monomials."""
+        first = slice(0, components)
+        bootstrap = None if self.bootstrap is None else self.bootstrap[..., first]
+        return replace(
+            self, values=self.values[..., first], covariance=self.covariance[..., first, first], bootstrap=bootstrap
+        )
 
     def save(self, path: Path, settings: Mapping[str, Any], parents: Mapping[str, Path]) -> None:
         """Write as an artifact."""

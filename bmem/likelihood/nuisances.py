@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +34,8 @@ from bmem.process.contract import Parameter, TheoryVariation
 Array = NDArray[np.float64]
 RANGE = 3.0
 """A nuisance parameter is fitted within so many of its external standard deviations."""
+_BEYOND = 1.25
+"""Nuisance parameters of the detector are simulated this far, in units of the farthest node."""
 _CHECKED = 2.0
 """Distance from ν = 0, in standard deviations, of the points at which the interpolation is checked."""
 
@@ -41,7 +44,8 @@ _CHECKED = 2.0
 class Nuisance:
     """One ν, by its ``name``: ``nodes`` beside 0, and the ``theory`` that it changes; without any it is of the detector.
 
-    ``value`` and ``error`` are those of its external constraint, ν ~ N(0, 1) unless stated.
+    ``value`` and ``error`` are those of its external constraint, ν ~ N(0, 1) unless stated. ``effect`` is what the channel
+    has to know of one of the detector, to apply it.
 
     Raises:
         InputError: there is no node, two are the same, or one is 0 or outside of the range.
@@ -52,6 +56,7 @@ class Nuisance:
     theory: TheoryVariation | None = None
     value: float = 0.0
     error: float = 1.0
+    effect: Any = None
 
     def __post_init__(self) -> None:
         if not self.nodes or len({0.0, *self.nodes}) <= len(self.nodes) or max(map(abs, self.nodes)) > RANGE:
@@ -121,6 +126,17 @@ class Nuisances:
         turns = np.where(np.arange(len(self)) % 2, -1.0, 1.0)
         directions = np.unique([np.ones(len(self)), -np.ones(len(self)), turns, -turns], axis=0)
         return np.asarray(_CHECKED / np.sqrt(len(self)) * directions)
+
+    @property
+    def widths(self) -> dict[str, float]:
+        """How far on both sides of 0 the ν of the detector are drawn for the training, by name: beyond the nodes."""
+        entries = [self.entries[j] for j in self.detector]
+        return {entry.name: min(RANGE, _BEYOND * max(map(abs, entry.nodes))) for entry in entries}
+
+    @property
+    def effects(self) -> dict[str, Any]:
+        """The effects of the detector by name."""
+        return {self.entries[j].name: self.entries[j].effect for j in self.detector}
 
     @property
     def detector(self) -> list[int]:

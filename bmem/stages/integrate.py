@@ -112,7 +112,9 @@ class _Integrals:
         assert x_hard is not None  # truth_is_kept
         x_hard = x_hard[: wanted(self.run, name)].to(self.run.device)
         with torch.no_grad():
-            parts = [self.networks.acceptance("probability", part).mean(0) for part in x_hard.split(_ROWS)]
+            nominal_nu = x_hard.new_zeros(_ROWS, len(self.run.nuisances.widths))
+            conditions = [torch.cat([part, nominal_nu[: len(part)]], -1) for part in x_hard.split(_ROWS)]
+            parts = [self.networks.acceptance("probability", part).mean(0) for part in conditions]
         nominal = slice(0, int(mixture_coefficients(self.run.process).numel()))
         return yardstick(self.run.process, x_hard, torch.cat(parts), self.fiducial.values.mean(0)[nominal])
 

@@ -215,11 +215,11 @@ class _Sources:
         run, album, shown = self.run, self.album, shown_observables(self.run.channel)
         histories = {name: load_history(run, name) for name in trainings(run) + background_trainings(run)}
         learned, pairs = load_networks(run), load_pairs(run, "validation")
-        x_reco, x_hard = pairs.accepted_pairs
+        x_reco, conditions = pairs.x_reco, pairs.conditions
         noise = torch.rand(x_reco.shape, generator=generator(run.config.seed, "figures", "transfer"), dtype=torch.float64)
         with torch.no_grad():
-            densities = learned.transfer("from_noise", noise, x_hard)[0].numpy()
-            predicted = learned.acceptance("probability", pairs.x_hard).mean(0).numpy()
+            densities = learned.transfer("from_noise", noise, conditions[pairs.accepted])[0].numpy()
+            predicted = learned.acceptance("probability", conditions).mean(0).numpy()
         predictions, along = Predictions(predicted, pairs.accepted.numpy()), pairs.x_hard[:, 0].numpy()
         figures = networks.training_figures(album, histories)
         figures += networks.transfer_figures(album, x_reco.numpy(), densities, shown)
@@ -238,8 +238,7 @@ class _Sources:
         theta = torch.as_tensor(truths, dtype=torch.float64)[:, None]
         total = [self.run.process.cross_section(one)[0] for one in theta]
         basis = self.run.process.basis(theta).numpy()
-        every = FiducialCrossSection.load(self.run.fiducial)
-        fiducial = replace(every, values=every.values[:, : basis.shape[-1]])  # nuisance parameters at 0
+        fiducial = FiducialCrossSection.load(self.run.fiducial).nominal(basis.shape[-1])
         errors = networks.LEARNED if self.run.config.likelihood.fiducial == "learned" else networks.COUNTED
         return networks.cross_section_table(fiducial, total, truths, basis, self.quantity, errors=errors)
 

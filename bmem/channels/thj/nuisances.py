@@ -1,20 +1,24 @@
-"""Kinds of nuisance parameters of tHj: parton densities and their scale."""
+"""Kinds of nuisance parameters of tHj: parton densities and their scale; scales, resolution and tags of the detector."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from bmem.errors import ConfigError
 from bmem.likelihood.nuisances import Nuisance
 from bmem.process import THJ, PDFGrid
 from bmem.process.pdf import default_grid
 from bmem.process.variations import OtherProcesses
+from bmem.simulation.effects import DetectorEffect
 
 if TYPE_CHECKING:
     from bmem.channels.contract import Channel
+
+_DETECTOR_NODES = (-2.0, -1.0, 1.0, 2.0)
+"""ν at which the integrals of a detector effect are computed, beside 0."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,69 @@ class FactorisationScale:
         grid = nominal.pdf
         others = {nu: _with(channel, grid, nominal.scale * self.factor**nu) for nu in (-1.0, 1.0)}
         return Nuisance(name, tuple(others), OtherProcesses(others))
+
+
+@dataclass(frozen=True)
+class DetectorKind:
+    """A factor (1 + size)^ν of one property of the detector."""
+
+    what: ClassVar[str]
+    size: float
+
+    def __post_init__(self) -> None:
+        _ = self.effect  # which tells what is wrong with the size
+
+    @property
+    def effect(self) -> DetectorEffect:
+        return DetectorEffect(self.what, self.size)
+
+    def make(self, name: str, channel: Channel) -> Nuisance:
+        return Nuisance(name, _DETECTOR_NODES, effect=self)
+
+
+@dataclass(frozen=True)
+class JetEnergyScale(DetectorKind):
+    """pT of all jets."""
+
+    what: ClassVar[str] = "jet_energy_scale"
+    size: float = 0.03
+    """Relative change at ν = 1."""
+
+
+@dataclass(frozen=True)
+class JetEnergyResolution(DetectorKind):
+    """Resolution of the pT of all jets."""
+
+    what: ClassVar[str] = "jet_energy_resolution"
+    size: float = 0.1
+    """Relative change at ν = 1."""
+
+
+@dataclass(frozen=True)
+class PhotonEnergyScale(DetectorKind):
+    """pT of all photons."""
+
+    what: ClassVar[str] = "photon_energy_scale"
+    size: float = 0.005
+    """Relative change at ν = 1."""
+
+
+@dataclass(frozen=True)
+class BTagEfficiency(DetectorKind):
+    """Probability of a b-tag of jets with a b quark."""
+
+    what: ClassVar[str] = "btag_efficiency"
+    size: float = 0.05
+    """Relative change at ν = 1."""
+
+
+@dataclass(frozen=True)
+class Mistag(DetectorKind):
+    """Probability of a b-tag of other jets."""
+
+    what: ClassVar[str] = "mistag"
+    size: float = 0.2
+    """Relative change at ν = 1."""
 
 
 def _with(channel: Channel, grid: PDFGrid, scale: float | None = None) -> THJ:
