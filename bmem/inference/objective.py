@@ -169,24 +169,28 @@ class NegativeTwoLogLikelihood(Objective):
         b = self.basis.value(theta)
         grid = b.reshape(-1, b.shape[-1])
         sigma = grid @ self.fiducial
-        logs = np.concatenate([self._log_densities(part) for part in _slices(grid, len(self.integrals))])
+        logs = np.concatenate([np.log(self.densities(part)).sum(-1) for part in _slices(grid, len(self.integrals))])
         result = -2 * logs + 2 * len(self.integrals) * np.log(sigma)
         if self.luminosity is not None:
             mean = self.luminosity * sigma
             result += 2 * (mean - self.n_events * np.log(mean) + gammaln(self.n_events + 1))
         return result.reshape(b.shape[:-1])
 
-    def _log_densities(self, b: Array) -> Array:
-        """Σ_n log Σ_k b_k I_nk for a grid of basis values [G, K]."""
-        densities = b @ self.integrals.T
+    def densities(self, b: Array) -> Array:
+        """Σ_k b_k I_nk [G, N] for a grid of basis values [G, K].
+
+        Raises:
+            InputError: one is not positive, and there is no nuisance parameter that has led too far.
+        """
+        densities = np.asarray(b @ self.integrals.T)
         if nuisance_indices(self.parameters):
-            densities = np.maximum(densities, _WALL)
-        elif densities.min() <= 0:
+            return np.maximum(densities, _WALL)
+        if densities.size and densities.min() <= 0:
             events = np.flatnonzero((densities <= 0).any(0))
             raise InputError(
                 f"events {events[:10].tolist()} (counted without excluded ones) have no positive density at this θ"
             )
-        return np.log(densities).sum(-1)
+        return densities
 
     def gradient(self, theta: ArrayLike) -> Array:
         b, db = self.basis.value(theta), self.basis.gradient(theta)

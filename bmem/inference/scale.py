@@ -147,7 +147,7 @@ def _check_fractions(fractions: Sequence[Parameter]) -> None:
 def _outer(left: Array, right: Array) -> Array:
     """[..., K], [..., J] → [..., J K]."""
     product = right[..., :, None] * left[..., None, :]
-    return product.reshape(*product.shape[:-2], -1)
+    return product.reshape(*product.shape[:-2], product.shape[-2] * product.shape[-1])
 
 
 def _padded(values: Array, before: int, after: int) -> Array:
