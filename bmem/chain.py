@@ -16,9 +16,10 @@ from pydantic import ValidationError
 
 from bmem.channels import load_channel, meant
 from bmem.channels.contract import Channel, lacking
+from bmem.channels.nuisances import make_nuisances, varied_response
 from bmem.channels.section import mistakes
 from bmem.config.model import ChainSettings, Config, wrong_truth
-from bmem.config.sections import TRAINING, FitSection
+from bmem.config.sections import TRAINING, FitSection, NuisanceSection
 from bmem.devices import chosen
 from bmem.errors import ChannelError, ConfigError, InputError, TrustWarning
 from bmem.events.record import PairedEvents, RecoEvents
@@ -27,15 +28,18 @@ from bmem.inference.objective import Basis
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
+from bmem.likelihood.coordinates import Varied
 from bmem.likelihood.cross_section import FiducialCrossSection, counted_cross_section, fiducial_cross_section
 from bmem.likelihood.event_integrals import EventIntegrator
 from bmem.likelihood.learning import Learned, Learner, Observer, unobserved
 from bmem.likelihood.networks import Networks, TrainedNetworks
+from bmem.likelihood.nuisances import NONE, Nuisances
 from bmem.likelihood.roles import Acceptance, Pairs, Proposal, Role, Transfer
 from bmem.measurement import Measurement, measure_hypothesis
 from bmem.replicas import Replicas
 from bmem.rng import derive_seed, generator
-from bmem.simulation.hard_events import events_at, uniform_events
+from bmem.simulation.contract import Response
+from bmem.simulation.hard_events import events_at, uniform_events, with_drawn_nuisances, with_nuisances_at
 from bmem.simulation.pairs import Schedule, simulate
 from bmem.workers import Workers
 
@@ -50,6 +54,7 @@ class Chain:
         observer: called with (what is done, how much of it is done, how much there is), for progress bars.
         constraints: external measurements, with names and stored units of the parameters.
         workers: share the events to simulate and to integrate, as those of ``bmem.workers.processes``.
+        nuisances: systematic effects, or the tables [[nuisance]] that the configuration would have.
         sections: any of ``ChainSettings``, as settings or as the table that the configuration would have.
 
     Raises:
@@ -66,6 +71,7 @@ class Chain:
         observer: Observer = unobserved,
         constraints: Sequence[NormalConstraint] = (),
         workers: Workers | None = None,
+        nuisances: Nuisances | Sequence[Mapping[str, Any] | NuisanceSection] = NONE,
         **sections: Any,
     ) -> None:
         self.channel = _channel(channel)
@@ -74,6 +80,7 @@ class Chain:
         self.observer = observer
         self.constraints = tuple(constraints)
         self.workers = workers
+        self.nuisances = _nuisances(nuisances, self.channel)
         self.settings = _settings(sections)
 
     @classmethod
@@ -89,6 +96,7 @@ class Chain:
                 "log-densities of the events under each background"
             )
         own, sections = config.channel.make(), sections_of(config) | {"constraints": config.constraints}
+        sections |= {"nuisances": config.nuisance}
         return cls(own, device=device, seed=config.seed, observer=observer, **sections)
 
     def simulate(self, events: int, *, name: str | None = None, repeats: int = 1, **truth: float) -> PairedEvents:
@@ -98,8 +106,8 @@ class Chain:
             events: of the hard process.
             name: decides the random numbers, with the seed; where it is not given, "training" or the truth.
             repeats: responses of each.
-            truth: the parameters by name, in printed units (degrees for an angle), for a sample; without any they are
-                uniform over their ranges: to train on.
+            truth: the parameters by name, in printed units (degrees for an angle), for a sample, and where they are not 0
+                nuisance parameters of the detector; without any they are uniform over their ranges: to train on.
 
         Raises:
             ConfigError: the truth names no parameter, or one outside of its range.
@@ -107,13 +115,16 @@ class Chain:
         """
         if truth:
             name = name or ", ".join(f"{key}={value:g}" for key, value in truth.items())
-            hard = events_at(self.channel.process, events, self._stored(truth), self.seed, name)
+            of_detector = {key: truth.pop(key, 0.0) for key in self.nuisances.widths}
+            hard = events_at(self.channel.process, events, self._stored(truth), self.seed, name).repeat(repeats)
+            hard = with_nuisances_at(hard, of_detector)
         else:
             name = name or TRAINING
-            hard = uniform_events(self.channel.process, events, self.seed, name)
+            hard = uniform_events(self.channel.process, events, self.seed, name).repeat(repeats)
+            hard = with_drawn_nuisances(hard, self.nuisances.widths, self.seed, name)
         seed, told = derive_seed(self.seed, "response", name), partial(self.observer, f"simulate {name}")
-        channel, schedule = self.channel, Schedule(workers=self.workers)
-        return simulate(hard.repeat(repeats), channel.response, channel.selection, seed, schedule=schedule, progress=told)
+        schedule = Schedule(workers=self.workers)
+        return simulate(hard, self.response, self.channel.selection, seed, schedule=schedule, progress=told)
 
     def train(self, pairs: PairedEvents) -> TrainedNetworks:
         """The networks, with the fiducial cross section, from ``pairs`` whose parameters are uniform over their ranges.
@@ -174,7 +185,13 @@ class Chain:
         """
         fit, first = self.settings.fit, slice(self.settings.fit.events)
         known = {name: np.asarray(logs)[..., first] for name, logs in (backgrounds or {}).items()}
-        return measure(coefficients.select(first), self.channel, fit, self.constraints, known)
+        chosen = coefficients.select(first)
+        return measure(chosen, self.channel, fit, self.constraints, backgrounds=known, nuisances=self.nuisances)
+
+    @property
+    def response(self) -> Response:
+        """That of the channel, with the nuisance parameters of the detector."""
+        return varied_response(self.channel, self.nuisances)
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -182,9 +199,11 @@ class Chain:
         channel, settings = self.channel, self.settings
         transfer, acceptance, proposal = settings.transfer, settings.acceptance, settings.proposal
         learned = (proposal.network, proposal.defensive, proposal.pairs)
+        count = len(self.nuisances.widths)
+        given_hard = Varied(channel.transfer, count) if count else channel.transfer
         return (
-            Transfer("transfer", channel.transfer, transfer.training, transfer.network),
-            Acceptance("acceptance", channel.transfer, acceptance.training, acceptance.network),
+            Transfer("transfer", given_hard, transfer.training, transfer.network),
+            Acceptance("acceptance", given_hard, acceptance.training, acceptance.network),
             Proposal("proposal", channel.proposal, proposal.training, *learned, channel.process),
         )
 
@@ -192,7 +211,9 @@ class Chain:
         """What the networks are trained on, on the device."""
         device = self.device
         observed = self.channel.observe(pairs.reco).to(device)
-        return Pairs(pairs.hard.x.to(device), pairs.accepted.to(device), observed)
+        names = list(self.nuisances.widths)
+        drawn = torch.stack([pairs.hard.nuisance(name) for name in names], -1).to(device) if names else None
+        return Pairs(pairs.hard.x.to(device), pairs.accepted.to(device), observed, drawn)
 
     def learner(self, checkpoints: Path | None = None, workers: Workers | None = None) -> Learner:
         """Trains one network after the other, with ``workers`` for the members of an ensemble.
@@ -213,13 +234,14 @@ class Chain:
             return fiducial_cross_section(process, acceptance, section.fiducial_events, rng, resamples)
         if pairs is None:
             raise InputError("σ_fid is counted from the training pairs; give them, or set likelihood.fiducial = 'learned'")
-        return counted_cross_section(process, pairs, len(acceptance), self.seed, resamples)
+        return counted_cross_section(process, pairs, len(acceptance), self.seed, resamples, nuisances=self.nuisances)
 
     def integrator(
         self, networks: Networks, fiducial: FiducialCrossSection, name: str, settings: IntegrationSettings
     ) -> EventIntegrator:
         """Integrates the events of the sample ``name``."""
-        return EventIntegrator(self.channel.process, networks, fiducial, settings, derive_seed(self.seed, "integrate", name))
+        seed = derive_seed(self.seed, "integrate", name)
+        return EventIntegrator(self.channel.process, networks, fiducial, settings, seed, self.nuisances)
 
     def _stored(self, truth: Mapping[str, float]) -> list[float]:
         parameters = self.channel.parameters
@@ -237,7 +259,9 @@ def measure(
     channel: Channel | str,
     fit: FitSection | None = None,
     constraints: Sequence[NormalConstraint] = (),
+    *,
     backgrounds: Mapping[str, ArrayLike] | None = None,
+    nuisances: Nuisances | Sequence[Mapping[str, Any] | NuisanceSection] = NONE,
 ) -> Measurement:
     """Estimate, intervals, uncertainties and posterior of the parameters of a channel.
 
@@ -249,6 +273,7 @@ def measure(
             background NAME is f_NAME.
         backgrounds: log-densities [N] or [R, N] of the observations under each background, by name; those that the channel
             states are ``channel.backgrounds[name].log_density``. Their fractions are fitted too.
+        nuisances: those with which the events were integrated, as for ``Chain``.
 
     Raises:
         ChannelError: as ``Chain``.
@@ -259,7 +284,15 @@ def measure(
     for name in fit.bases:
         if name not in channel.bases:
             raise ConfigError(f"fit.bases: the channel has no basis {name!r}{meant(name, channel.bases)}")
-    return measure_hypothesis(*hypotheses(coefficients, channel, fit, constraints=constraints, backgrounds=backgrounds))
+    varied = _nuisances(nuisances, channel)
+    known = [*constraints, *external_constraints(varied)]
+    stated = hypotheses(coefficients, channel, fit, constraints=known, backgrounds=backgrounds, nuisances=varied.basis)
+    return measure_hypothesis(*stated)
+
+
+def external_constraints(nuisances: Nuisances) -> tuple[NormalConstraint, ...]:
+    """What is known of nuisance parameters from elsewhere."""
+    return tuple(NormalConstraint(one.name, one.value, one.error) for one in nuisances.entries)
 
 
 def hypotheses(
@@ -267,7 +300,7 @@ def hypotheses(
 ) -> tuple[Hypothesis, dict[str, Hypothesis]]:
     """What is measured, and what else ``fit`` asks of the same integrals, by name: further bases, a signal strength.
 
-    ``known`` are ``backgrounds``, their ``bounds`` and the ``constraints``, as for ``Hypothesis.of``.
+    ``known`` are ``backgrounds``, their ``bounds``, ``nuisances`` and the ``constraints``, as for ``Hypothesis.of``.
     """
     own = MorphingBasis.of(channel.process)
 
@@ -292,6 +325,16 @@ def _settings(sections: Mapping[str, Any]) -> ChainSettings:
     except ValidationError as error:
         lines = mistakes(error, sections, ChainSettings())
         raise ConfigError("\n  ".join([f"Chain: {len(lines)} problem(s)", *lines])) from error
+
+
+def _nuisances(stated: Nuisances | Sequence[Mapping[str, Any] | NuisanceSection], channel: Channel) -> Nuisances:
+    if isinstance(stated, Nuisances):
+        return stated
+    try:
+        entries = [NuisanceSection(**one) if isinstance(one, Mapping) else one for one in stated]
+    except ValidationError as error:
+        raise ConfigError("\n  ".join(["nuisances:", *mistakes(error, {}, None)])) from error
+    return make_nuisances(entries, channel)
 
 
 def _channel(channel: Channel | str) -> Channel:

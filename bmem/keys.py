@@ -31,7 +31,11 @@ class Key:
     meaning: str
 
 
-_TRUTH = Key("PARAMETER", None, False, "true value of a parameter of the channel: by its name, in its printed unit")
+_FURTHER = {
+    "sample": Key("PARAMETER", None, False, "true value of a parameter of the channel: by its name, in its printed unit"),
+    "nuisance": Key("SETTING", None, False, "a setting of the kind, by its name"),
+}
+"""Keys of other names that a section may have."""
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,7 @@ def _sections(settings: Any, path: str) -> Iterator[KeySection]:
     plain = [name for name in _names(settings) if not _is_table(settings, name)]
     if plain:
         keys = tuple(Key(n, _default(settings, n), _required(kind, n), _line(meanings.get(n, ""))) for n in plain)
-        if path == "sample":
-            keys += (_TRUTH,)
+        keys += (_FURTHER[path],) if path in _FURTHER else ()
         first = path.split(".", maxsplit=1)[0]
         header = f"[[{path}]]" if path in ARRAYS else f"[{path}]" if path else ""
         yield KeySection(header, kind, _introduction(kind), keys, first in ARRAYS)

@@ -68,7 +68,8 @@ class Parameter:
     """One parameter θ: its name, the bounds of its range, its period if it is an angle, and how it is written.
 
     ``bounds`` and ``period`` are in the unit of the computation (radians); ``scale`` leads to the printed ``unit`` ("deg").
-    How it is written makes no difference: parameters of the same name, bounds and period are the same.
+    How it is written makes no difference: parameters of the same name, bounds and period are the same. A ``nuisance``
+    parameter is in units of its external error around 0, where scans over the others hold it.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Parameter:
     unit: str = field(default="", compare=False)
     scale: float = field(default=1.0, compare=False)
     text: str = field(default="", compare=False)
+    nuisance: bool = field(default=False, compare=False)
 
     @property
     def quantity(self) -> Quantity:

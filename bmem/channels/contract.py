@@ -61,7 +61,9 @@ class Channel(Protocol):
         rate: factors of the number of events (a branching ratio that depends on θ), by the name of the basis, "process" for
             the process's own; a basis that is not named has none.
 
-    It may also have ``shown``, the names of the observables that reports draw and predict (all if it has not), and
+    It may also have ``nuisances``, kinds of nuisance parameters by the name that ``[[nuisance]] kind`` gives
+    (``bmem.channels.nuisances.NuisanceKind``), and where some are of the detector ``varied_response(kinds)``, the response
+    that applies them; ``shown``, the names of the observables that reports draw and predict (all if it has not), and
     ``display(reco, row)``, every ``DisplayObject`` of an event.
     """
 

@@ -14,6 +14,7 @@ from bmem.config.sections import (
     ConstraintSection,
     DensitySection,
     FitSection,
+    NuisanceSection,
     SampleSection,
 )
 
@@ -30,6 +31,7 @@ __all__ = [
     "ConstraintSection",
     "DensitySection",
     "FitSection",
+    "NuisanceSection",
     "SampleSection",
     "load",
     "parse",

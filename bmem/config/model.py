@@ -13,11 +13,13 @@ from iminuit.cost import NormalConstraint
 from iminuit.util import describe
 from pydantic import Field, model_validator
 
+from bmem.channels.nuisances import kinds_of, read_kind
 from bmem.channels.section import ChannelSection
 from bmem.config.sections import (
     EXTERNAL,
     INTERNAL,
     MOST_BACKGROUNDS,
+    MOST_STANDARD_DEVIATIONS,
     AcceptanceSection,
     BackgroundSection,
     BeltSection,
@@ -26,6 +28,7 @@ from bmem.config.sections import (
     DensitySection,
     FitSection,
     LikelihoodSection,
+    NuisanceSection,
     ProposalSection,
     SampleSection,
     Section,
@@ -53,6 +56,7 @@ class DataSettings(Section):
     background: tuple[BackgroundSection, ...] = Field(
         (), max_length=MOST_BACKGROUNDS, description="backgrounds in the samples: one [[background]] each"
     )
+    nuisance: tuple[NuisanceSection, ...] = Field((), description="systematic effects: one [[nuisance]] each")
     constraint: tuple[ConstraintSection, ...] = Field((), description="external measurements: one [[constraint]] each")
 
 
@@ -83,7 +87,7 @@ class Config(ChainSettings, DataSettings):
         return self
 
     def _contradictions(self) -> Iterator[str]:
-        for section in ("sample", "background"):
+        for section in ("sample", "background", "nuisance"):
             names = [entry.name for entry in getattr(self, section)]
             if len(set(names)) < len(names):
                 yield f"[[{section}]] names must differ, got {names}"
@@ -100,6 +104,8 @@ class Config(ChainSettings, DataSettings):
             yield from self._wrong_truths()
         if self.background or self.fit.bases:
             yield from self._unknown_names()
+        if self.nuisance:
+            yield from self._wrong_nuisances()
 
     def _wrong_backgrounds(self) -> Iterator[str]:
         if self.fit.luminosity is not None:
@@ -113,16 +119,41 @@ class Config(ChainSettings, DataSettings):
         if total >= LARGEST_FRACTION:
             yield f"[[background]]: the fractions add up to {total:g}; no signal is left to measure"
 
+    def _wrong_nuisances(self) -> Iterator[str]:
+        channel = self.channel.make()
+        for entry in self.nuisance:
+            yield from read_kind(entry, channel)[0]
+        taken = {p.name for basis in channel.bases.values() for p in basis.parameters} | {p.name for p in channel.parameters}
+        taken |= {STRENGTH.name, *INTERNAL, *(p.name for p in self.fractions)}
+        for name in taken & {entry.name for entry in self.nuisance}:
+            yield f"[[nuisance]] {name}: another parameter has this name; choose one of its own"
+        if self.belt.bank_events:
+            yield "[[nuisance]]: the toys of a belt know none; take out belt.bank_events"
+        if self.likelihood.fiducial == "learned":
+            yield "[[nuisance]]: σ_fid is counted where there are any; take out likelihood.fiducial"
+
     def _wrong_truths(self) -> Iterator[str]:
         parameters = self.channel.make().parameters
         for sample in self.sample:
             place = array_entry("sample", 0, sample.name)
-            yield from wrong_truth(sample.truth, parameters, f"{place}: ")
+            own = {entry.name for entry in self.nuisance}
+            yield from self._wrong_nuisance_truths(sample.truth, place)
+            truth = {name: value for name, value in sample.truth.items() if name not in own}
+            yield from wrong_truth(truth, parameters, f"{place}: ")
             missing = [p.name for p in parameters if p.name not in sample.truth]
             if missing and sample.file is None:
                 yield f"{place}: a generated sample needs the true value of {', '.join(missing)}"
         for value in self.calibration.truths:
             yield from wrong_truth({self.first.name: value}, parameters, "calibration.truths: ")
+
+    def _wrong_nuisance_truths(self, truth: Mapping[str, Any], place: str) -> Iterator[str]:
+        kinds = kinds_of(self.channel.make())
+        for entry in self.nuisance:
+            value = truth.get(entry.name, 0.0)
+            if entry.name in truth and not hasattr(kinds.get(entry.kind), "effect"):
+                yield f"{place}: {entry.name}: a sample is simulated with the nominal theory; take it out"
+            elif isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > MOST_STANDARD_DEVIATIONS:
+                yield f"{place}: {entry.name} = {value!r} must be a number within ±{MOST_STANDARD_DEVIATIONS:g}"
 
     def _unknown_names(self) -> Iterator[str]:
         """Stated densities and bases."""
@@ -179,7 +210,7 @@ class Config(ChainSettings, DataSettings):
         channel = self.channel.make()
         found = [*channel.parameters, *(p for name in self.fit.bases for p in channel.bases[name].parameters)]
         found += [STRENGTH] if self.fit.strength else []
-        return (*found, *self.fractions)
+        return (*found, *self.fractions)  # not those of [[nuisance]], which state their own external measurements
 
     @property
     def fractions(self) -> tuple[Parameter, ...]:
@@ -215,6 +246,10 @@ class Config(ChainSettings, DataSettings):
         """Wanted errors of the first parameter, printed."""
         low, high = self.first.quantity.printed(self.first.bounds)
         return self.calibration.precisions or tuple(float(v) for v in ((high - low) / np.array([36, 72, 180])).round(9))
+
+    def nuisances_of(self, sample: SampleSection) -> dict[str, float]:
+        """The nuisance parameters at which a sample is simulated, where they are given: 0 where they are not."""
+        return {entry.name: float(sample.truth[entry.name]) for entry in self.nuisance if entry.name in sample.truth}
 
     def theta(self, sample: SampleSection) -> tuple[float, ...] | None:
         """The true parameters of a sample [P], stored; None if the configuration does not give all of them."""

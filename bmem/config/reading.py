@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from bmem.channels.section import mistakes, read_settings
 from bmem.config.model import Config
-from bmem.config.sections import ARRAYS
+from bmem.config.sections import ARRAYS, NuisanceSection
 from bmem.errors import ConfigError
 
 
@@ -98,4 +98,12 @@ def _resolved(config: Config, folder: Path) -> Config:
         return entry if entry.file is None else entry.model_copy(update={"file": folder / entry.file})
 
     files: dict[str, Any] = {name: tuple(map(there, getattr(config, name))) for name in ("sample", "background")}
+    files["nuisance"] = tuple(_nuisance_beside(entry, folder) for entry in config.nuisance)
     return config.model_copy(update=files)
+
+
+def _nuisance_beside(entry: NuisanceSection, folder: Path) -> NuisanceSection:
+    """With the paths of files that are there; others may be names of what is installed."""
+    paths = {key: folder / value for key, value in entry.own.items() if isinstance(value, str)}
+    there = {key: str(path) for key, path in paths.items() if path.is_file()}
+    return NuisanceSection(**{**entry.model_dump(), **there})

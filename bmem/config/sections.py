@@ -31,6 +31,8 @@ SIMULATED_EVENTS = 100
 """Events of a simulated sample that are measured where ``fit.events`` is not set."""
 MOST_BACKGROUNDS = 2
 """Their fractions are marginalised on a grid."""
+MOST_STANDARD_DEVIATIONS = 3.0
+"""Of a nuisance parameter at which a sample is simulated."""
 RANGE_CALIBRATION = "period"
 """The calibration over the whole range of the first parameter; no sample may have this name either."""
 
@@ -155,6 +157,25 @@ class ConstraintSection(Section):
     error: float = Field(gt=0, description="its standard deviation")
 
 
+class NuisanceSection(Section):
+    """A nuisance parameter ν: a systematic effect in units of its standard deviation, free in every fit.
+
+    Further keys are those of its kind.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    name: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", description="name of the parameter")
+    kind: str = Field(description="what it changes, one of the kinds of the channel")
+    value: float = Field(0.0, ge=-1, le=1, description="where an external measurement puts it")
+    error: float = Field(1.0, gt=0, le=3, description="the standard deviation of that measurement")
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The settings of its kind."""
+        return dict(self.model_extra or {})
+
+
 class BackgroundSection(DensitySection):
     """A background: the density of its observables, stated or learned, and its share of the accepted events."""
 
@@ -213,6 +234,7 @@ class CalibrationSection(Section):
 ARRAYS: dict[str, Section] = {
     "sample": SampleSection.model_construct(name=""),
     "background": BackgroundSection.model_construct(name="", fraction=0.0),
+    "nuisance": NuisanceSection.model_construct(name="", kind=""),
     "constraint": ConstraintSection.model_construct(parameter="", value=0.0, error=0.0),
 }
 """Sections of which a file may have any number, as ``[[name]]``: each without a value."""

@@ -1,8 +1,8 @@
 """Event records as Arrow columns and back.
 
-``hard``, ``theta``, ``pdg``: a list of fixed length per event; ``weight``: a number; ``accepted``: a truth value; every
-other column is a collection of reconstructed objects: a list of structs, as long as the event has objects, null where an
-event was not accepted.
+``hard``, ``theta``, ``pdg``: a list of fixed length per event; ``weight``: a number; ``nuisances``: a struct of numbers by
+name; ``accepted``: a truth value; every other column is a collection of reconstructed objects: a list of structs, as long as
+the event has objects, null where an event was not accepted.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from bmem.events.record import HardEvents, Objects, PairedEvents, RecoEvents
 
 Events = HardEvents | RecoEvents | PairedEvents
 HARD_COLUMNS = ("hard", "theta", "weight")
-TRUTH_COLUMNS = (*HARD_COLUMNS, "pdg", "accepted")
+NUISANCES = "nuisances"
+TRUTH_COLUMNS = (*HARD_COLUMNS, "pdg", NUISANCES, "accepted")
 
 
 def to_table(events: Events) -> pa.Table:
@@ -101,6 +102,9 @@ def slices(events: Events, rows: int) -> list[Events]:
 
 def _hard_columns(hard: HardEvents) -> dict[str, pa.Array]:
     columns = {"hard": _fixed_column(hard.x), "theta": _fixed_column(hard.theta), "weight": pa.array(hard.weight.numpy())}
+    if hard.nuisances:
+        values = [pa.array(nu.contiguous().numpy()) for nu in hard.nuisances.values()]
+        columns[NUISANCES] = pa.StructArray.from_arrays(values, list(hard.nuisances))
     return columns if hard.pdg is None else columns | {"pdg": _fixed_column(hard.pdg)}
 
 
@@ -124,7 +128,18 @@ def _list_column(objects: Objects, accepted: Tensor | None = None) -> pa.Array:
 def _hard(table: pa.Table) -> HardEvents:
     codes = _fixed("pdg", table).to(torch.int64) if "pdg" in table.column_names else None
     weight = _numbers("weight", _column(table, "weight"))
-    return HardEvents(_fixed("hard", table).double(), _fixed("theta", table).double(), weight.double(), codes)
+    hard, theta = _fixed("hard", table).double(), _fixed("theta", table).double()
+    return HardEvents(hard, theta, weight.double(), codes, _nuisances(table))
+
+
+def _nuisances(table: pa.Table) -> dict[str, Tensor]:
+    """The ν [N] of each name; none where the events have none."""
+    if NUISANCES not in table.column_names:
+        return {}
+    column = _column(table, NUISANCES)
+    if not pa.types.is_struct(column.type):
+        raise InputError(f"column {NUISANCES!r} is {column.type}, expected a struct of numbers per event")
+    return {field.name: _numbers(f"{NUISANCES}.{field.name}", column.field(field.name)) for field in column.type}
 
 
 def _accepted(table: pa.Table) -> Tensor:

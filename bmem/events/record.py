@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -17,17 +17,18 @@ class HardEvents:
 
     ``x`` [N, D] coordinates of the process (float64); ``theta`` [N, P] parameters at which each was drawn;
     ``weight`` [N], 1 for an unweighted event; ``pdg`` [N, n] particle codes in the order of the process
-    (incoming first, the first along +z) or None.
+    (incoming first, the first along +z) or None; ``nuisances`` [N] by name, those that a response is to apply.
     """
 
     x: Tensor
     theta: Tensor
     weight: Tensor
     pdg: Tensor | None = None
+    nuisances: Mapping[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         n = self.x.shape[0]
-        parts = {"theta": self.theta, "weight": self.weight, "pdg": self.pdg}
+        parts = {"theta": self.theta, "weight": self.weight, "pdg": self.pdg, **self.nuisances}
         wrong = [name for name, part in parts.items() if part is not None and part.shape[0] != n]
         if wrong:
             raise InputError(f"HardEvents: {', '.join(wrong)} differ in length from x ({n} events)")
@@ -36,8 +37,12 @@ class HardEvents:
         return self.x.shape[0]
 
     def __getitem__(self, index: Tensor | slice) -> HardEvents:
-        pdg = None if self.pdg is None else self.pdg[index]
-        return HardEvents(self.x[index], self.theta[index], self.weight[index], pdg)
+        return self._each(lambda part: part[index])
+
+    @property
+    def numbers(self) -> Tensor:
+        """See ``event_numbers``."""
+        return event_numbers(self.x)
 
     def repeat(self, times: int) -> HardEvents:
         """Each event ``times`` times in a row (to shower or smear one hard event repeatedly)."""
@@ -45,8 +50,28 @@ class HardEvents:
 
     def to(self, device: torch.device | str) -> HardEvents:
         """The same events on a device."""
-        pdg = None if self.pdg is None else self.pdg.to(device)
-        return HardEvents(self.x.to(device), self.theta.to(device), self.weight.to(device), pdg)
+        return self._each(lambda part: part.to(device))
+
+    def nuisance(self, name: str) -> Tensor:
+        """The ν [N] of a name.
+
+        Raises:
+            InputError: the events were made without it.
+        """
+        if name not in self.nuisances:
+            known = ", ".join(self.nuisances) or "none"
+            raise InputError(f"the events were simulated without the nuisance {name!r} (they have: {known}); simulate again")
+        return self.nuisances[name]
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> HardEvents:
+        pdg = None if self.pdg is None else change(self.pdg)
+        nuisances = {name: change(part) for name, part in self.nuisances.items()}
+        return HardEvents(change(self.x), change(self.theta), change(self.weight), pdg, nuisances)
+
+
+def event_numbers(x: Tensor) -> Tensor:
+    """Which hard event each of the points ``x`` [N, D] is: numbers [N] from 0 on, one for all responses to an event."""
+    return torch.unique(x[:, 0], return_inverse=True)[1]
 
 
 @dataclass(frozen=True)
@@ -139,11 +164,16 @@ def pad_to(objects: Objects, n: int) -> Objects:
 
 
 def concatenate_hard(parts: Sequence[HardEvents]) -> HardEvents:
-    """Join hard events; ``pdg`` is kept where every part has it."""
+    """Join hard events; ``pdg`` and nuisances are kept where every part has them."""
     codes = [part.pdg for part in parts]
     pdg = torch.cat([code for code in codes if code is not None]) if all(c is not None for c in codes) else None
+    names = [name for name in parts[0].nuisances if all(name in part.nuisances for part in parts)]
     return HardEvents(
-        torch.cat([p.x for p in parts]), torch.cat([p.theta for p in parts]), torch.cat([p.weight for p in parts]), pdg
+        torch.cat([p.x for p in parts]),
+        torch.cat([p.theta for p in parts]),
+        torch.cat([p.weight for p in parts]),
+        pdg,
+        {name: torch.cat([p.nuisances[name] for p in parts]) for name in names},
     )
 
 

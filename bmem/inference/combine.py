@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bmem.inference.constraints import Joint
 from bmem.inference.minima import FitResult, difference, fit
+from bmem.inference.newton import nuisance_indices
 from bmem.inference.objective import (
     Basis,
     MarginalLikelihood,
@@ -24,6 +25,7 @@ from bmem.inference.objective import (
     Objective,
     effective_number,
 )
+from bmem.inference.ranking import without_nuisances
 from bmem.likelihood.coefficients import Coefficients
 from bmem.process.contract import Parameter
 
@@ -62,7 +64,8 @@ class Budget:
     ``network`` has two parts: ``weights``, the spread with one σ_k for all replicas, and ``simulation``, the spread with the
     same integrals and the σ_k of each, which were counted from a finite simulation. Where σ_k have a covariance of their own
     ``simulation`` is that of it, to first order, and part of ``integration``: of a single replica, or of integrated σ_k.
-    ``effective_replicas`` is how many of them make up the average likelihood at the estimate.
+    ``effective_replicas`` is how many of them make up the average likelihood at the estimate. Where there are nuisance
+    parameters ``statistical`` is with these held, and ``nuisances`` what they add to it, in quadrature.
     """
 
     estimate: FitResult
@@ -73,13 +76,15 @@ class Budget:
     simulation: tuple[float, ...]
     weights: tuple[float, ...] | None
     effective_replicas: float
+    nuisances: tuple[float, ...] | None = None
 
     @property
     def total(self) -> Array:
         """All evaluated sources in quadrature [P], the integration error by the bootstrap where there is one."""
         integration = self.integration_linear if self.integration is None else self.integration.std
         network = np.zeros(len(self.statistical)) if self.network is None else self.network.std
-        return np.sqrt(np.square(self.statistical) + np.square(integration) + np.square(network))
+        nuisances = np.zeros(len(self.statistical)) if self.nuisances is None else self.nuisances
+        return np.sqrt(np.square(self.statistical) + np.square(nuisances) + np.square(integration) + np.square(network))
 
     def __str__(self) -> str:
         return "\n".join(self._line(i, parameter) for i, parameter in enumerate(self.estimate.parameters))
@@ -136,16 +141,34 @@ def budget(
         parts = [_parts(model, objective, estimate, constraints) for model in models]
         weights = parts[0]
         simulation = simulation if own.fiducial_covariance.any() else parts[1]
+    statistical, nuisances = _statistical(objective, fits, estimate, constraints)
     return objective, Budget(
         estimate=estimate,
-        statistical=_quadratic_mean([result.nearest(estimate.theta).error for result in fits]),
+        statistical=statistical,
         integration_linear=_linear(coefficients, objective, centres, constraints),
         integration=_integration(coefficients, objective, centres, constraints),
         network=spread(fits, estimate.theta) if len(fits) > 1 else None,
         simulation=simulation,
         weights=weights,
         effective_replicas=effective_number(objective.shares(estimate.theta)),
+        nuisances=nuisances,
     )
+
+
+def _statistical(
+    objective: MarginalLikelihood, fits: Sequence[FitResult], estimate: FitResult, constraints: Sequence[NormalConstraint]
+) -> tuple[tuple[float, ...], tuple[float, ...] | None]:
+    """Curvature errors [P] with the nuisance parameters held, and what these add; all of it, and None, without any."""
+    minima = [result.nearest(estimate.theta) for result in fits]
+    every = _quadratic_mean([minimum.error for minimum in minima])
+    own = nuisance_indices(estimate.parameters)
+    if not own:
+        return every, None
+    totals = [_constrained(replica, constraints) for replica in objective.replicas]
+    held = np.array(_quadratic_mean([without_nuisances(*pair) for pair in zip(totals, minima, strict=True)]))
+    held[own] = np.array(every)[own]
+    added = np.sqrt(np.maximum(np.square(every) - np.square(held), 0.0))
+    return tuple(map(float, held)), tuple(map(float, added))
 
 
 def separated(coefficients: Coefficients) -> tuple[Coefficients, Coefficients]:

@@ -16,6 +16,7 @@ from scipy.optimize import lsq_linear
 from scipy.stats import chi2
 
 from bmem.errors import InputError
+from bmem.inference.expansion import Expansion
 from bmem.inference.minima import difference
 from bmem.inference.objective import Objective
 from bmem.process.contract import Parameter
@@ -63,6 +64,10 @@ class GaussianTerm:
     def curvature(self, theta: ArrayLike) -> Array:
         """[P, P], constant."""
         return 2 * self.inverse
+
+    def expanded(self, theta: ArrayLike) -> Expansion:
+        """All three at one θ [P]."""
+        return Expansion(self.value(theta), self.gradient(theta), self.curvature(theta))
 
     def _residual(self, theta: ArrayLike) -> Array:
         return difference(np.asarray(theta, np.float64), self.centre, self.parameters)
@@ -124,6 +129,17 @@ class Joint(Objective):
         for term, index in self._terms:
             result[np.ix_(index, index)] += term.curvature(theta[index])
         return result
+
+    def expanded(self, theta: ArrayLike) -> Expansion:
+        theta = np.asarray(theta, np.float64)
+        value, gradient = np.zeros(()), np.zeros(len(self.parameters))
+        curvature = np.zeros((len(self.parameters),) * 2)
+        for term, index in self._terms:
+            part = term.expanded(theta[index])
+            value = value + part.value
+            gradient[index] += part.gradient
+            curvature[np.ix_(index, index)] += part.curvature
+        return Expansion(np.asarray(value), gradient, curvature)
 
 
 def joint(cost: Cost) -> Objective:

@@ -199,7 +199,7 @@ def _log_densities(replicas: Replicas, theta: Array, chosen: NDArray[np.int64]) 
     result = np.empty((len(theta), len(replicas[0].integrals)))
     for r, replica in enumerate(replicas):
         b = replica.basis.value(theta[chosen == r])
-        result[chosen == r] = np.log(b @ replica.integrals.T) - np.log(b @ replica.fiducial)[:, None]
+        result[chosen == r] = np.log(replica.densities(b)) - np.log(b @ replica.fiducial)[:, None]
     return result
 
 

@@ -14,10 +14,12 @@ from bmem.inference.bayes import FLAT, Prior
 from bmem.inference.combine import Budget, budget, resampled, separated
 from bmem.inference.constraints import GaussianTerm, Joint
 from bmem.inference.mixture import mixture_by_fractions
+from bmem.inference.newton import conditional_minimum, nuisance_indices
 from bmem.inference.objective import Basis, MarginalLikelihood, Objective, unusable_events
 from bmem.inference.rate import RateFactor, with_rate
-from bmem.inference.scale import with_strength
+from bmem.inference.scale import with_nuisances, with_strength
 from bmem.likelihood.coefficients import Coefficients
+from bmem.likelihood.polynomial import PolynomialBasis
 
 Array = NDArray[np.float64]
 _PROFILED = {1: 120, 2: 24}
@@ -50,14 +52,18 @@ class Hypothesis:
         luminosity: float | None = None,
         constraints: Sequence[NormalConstraint] = (),
         rate: RateFactor | None = None,
+        nuisances: PolynomialBasis | None = None,
         strength: bool = False,
     ) -> Hypothesis:
         """``signal`` with the ``basis`` of its parameters, and the log-densities [N] or [R, N] of the ``backgrounds``.
 
         ``bounds`` are those of the fractions of the backgrounds; with a ``luminosity`` the number of events has the factor
-        ``rate`` of the parameters, see ``Channel.rate``; ``strength`` frees that of the signal; of the ``constraints`` those
-        take part whose parameter is free.
+        ``rate`` of the parameters, see ``Channel.rate``; ``nuisances`` are the monomials of the signal's nuisance parameters
+        (``bmem.likelihood.nuisances``); ``strength`` frees that of the signal; of the ``constraints`` those take part whose
+        parameter is free.
         """
+        rated = with_nuisances(basis if luminosity is None else with_rate(basis, rate), nuisances)
+        basis = with_nuisances(basis, nuisances)
         coefficients, (weights, simulation) = signal, separated(signal)
         if backgrounds:
             own = basis
@@ -66,7 +72,7 @@ class Hypothesis:
             weights = mixture_by_fractions(weights, own, backgrounds, bounds)[0]
             simulation = mixture_by_fractions(simulation, own, common, bounds)[0]
         lost = unusable_events(coefficients, basis)
-        basis = basis if luminosity is None else with_rate(basis, rate)
+        basis = basis if luminosity is None or backgrounds else rated
         basis = with_strength(basis) if strength else basis
         names = {p.name for p in basis.parameters}
         known = tuple(c for c in constraints if set(describe(c)) <= names)
@@ -114,7 +120,7 @@ class Hypothesis:
         """
         if self.coefficients.bootstrap is None:
             return None
-        points, curves = _points(likelihood, grid), []
+        points, curves = _points(self.constrained(likelihood), grid), []
         for b in range(min(count, self.coefficients.bootstrap.shape[1])):
             _, one = resampled(likelihood, self.coefficients, b)
             values = self.constrained(one).value(points).min(axis=1)
@@ -123,12 +129,26 @@ class Hypothesis:
 
 
 def _points(objective: Objective, grid: Array) -> Array:
-    """[G, M, P]: the first parameter on the ``grid`` [G], the others on one of their own, [G, 1, 1] if there is none."""
+    """[G, M, P]: the first parameter on the ``grid`` [G], the others on one of their own, [G, 1, 1] if there is none.
+
+    Where some are nuisance parameters all others are at the one point that is best for the ``objective``.
+    """
     others = objective.parameters[1:]
     if not others:
         return grid[:, None, None]
+    if nuisance_indices(others):
+        return _path(objective, grid)[:, None]
     own = [np.linspace(*p.bounds, _PROFILED[len(others)]) for p in others]
     nodes = np.stack(np.meshgrid(*own, indexing="ij"), -1).reshape(-1, len(others))
     shape = (len(grid), len(nodes))
     first = np.broadcast_to(grid[:, None, None], (*shape, 1))
     return np.concatenate([first, np.broadcast_to(nodes, (*shape, len(others)))], axis=-1)
+
+
+def _path(objective: Objective, grid: Array) -> Array:
+    """[G, P]: at each value of the first parameter the best values of the others, followed from one to the next."""
+    theta, found = np.array([(p.bounds[0] + p.bounds[1]) / 2 for p in objective.parameters]), []
+    for value in grid:
+        theta = conditional_minimum(objective, np.concatenate([[value], theta[1:]]), range(1, len(theta)))
+        found.append(theta)
+    return np.array(found)

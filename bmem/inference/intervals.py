@@ -6,7 +6,7 @@ covers asymptotically; ``bmem.calibration`` measures how well.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from scipy.stats import chi2
 
 from bmem.errors import FitError, InputError
 from bmem.inference.minima import FitResult
+from bmem.inference.newton import conditional_minimum, nuisance_indices
 from bmem.inference.objective import Objective, axes, scan_grid
 from bmem.process.contract import Parameter
 
@@ -29,6 +30,10 @@ EVERYTHING = "everything"
 """How an interval is printed that excludes nothing."""
 _PRECISION = 1e-9
 _REFINEMENT = 2
+_FOLLOWED = 3
+"""Minima that the profile of a nuisance parameter is followed from, at most."""
+_NUISANCE_POINTS = 25
+"""Of the scan of a nuisance parameter over its range."""
 
 
 @dataclass(frozen=True)
@@ -114,8 +119,11 @@ def profile_intervals(
     if not all(0 < level < 1 for level in levels):
         raise InputError(f"confidence levels lie between 0 and 1, not {levels}")
     parameter = objective.parameters[index]
-    curve = profile(objective, index)
-    scan = axes(objective.parameters, _REFINEMENT if len(objective.parameters) == 1 else 1)[index]
+    curve = profile(objective, index, [np.array(m.theta) for m in result.minima])
+    alone = len(objective.parameters) - len(nuisance_indices(objective.parameters)) <= 1
+    scan = axes(objective.parameters, _REFINEMENT if alone else 1)[index]
+    if parameter.nuisance:
+        scan = np.linspace(*parameter.bounds, _NUISANCE_POINTS)
     grid = np.union1d(scan, [m.theta[index] for m in result.minima])
     values = curve(grid)
     if values.min() < result.floor - 1e-3:
@@ -131,11 +139,40 @@ def _shifted(curve: Curve, threshold: float) -> Curve:
     return lambda x: curve(x) - threshold
 
 
-def profile(objective: Objective, index: int) -> Curve:
-    """-2 log L minimised over all parameters but ``index``, as a function of x [G] → [G]."""
-    if len(objective.parameters) == 1:
+def profile(objective: Objective, index: int, minima: Sequence[Array] = ()) -> Curve:
+    """-2 log L minimised over all parameters but ``index``, as a function of x [G] → [G].
+
+    Over nuisance parameters, and for the profile of one, it is followed from point to point, from known ``minima`` [P] on.
+    """
+    parameters = objective.parameters
+    if len(parameters) == 1:
         return lambda x: objective.value(np.asarray(x)[:, None])
+    others = [i for i in range(len(parameters)) if i != index]
+    if parameters[index].nuisance or all(parameters[i].nuisance for i in others):
+        return _Followed(objective, index, minima)
     return lambda x: np.array([_conditional_minimum(objective, index, value) for value in x])
+
+
+class _Followed:
+    """A profile whose minima over the other parameters are each found from those of the point before."""
+
+    def __init__(self, objective: Objective, index: int, minima: Sequence[Array]) -> None:
+        self.objective, self.index = objective, index
+        self.free = [i for i in range(len(objective.parameters)) if i != index]
+        several = _FOLLOWED if objective.parameters[index].nuisance else 1
+        self.starts = [*minima[:several]] or [np.zeros(len(objective.parameters))]
+
+    def __call__(self, x: Array) -> Array:
+        return np.array([self._at(value) for value in x])
+
+    def _at(self, value: float) -> float:
+        found = []
+        for k, start in enumerate(self.starts):
+            there = np.array(start)
+            there[self.index] = value
+            self.starts[k] = conditional_minimum(self.objective, there, self.free)
+            found.append(float(self.objective.value(self.starts[k])))
+        return min(found)
 
 
 def _conditional_minimum(objective: Objective, index: int, value: float) -> float:

@@ -176,7 +176,8 @@ def _check_sensitive(values: Array, parameters: tuple[Parameter, ...]) -> None:
     if len(parameters) == 1 or not np.isfinite(values).all():
         return
     rounding = _ROUNDING * max(1.0, float(np.abs(values).max()))
-    unseen = [p.name for i, p in enumerate(parameters) if np.ptp(values, axis=i).max() <= 100 * rounding]
+    scanned = [(i, p.name) for i, p in enumerate(parameters) if not p.nuisance]
+    unseen = [name for i, name in scanned if len(scanned) > 1 and np.ptp(values, axis=i).max() <= 100 * rounding]
     if unseen:
         raise FitError(
             f"-2 log L does not depend on {unseen}: fix them, or add what sees them (the luminosity for a rate, or an "

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -18,6 +19,8 @@ from scipy.special import gammaln, softmax
 
 from bmem.errors import InputError
 from bmem.inference.evidence import log_evidence, log_pool
+from bmem.inference.expansion import BasisAt, Expansion, StackedEvents
+from bmem.inference.newton import WithUnitConstraints, conditional_minimum, nuisance_indices
 from bmem.likelihood.coefficients import Coefficients
 from bmem.process.contract import Parameter
 
@@ -29,6 +32,10 @@ _NEARLY_ZERO = 1e-2
 _REFINEMENT = 50
 """Events whose density comes this close to zero are held against a grid that is finer by this factor."""
 _CHUNK = 1 << 22
+_FAR = 2.0
+"""Densities have to be positive this many standard deviations of each nuisance parameter away from 0."""
+_WALL = 1e-300
+"""A density that a polynomial in nuisance parameters makes negative, farther away, counts as this: a wall for the fit."""
 
 
 class Basis(Protocol):
@@ -73,6 +80,10 @@ class Objective(Cost):
     @abstractmethod
     def curvature(self, theta: ArrayLike) -> Array:
         """Second derivatives, θ [P] → [P, P] (iminuit gives the name ``hessian`` to a function of another signature)."""
+
+    def expanded(self, theta: ArrayLike) -> Expansion:
+        """Value, gradient and curvature at one θ [P]."""
+        return Expansion(self.value(theta), self.gradient(theta), self.curvature(theta))
 
     def _value(self, args: Sequence[float]) -> float:
         return float(self.value(np.asarray(args)))
@@ -131,7 +142,7 @@ class NegativeTwoLogLikelihood(Objective):
                 f"{events.size} of {self.n_events} events lack a finite and positive density for every θ, the first: "
                 f"{events[:10].tolist()}; integrate them with more points, or exclude what unusable_events() returns"
             )
-        b = self.basis.value(scan_grid(self.parameters))
+        b = self.basis.value(_positive_grid(self.parameters))
         if self.fiducial.shape != b.shape[-1:] or not (b @ self.fiducial > 0).all():
             raise InputError(f"σ_fid must be positive for every θ, with {b.shape[-1]} components, not {self.fiducial}")
 
@@ -151,26 +162,35 @@ class NegativeTwoLogLikelihood(Objective):
         """The same with other estimates of all integrals [N, K] and of σ_k [K], a bootstrap resample, say."""
         return NegativeTwoLogLikelihood(integrals, fiducial, self.basis, self.luminosity, self.excluded)
 
+    def expanded(self, theta: ArrayLike) -> Expansion:
+        return MeanLikelihood([self]).expanded(theta)
+
     def value(self, theta: ArrayLike) -> Array:
         b = self.basis.value(theta)
         grid = b.reshape(-1, b.shape[-1])
         sigma = grid @ self.fiducial
-        logs = np.concatenate([self._log_densities(part) for part in _slices(grid, len(self.integrals))])
+        logs = np.concatenate([np.log(self.densities(part)).sum(-1) for part in _slices(grid, len(self.integrals))])
         result = -2 * logs + 2 * len(self.integrals) * np.log(sigma)
         if self.luminosity is not None:
             mean = self.luminosity * sigma
             result += 2 * (mean - self.n_events * np.log(mean) + gammaln(self.n_events + 1))
         return result.reshape(b.shape[:-1])
 
-    def _log_densities(self, b: Array) -> Array:
-        """Σ_n log Σ_k b_k I_nk for a grid of basis values [G, K]."""
-        densities = b @ self.integrals.T
-        if densities.min() <= 0:
+    def densities(self, b: Array) -> Array:
+        """Σ_k b_k I_nk [G, N] for a grid of basis values [G, K].
+
+        Raises:
+            InputError: one is not positive, and there is no nuisance parameter that has led too far.
+        """
+        densities = np.asarray(b @ self.integrals.T)
+        if nuisance_indices(self.parameters):
+            return np.maximum(densities, _WALL)
+        if densities.size and densities.min() <= 0:
             events = np.flatnonzero((densities <= 0).any(0))
             raise InputError(
                 f"events {events[:10].tolist()} (counted without excluded ones) have no positive density at this θ"
             )
-        return np.log(densities).sum(-1)
+        return densities
 
     def gradient(self, theta: ArrayLike) -> Array:
         b, db = self.basis.value(theta), self.basis.gradient(theta)
@@ -225,6 +245,20 @@ class MeanLikelihood(Objective):
         self.n_events = replicas[0].n_events
         self.excluded = replicas[0].excluded
 
+    @cached_property
+    def _events(self) -> StackedEvents:
+        first, floor = self.replicas[0], _WALL if nuisance_indices(self.parameters) else -np.inf
+        integrals, fiducial = (np.stack([getattr(r, name) for r in self.replicas]) for name in ("integrals", "fiducial"))
+        return StackedEvents(integrals, fiducial, first.luminosity, first.n_events, floor)
+
+    def _of_replicas(self, theta: ArrayLike) -> Expansion:
+        """In every replica: [R], [R, P] and [R, P, P]."""
+        basis = self.replicas[0].basis
+        return self._events.at(BasisAt(basis.value(theta), basis.gradient(theta), basis.hessian(theta)))
+
+    def expanded(self, theta: ArrayLike) -> Expansion:
+        return Expansion(*(part.mean(axis=0) for part in self._of_replicas(theta)))
+
     def value(self, theta: ArrayLike) -> Array:
         return self._stacked("value", theta).mean(axis=0)
 
@@ -244,14 +278,15 @@ class MarginalLikelihood(MeanLikelihood):
     log L_r of n events differs between replicas by an amount that grows with n and says nothing of θ: the mean of the L_r
     themselves would be one replica's. Z_r is the mean of L_r over the range of all parameters, so that this is -2 log of the
     average of the replicas' posterior densities under a flat prior, up to a constant that makes it -2 log L of a single
-    replica. Its profile intervals contain what the replicas disagree on; ``fit`` takes the estimate and its statistical
-    error from ``estimator``. A constraint that is added weighs the replicas by how well they meet it.
+    replica; nuisance parameters are there at their most probable values in each, under unit constraints. Its profile
+    intervals contain what the replicas disagree on; ``fit`` takes the estimate and its statistical error from ``estimator``.
+    A constraint that is added weighs the replicas by how well they meet it.
     """
 
     def __init__(self, replicas: Sequence[NegativeTwoLogLikelihood]) -> None:
         super().__init__(replicas)
         several = self.replicas if len(self.replicas) > 1 else ()
-        evidence = [log_evidence(r.value, r.parameters, axes(r.parameters)) for r in several]
+        evidence = [_log_evidence(r) for r in several]
         self.log_evidence = np.array(evidence or [0.0])
         """log Z_r [R]; a single replica needs none."""
 
@@ -284,9 +319,35 @@ class MarginalLikelihood(MeanLikelihood):
         mean = np.tensordot(share, self._stacked("curvature", theta), 1)
         return mean - 0.5 * np.einsum("r,rp,rq->pq", share, centred, centred)
 
+    def expanded(self, theta: ArrayLike) -> Expansion:
+        values, gradients, curvatures = self._of_replicas(theta)
+        share = softmax(-values / 2 - self.log_evidence)
+        gradient = share @ gradients
+        centred = gradients - gradient
+        curvature = np.tensordot(share, curvatures, 1) - 0.5 * (centred.T * share) @ centred
+        return Expansion(-2 * log_pool(-values / 2, self.log_evidence), gradient, curvature)
+
     def shares(self, theta: ArrayLike) -> Array:
         """What each replica contributes to the average at θ [P], [R]; they add up to 1."""
         return softmax(self.normalised(theta))
+
+
+def _log_evidence(replica: NegativeTwoLogLikelihood) -> float:
+    """log of the mean of L over the parameters; with nuisance parameters at their best values, under unit constraints."""
+    own = nuisance_indices(replica.parameters)
+    if not own:
+        return log_evidence(replica.value, replica.parameters, axes(replica.parameters))
+    scanned = [i for i in range(len(replica.parameters)) if i not in own]
+    grid = scan_grid(replica.parameters)
+    best = conditional_minimum(WithUnitConstraints(replica), grid[np.argmin(replica.value(grid))], [*scanned, *own])
+
+    def section(theta: Array) -> Array:
+        full = np.broadcast_to(best, (*theta.shape[:-1], len(best))).copy()
+        full[..., scanned] = theta
+        return replica.value(full) + np.square(best[own]).sum()
+
+    kept = tuple(replica.parameters[i] for i in scanned)
+    return log_evidence(section, kept, axes(kept))
 
 
 def effective_number(weights: ArrayLike) -> float:
@@ -305,7 +366,7 @@ def unusable_events(coefficients: Coefficients, basis: Basis) -> NDArray[np.int6
 
 def _unusable(integrals: Array, basis: Basis) -> NDArray[np.int64]:
     """Indices of the rows of ``integrals`` [N, K] without a finite and positive density everywhere."""
-    b = basis.value(scan_grid(basis.parameters))
+    b = basis.value(_positive_grid(basis.parameters))
     if integrals.ndim != 2 or integrals.shape[1] != b.shape[-1]:
         raise InputError(f"the basis has {b.shape[-1]} components, but the integrals have shape {integrals.shape}")
     lowest, highest = _extremes(integrals, b)
@@ -332,12 +393,23 @@ def scan_grid(parameters: tuple[Parameter, ...], refinement: int = 1) -> Array:
     return np.stack(np.meshgrid(*axes(parameters, refinement), indexing="ij"), -1).reshape(-1, len(parameters))
 
 
+def _positive_grid(parameters: tuple[Parameter, ...]) -> Array:
+    """Where densities have to be positive [G, P]: ``scan_grid``, also with one nuisance parameter far from 0."""
+    grid, own = scan_grid(parameters), nuisance_indices(parameters)
+    far = [grid + step * np.eye(len(parameters))[i] for i in own for step in (-_FAR, _FAR)]
+    return np.concatenate([grid, *far])
+
+
 def axes(parameters: tuple[Parameter, ...], refinement: int = 1) -> tuple[Array, ...]:
-    """Points along each parameter: a period without its end point, or the bounds with both ends."""
-    n = refinement * (_GRID_POINTS if len(parameters) == 1 else max(5, int(40_000 ** (1 / len(parameters)))))
-    return tuple(
-        np.linspace(*p.bounds, n + 1) if p.period is None else p.bounds[0] + p.period * np.arange(n) / n for p in parameters
-    )
+    """Points along each parameter: a period without its end point, or the bounds with both ends; 0 alone of a nuisance."""
+    scanned = len(parameters) - len(nuisance_indices(parameters))
+    n = refinement * (_GRID_POINTS if scanned <= 1 else max(5, int(40_000 ** (1 / scanned))))
+    return tuple(np.zeros(1) if p.nuisance else _along(p, n) for p in parameters)
+
+
+def _along(p: Parameter, n: int) -> Array:
+    """``n`` steps along a parameter."""
+    return np.linspace(*p.bounds, n + 1) if p.period is None else p.bounds[0] + p.period * np.arange(n) / n
 
 
 def _slices(rows: Array, columns: int) -> list[Array]:

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from bmem.errors import InputError
 from bmem.inference.objective import Basis
 from bmem.inference.parameters import STRENGTH
+from bmem.likelihood.polynomial import PolynomialBasis
 from bmem.process.contract import Parameter
 
 Array = NDArray[np.float64]
@@ -106,6 +107,11 @@ def with_strength(basis: Basis, strength: Parameter = STRENGTH) -> ProductBasis:
     return ProductBasis(basis, AffineBasis((strength,), np.zeros(1), np.ones((1, 1))))
 
 
+def with_nuisances(basis: Basis, monomials: PolynomialBasis | None) -> Basis:
+    """``basis`` times the ``monomials`` of nuisance parameters (``bmem.likelihood.nuisances``), the constant one first."""
+    return basis if monomials is None or not monomials.parameters else ProductBasis(basis, monomials)
+
+
 def with_fractions(basis: Basis, fractions: Sequence[Parameter]) -> ProductBasis:
     """``basis`` for a signal and J backgrounds with the ``fractions`` f_j of the accepted events.
 
@@ -141,7 +147,7 @@ def _check_fractions(fractions: Sequence[Parameter]) -> None:
 def _outer(left: Array, right: Array) -> Array:
     """[..., K], [..., J] → [..., J K]."""
     product = right[..., :, None] * left[..., None, :]
-    return product.reshape(*product.shape[:-2], -1)
+    return product.reshape(*product.shape[:-2], product.shape[-2] * product.shape[-1])
 
 
 def _padded(values: Array, before: int, after: int) -> Array:

@@ -98,6 +98,19 @@ class Coefficients:
             bootstrap=None if self.bootstrap is None else self.bootstrap[:, :, index],
         )
 
+    def nominal(self, components: int) -> Coefficients:
+        """The same with nuisance parameters held at 0: the first of the ``components`` that go with their monomials."""
+        first = slice(0, components)
+        return replace(
+            self,
+            values=self.values[..., first],
+            covariance=self.covariance[..., first, first],
+            fiducial=self.fiducial[..., first],
+            fiducial_covariance=self.fiducial_covariance[..., first, first],
+            bootstrap=None if self.bootstrap is None else self.bootstrap[..., first],
+            fiducial_bootstrap=None if self.fiducial_bootstrap is None else self.fiducial_bootstrap[..., first],
+        )
+
     def replica(self, r: int) -> Coefficients:
         """One replica, as Coefficients with a replica axis of length 1."""
         one = slice(r, r + 1)

@@ -51,6 +51,24 @@ class Difference:
         return reference
 
 
+class Varied:
+    """Residuals of a target given a reference and ``count`` nuisance parameters after it, which only the features know."""
+
+    def __init__(self, nominal: Residuals, count: int) -> None:
+        self.nominal, self.count = nominal, count
+        self.circular, self.n_features = nominal.circular, nominal.n_features + count
+
+    def forward(self, target: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        return self.nominal.forward(target, reference[..., : -self.count])
+
+    def inverse(self, residual: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        return self.nominal.inverse(residual, reference[..., : -self.count])
+
+    def features(self, reference: Tensor) -> Tensor:
+        x_hard, nu = reference[..., : -self.count], reference[..., -self.count :]
+        return torch.cat([self.nominal.features(x_hard), nu], -1)
+
+
 def nothing(like: Tensor) -> Tensor:
     """The condition [..., 0] of points [..., D] whose density depends on nothing."""
     return like[..., :0]

@@ -7,7 +7,7 @@ events of the simulation know them to 1/√N, which no acceptance that was learn
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from bmem import artifacts
 from bmem.errors import InputError
 from bmem.events.record import PairedEvents
 from bmem.integration.bootstrap import bootstrap_means, mean_with_covariance
+from bmem.likelihood.nuisances import NONE, Nuisances
 from bmem.process.contract import Process
 from bmem.replicas.contract import Replicas
 from bmem.rng import numpy_generator
@@ -37,6 +38,14 @@ class FiducialCrossSection:
     values: Array
     covariance: Array
     bootstrap: Array | None
+
+    def nominal(self, components: int) -> FiducialCrossSection:
+        """The same with nuisance parameters held at 0: the first of the ``components`` that go with their monomials."""
+        first = slice(0, components)
+        bootstrap = None if self.bootstrap is None else self.bootstrap[..., first]
+        return replace(
+            self, values=self.values[..., first], covariance=self.covariance[..., first, first], bootstrap=bootstrap
+        )
 
     def save(self, path: Path, settings: Mapping[str, Any], parents: Mapping[str, Path]) -> None:
         """Write as an artifact."""
@@ -75,17 +84,18 @@ def fiducial_cross_section(
 
 
 def counted_cross_section(
-    process: Process, pairs: PairedEvents, replicas: int, seed: int, resamples: int = 0
+    process: Process, pairs: PairedEvents, replicas: int, seed: int, resamples: int = 0, *, nuisances: Nuisances = NONE
 ) -> FiducialCrossSection:
     """σ_k of simulated ``pairs`` that were made uniform in θ, with the error of their finite number.
 
     One replica has this error in its covariance and resamples. Several have it in their differences, as it is of the sample
     that the networks were trained on: their mean is the counted value. The number of events is large, so it is Gaussian.
+    With ``nuisances`` there are M K of them, see ``simulated_cross_section``.
 
     Raises:
-        InputError: no event was accepted.
+        InputError: no event was accepted, or the pairs were not made with the nuisances of the detector.
     """
-    sigma, covariance = simulated_cross_section(process, pairs)
+    sigma, covariance = simulated_cross_section(process, pairs, nuisances)
     rng = numpy_generator(seed, "fiducial")
 
     def errors(n: int) -> Array:
@@ -99,25 +109,42 @@ def counted_cross_section(
     return FiducialCrossSection(values, np.zeros((replicas, *covariance.shape)), bootstrap)
 
 
-def simulated_cross_section(process: Process, pairs: PairedEvents) -> tuple[Array, Array]:
+def simulated_cross_section(process: Process, pairs: PairedEvents, nuisances: Nuisances = NONE) -> tuple[Array, Array]:
     """σ_k [K] in pb and their covariance [K, K] from simulated ``pairs`` that were made uniform in θ, nothing learned.
 
-    A hard event may have several responses.
+    A hard event may have several responses. With ``nuisances`` they are [M K], the coefficients of the monomials: those of
+    the detector by least squares from events that each have a ν of their own, those of the theory by weights.
 
     Raises:
-        InputError: no event was accepted.
+        InputError: no event was accepted, or the pairs were not made with the nuisances of the detector.
     """
-    hard = pairs.accepted_hard
+    accepted, tried, expected = _per_hard_event(process, pairs, nuisances)
+    total, all_tried = accepted.sum(0), tried.sum()
+    covariance = (accepted.T @ accepted - expected.T @ expected) / all_tried**2
+    return (total / all_tried).cpu().numpy(), covariance.cpu().numpy()
+
+
+def _per_hard_event(process: Process, pairs: PairedEvents, nuisances: Nuisances) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each hard event the sum of s_k over their mixture of its accepted responses [N, K], and how often it was tried [N].
+
+    Responses to one hard event share its weight; they are no independent events. With nuisances they are [N, M K], what the
+    event adds to the coefficient of each monomial. Third is what it does on average, [N, K] or [N, M K].
+    """
+    hard, numbers = pairs.accepted_hard, pairs.hard.numbers
     if not len(hard):
         raise InputError("σ_k from simulated events: none was accepted; give more events or loosen the selection")
-    s = process.components(hard.x)
-    weights = s / (s @ mixture_coefficients(process).to(s))[:, None] * hard.weight[:, None] / pairs.hard.weight.mean()
-    # responses to one hard event share its weight; they are no independent events
-    owner = torch.unique(hard.x[:, 0], return_inverse=True)[1]
-    totals = weights.new_zeros(int(owner.max()) + 1, weights.shape[1]).index_add_(0, owner, weights)
-    total, distinct, tried = totals.sum(0), len(torch.unique(pairs.hard.x[:, 0])), len(pairs)
-    covariance = (totals.T @ totals - torch.outer(total, total) / distinct) / tried**2
-    return (total / tried).cpu().numpy(), covariance.cpu().numpy()
+    s, design = process.components(hard.x), nuisances.design(pairs.hard)
+    scale, estimators = hard.weight / (s @ mixture_coefficients(process).to(s)), nuisances.estimators(design)
+    weights = nuisances.monomial_components(hard.x, s) * (scale[:, None] * estimators[pairs.accepted])[..., None]
+    count = int(numbers.max()) + 1
+    accepted, tried = _sums(weights, numbers[pairs.accepted], count), _sums(pairs.hard.weight[:, None], numbers, count)[:, 0]
+    mean = (accepted.sum(0) / len(pairs)).reshape(weights.shape[1:])
+    return accepted, tried, _sums(nuisances.expected(design, mean) * estimators[..., None], numbers, count)
+
+
+def _sums(values: Tensor, numbers: Tensor, count: int) -> Tensor:
+    """Sums [count, F] of ``values`` [n, ...] of the same number [n], flattened."""
+    return values.new_zeros(count, values[0].numel()).index_add_(0, numbers, values.flatten(1))
 
 
 def mixture_grid(process: Process) -> Tensor:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from bmem.integration.importance import EventIntegrals, Kept, integrate, stream
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.coefficients import Array, Coefficients
-from bmem.likelihood.cross_section import FiducialCrossSection, mixture_coefficients
+from bmem.likelihood.cross_section import FiducialCrossSection, mixture_coefficients, mixture_grid
 from bmem.likelihood.integrand import Integrand
 from bmem.likelihood.networks import Networks
+from bmem.likelihood.nuisances import NONE, Nuisances, interpolation_error
 from bmem.process.contract import Process
 from bmem.workers import Workers
 
@@ -27,6 +29,7 @@ class EventIntegrator:
     fiducial: FiducialCrossSection
     settings: IntegrationSettings
     seed: int
+    nuisances: Nuisances = NONE
 
     def coefficients(
         self, x_reco: Tensor, progress: Callable[[int, int], None] | None = None, workers: Workers | None = None
@@ -48,26 +51,44 @@ class EventIntegrator:
 
     def _integrand(self, x_reco: Tensor) -> Integrand:
         networks = self.networks
-        return Integrand(self.process, networks.transfer, networks.acceptance, networks.proposal, x_reco)
+        return Integrand(self.process, networks.transfer, networks.acceptance, networks.proposal, x_reco, self.nuisances)
 
     def _pilot(self, x_reco: Tensor) -> Integrand:
         """One replica stands for all."""
         return self._integrand(x_reco).replica(0)
 
     def _arguments(self, x_reco: Tensor) -> tuple[Any, ...]:
-        return self._integrand(x_reco), len(x_reco), mixture_coefficients(self.process), self.settings, self.seed
+        mixture = mixture_coefficients(self.process)
+        reference = mixture.new_zeros(len(mixture) * (self.nuisances.monomials + len(self.nuisances.checks)))
+        reference[: len(mixture)] = mixture
+        return self._integrand(x_reco), len(x_reco), reference, self.settings, self.seed
 
     def _coefficients(self, integrals: EventIntegrals, x_reco: Tensor) -> Coefficients:
         """With the diagnostic ``outside``: whether an event lies outside of the range of the training data."""
+        kept, checked = self._split(integrals)
         return Coefficients(
-            values=integrals.values,
-            covariance=integrals.covariance,
+            values=kept.values,
+            covariance=kept.covariance,
             fiducial=self.fiducial.values,
             fiducial_covariance=self.fiducial.covariance,
-            diagnostics=integrals.diagnostics() | {"outside": ~self.networks.proposal.seen(x_reco).cpu().numpy()},
-            bootstrap=integrals.bootstrap,
-            fiducial_bootstrap=_first_resamples(self.fiducial, integrals),
+            diagnostics=kept.diagnostics() | {"outside": ~self.networks.proposal.seen(x_reco).cpu().numpy()} | checked,
+            bootstrap=kept.bootstrap,
+            fiducial_bootstrap=_first_resamples(self.fiducial, kept),
         )
+
+    def _split(self, integrals: EventIntegrals) -> tuple[EventIntegrals, dict[str, Array]]:
+        """The integrals without those at the checks, and the diagnostic ``interpolation``, if there are checks."""
+        checks = len(self.nuisances.checks)
+        if not checks:
+            return integrals, {}
+        components = integrals.values.shape[-1] // (self.nuisances.monomials + checks)
+        used = slice(0, components * self.nuisances.monomials)
+        bootstrap = None if integrals.bootstrap is None else integrals.bootstrap[..., used]
+        covariance = integrals.covariance[..., used, used]
+        kept = replace(integrals, values=integrals.values[..., used], covariance=covariance, bootstrap=bootstrap)
+        at_checks = integrals.values[..., used.stop :].reshape(*integrals.values.shape[:2], checks, components)
+        references = np.asarray(self.process.basis(mixture_grid(self.process)))
+        return kept, {"interpolation": interpolation_error(at_checks, kept.values, self.nuisances, list(references))}
 
 
 def _first_resamples(fiducial: FiducialCrossSection, integrals: EventIntegrals) -> Array | None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bmem.devices import rows_at_once
+from bmem.likelihood.nuisances import NONE, Nuisances
 from bmem.networks.contract import ConditionalDensity
 from bmem.process.contract import Process
 from bmem.replicas.contract import Replicas
@@ -24,7 +26,8 @@ class Integrand:
     Points of the proposal's tails beyond the phase space have s = 0: their weight is zero, whatever the networks say there.
 
     ``transfer`` and ``acceptance`` are replicas (R networks), ``proposal`` one density; ``x_reco`` [N, D_reco], float64.
-    Networks and ``x_reco`` are on one device, and there the weights are computed.
+    Networks and ``x_reco`` are on one device, and there the weights are computed. With ``nuisances`` there are M K
+    components, those of the monomials, and after them the C K at the checks of the interpolation.
     """
 
     process: Process
@@ -32,6 +35,7 @@ class Integrand:
     acceptance: Replicas
     proposal: ConditionalDensity
     x_reco: Tensor
+    nuisances: Nuisances = NONE
 
     def replica(self, r: int) -> Integrand:
         """The integrand in one replica of the networks."""
@@ -47,13 +51,26 @@ class Integrand:
             s = self.process.components(torch.nan_to_num(x, nan=torch.inf))
             inside = s.abs().sum(-1) > 0
             rows = rows_at_once(_SLICE, x.device)
-            slices = zip(*(tensor[inside].split(rows) for tensor in (x_reco, x, log_q)), strict=True)
-            ratio = torch.cat([self._ratio(*rows) for rows in slices], dim=1)
-            result = ratio.new_zeros(len(ratio), *s.shape)
-            result[:, inside] = ratio[..., None] * s[inside]
+            slices = zip(*(tensor[inside].split(rows) for tensor in (x_reco, x, log_q, s)), strict=True)
+            weights = torch.cat([self._weights(*rows) for rows in slices], dim=1)
+            result = weights.new_zeros(len(weights), len(x), weights.shape[-1])
+            result[:, inside] = weights
         return result.unflatten(1, (len(events), points))
 
-    def _ratio(self, x_reco: Tensor, x_hard: Tensor, log_q: Tensor) -> Tensor:
-        """ε(x_hard) p(x_reco | x_hard) / q in all replicas, [R, ...]."""
-        log_p = self.transfer("log_prob", x_reco, x_hard)
-        return self.acceptance("probability", x_hard) * torch.exp(log_p - log_q)
+    def _weights(self, x_reco: Tensor, x_hard: Tensor, log_q: Tensor, s: Tensor) -> Tensor:
+        """[R, n, components] at points inside of the phase space, where the components of the process are ``s`` [n, K]."""
+        if not self.nuisances:
+            return self._ratio(x_reco, x_hard, log_q)[..., None] * s
+        nodes = len(self.nuisances.points)
+        points = np.concatenate([self.nuisances.points, self.nuisances.checks])
+        conditions, owner = self.nuisances.conditions(points)
+        varied = [torch.cat([x_hard, row.to(x_hard).expand(len(x_hard), -1)], -1) for row in conditions]
+        ratio = torch.stack([self._ratio(x_reco, condition, log_q) for condition in varied], -1)[..., owner]
+        values = ratio[..., None] * self.nuisances.components(x_hard, s, points)
+        monomials = torch.as_tensor(self.nuisances.transform).to(values) @ values[..., :nodes, :]
+        return torch.cat([monomials, values[..., nodes:, :]], -2).flatten(-2)
+
+    def _ratio(self, x_reco: Tensor, condition: Tensor, log_q: Tensor) -> Tensor:
+        """ε p(x_reco | x_hard) / q in all replicas, [R, ...]; the ``condition`` is x_hard and the ν of the detector."""
+        log_p = self.transfer("log_prob", x_reco, condition)
+        return self.acceptance("probability", condition) * torch.exp(log_p - log_q)

@@ -39,23 +39,28 @@ _ROWS = 20_000
 class LearnedPairs:
     """Pairs x_hard [n, D], x_reco [n, D_reco] without end; every replica of ``transfer`` responds to its share of them.
 
-    Of the accepted hard events ``x_hard`` [N, D] each is drawn in proportion to its ``weight`` [N].
+    Of the accepted hard events ``x_hard`` [N, D] each is drawn in proportion to its ``weight`` [N]; ``conditions`` [N, C] is
+    what the transfer is conditioned on, x_hard and after it nuisance parameters, if there are any.
     """
 
     transfer: Replicas
     x_hard: Tensor
     weight: Tensor
+    conditions: Tensor | None = None
 
     @classmethod
-    def balanced(cls, process: Process, transfer: Replicas, x_hard: Tensor) -> LearnedPairs:
+    def balanced(
+        cls, process: Process, transfer: Replicas, x_hard: Tensor, conditions: Tensor | None = None
+    ) -> LearnedPairs:
         """For hard events that were made uniform in θ: weighted so that the worst θ is served as well as can be."""
-        return cls(transfer, x_hard, balancing_weights(process, x_hard))
+        return cls(transfer, x_hard, balancing_weights(process, x_hard), conditions)
 
     def draw(self, n: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """``n`` fresh pairs, as a ``bmem.training.Supply`` wants them."""
         cumulative = self.weight.cumsum(0)
         position = uniform((n,), rng, cumulative) * cumulative[-1]
-        drawn = self.x_hard[torch.searchsorted(cumulative, position, right=True).clamp(max=len(cumulative) - 1)]
+        chosen = torch.searchsorted(cumulative, position, right=True).clamp(max=len(cumulative) - 1)
+        drawn = (self.x_hard if self.conditions is None else self.conditions)[chosen]
         replicas = [self.transfer.replica(r) for r in range(len(self.transfer))]
         with torch.no_grad():
             x_reco = [
@@ -63,7 +68,7 @@ class LearnedPairs:
                 for replica, share in zip(replicas, drawn.tensor_split(len(replicas)), strict=True)
                 for chunk in share.split(rows_at_once(_CHUNK, share.device))
             ]
-        return drawn, torch.cat(x_reco)
+        return self.x_hard[chosen], torch.cat(x_reco)
 
 
 def balancing_weights(process: Process, x_hard: Tensor) -> Tensor:

@@ -23,20 +23,30 @@ from bmem.training import Network, Rows, Supply, TrainingSettings
 
 @dataclass(frozen=True)
 class Pairs:
-    """x_hard [N, D] of all simulated events, which were ``accepted`` [N], and the observables [A, D_reco] of those."""
+    """x_hard [N, D] of all simulated events, which were ``accepted`` [N], and the observables [A, D_reco] of those.
+
+    ``nuisances`` [N, J] of the detector are those of each event, if there are any.
+    """
 
     x_hard: Tensor
     accepted: Tensor
     x_reco: Tensor
+    nuisances: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Pairs:
         """The same pairs on a device."""
-        return Pairs(self.x_hard.to(device), self.accepted.to(device), self.x_reco.to(device))
+        nuisances = None if self.nuisances is None else self.nuisances.to(device)
+        return Pairs(self.x_hard.to(device), self.accepted.to(device), self.x_reco.to(device), nuisances)
 
     @property
     def accepted_pairs(self) -> tuple[Tensor, Tensor]:
         """(x_reco, x_hard) of the accepted events."""
         return self.x_reco, self.x_hard[self.accepted]
+
+    @property
+    def conditions(self) -> Tensor:
+        """What transfer and acceptance are conditioned on: x_hard and after it the nuisances, [N, D + J]."""
+        return self.x_hard if self.nuisances is None else torch.cat([self.x_hard, self.nuisances], -1)
 
 
 @dataclass(frozen=True)
@@ -94,8 +104,8 @@ class Acceptance(Role):
         return cross_entropy(module, batch)
 
     def prepare(self, module: AcceptanceNetwork, data: Pairs, made: Mapping[str, Replicas]) -> Rows:
-        module.fit_features(data.x_hard)
-        return data.x_hard, data.accepted.double()
+        module.fit_features(data.conditions)
+        return data.conditions, data.accepted.double()
 
 
 @dataclass(frozen=True)
@@ -111,8 +121,9 @@ class Transfer(_DensityRole):
     """p(x_reco | x_hard), trained on the accepted pairs."""
 
     def prepare(self, module: ResidualDensity, data: Pairs, made: Mapping[str, Replicas]) -> Rows:
-        module.fit_scales(*data.accepted_pairs)
-        return data.accepted_pairs
+        pairs = data.x_reco, data.conditions[data.accepted]
+        module.fit_scales(*pairs)
+        return pairs
 
 
 @dataclass(frozen=True)
@@ -150,4 +161,5 @@ class Proposal(_DensityRole):
     def prepare(self, module: ResidualDensity, data: Pairs, made: Mapping[str, Replicas]) -> Supply:
         x_reco, x_hard = data.accepted_pairs
         module.fit_scales(x_hard, x_reco)
-        return Supply(LearnedPairs.balanced(self.process, made["transfer"], x_hard).draw, self.pairs)
+        conditions = data.conditions[data.accepted]
+        return Supply(LearnedPairs.balanced(self.process, made["transfer"], x_hard, conditions).draw, self.pairs)

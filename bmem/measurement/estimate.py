@@ -19,8 +19,9 @@ from bmem.quantity import Quantity
 class Estimate:
     """``value`` of a ``parameter`` and standard deviations by ``sources``, in printed units; ``intervals`` in stored ones.
 
-    ``sources`` has "statistical" (NaN without a curvature), "integration", and if there are replicas "simulation
-    statistics" and "weights", the two parts of what they differ by; ``total`` is all in quadrature (NaN likewise).
+    ``sources`` has "statistical" (NaN without a curvature), "nuisances" if there are any, "integration",
+    and if there are replicas "simulation statistics" and "weights", the two parts of what they differ by;
+    ``total`` is all in quadrature (NaN likewise).
     """
 
     parameter: Parameter
@@ -36,6 +37,7 @@ class Estimate:
         spread = budget.integration
         found = {
             "statistical": budget.statistical[index],
+            **({} if budget.nuisances is None else {"nuisances": budget.nuisances[index]}),
             "integration": budget.integration_linear[index] if spread is None else spread.std[index],
         }
         if budget.weights is not None:

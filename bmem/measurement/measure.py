@@ -8,6 +8,7 @@ from bmem.inference.event_influence import influence
 from bmem.inference.hypothesis import Hypothesis
 from bmem.inference.intervals import profile, profile_intervals
 from bmem.inference.objective import axes
+from bmem.inference.ranking import impacts
 from bmem.measurement.parts import LEVELS, FurtherFit, PosteriorSummary, ProfileCurve, external
 from bmem.measurement.record import Measurement
 
@@ -37,7 +38,7 @@ def measure_hypothesis(
         intervals=tuple(profile_intervals(total, table.estimate, LEVELS, i) for i in range(len(total.parameters))),
         curve=ProfileCurve(
             theta=grid,
-            delta=profile(total, 0)(grid) - table.estimate.floor,
+            delta=profile(total, 0, [table.estimate.theta])(grid) - table.estimate.floor,
             resamples=hypothesis.resampled_curves(likelihood, grid, _RESAMPLES),
         ),
         constraints=external(hypothesis.constraints),
@@ -45,6 +46,7 @@ def measure_hypothesis(
         available=available,
         replicas=hypothesis.coefficients.n_replicas,
         excluded=tuple(hypothesis.excluded.tolist()),
+        impacts=impacts(total.estimator, table.estimate.best, hypothesis.constraints),
         posterior=PosteriorSummary.of(hypothesis, likelihood),
         influence=influence(likelihood, table.estimate, diagnostics, hypothesis.constraints),
         further={name: FurtherFit.of(other) for name, other in (further or {}).items()},

@@ -14,8 +14,10 @@ from bmem.inference.bayes import FLAT, posterior
 from bmem.inference.combine import Budget
 from bmem.inference.hypothesis import Hypothesis
 from bmem.inference.intervals import IntervalSet, profile_intervals
+from bmem.inference.laplace import LaplaceMarginal
+from bmem.inference.newton import nuisance_indices
 from bmem.inference.nuisance import Marginalised
-from bmem.inference.objective import MarginalLikelihood
+from bmem.inference.objective import MarginalLikelihood, Objective
 from bmem.inference.regions import ContourSet, contours
 from bmem.measurement.estimate import Estimate
 
@@ -55,9 +57,14 @@ class PosteriorSummary(JsonRecord):
         if len(likelihood.parameters) == 1:
             found, prior = posterior(likelihood, hypothesis.prior()), hypothesis.prior().description
         else:
-            found = posterior(Marginalised(hypothesis.constrained(likelihood)), FLAT, _POINTS)
+            found = posterior(marginalised(hypothesis.constrained(likelihood)), FLAT, _POINTS)
             prior = hypothesis.joint_prior
         return cls(prior, found.mean, found.std, tuple(found.interval(level) for level in LEVELS))
+
+
+def marginalised(total: Objective) -> Marginalised | LaplaceMarginal:
+    """The likelihood of the first parameter with the others integrated out: on a grid, or with nuisances by Laplace."""
+    return LaplaceMarginal(total) if nuisance_indices(total.parameters) else Marginalised(total)
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,11 @@ from bmem.inference.event_influence import Influence
 from bmem.inference.hypothesis import Hypothesis
 from bmem.inference.intervals import IntervalSet
 from bmem.inference.minima import FitResult
-from bmem.inference.nuisance import Marginalised
 from bmem.inference.objective import Objective
+from bmem.inference.ranking import Impact
 from bmem.measurement.estimate import Estimate
 from bmem.measurement.format1 import upgraded
-from bmem.measurement.parts import BeltIntervals, Constraint, FurtherFit, PosteriorSummary, ProfileCurve
+from bmem.measurement.parts import BeltIntervals, Constraint, FurtherFit, PosteriorSummary, ProfileCurve, marginalised
 from bmem.plotting.likelihood import LikelihoodCurve, draw_likelihood
 from bmem.plotting.style import house_style, new_figure
 
@@ -38,9 +38,10 @@ class Measurement(JsonRecord):
     """A measurement of P parameters, that of interest first, from ``events`` of the ``available`` ones.
 
     ``budget`` has the fit with all its minima and the uncertainties by source; ``intervals`` [P][L] are those of the profile
-    likelihood at 68.3 and 95.4 %; ``belt`` and ``goodness`` need a bank, ``further`` fits go by the names of their bases.
-    Events in ``excluded`` have no usable density; ``observed`` events were not simulated, and of their file ``unread`` ones
-    were not asked for. ``refused`` tells why something that was asked for is not there.
+    likelihood at 68.3 and 95.4 %; ``impacts`` are those of the nuisance parameters, the largest first; ``belt`` and
+    ``goodness`` need a bank, ``further`` fits go by the names of their bases. Events in ``excluded`` have no usable density;
+    ``observed`` events were not simulated, and of their file ``unread`` ones were not asked for.
+    ``refused`` tells why something that was asked for is not there.
     ``source`` is what was fitted; a measurement that was read from a file has none.
     """
 
@@ -52,6 +53,7 @@ class Measurement(JsonRecord):
     available: int | None
     replicas: int
     excluded: tuple[int, ...]
+    impacts: tuple[Impact, ...] = ()
     posterior: PosteriorSummary | None = None
     influence: Influence | None = None
     belt: BeltIntervals | None = None
@@ -103,7 +105,7 @@ class Measurement(JsonRecord):
         if len(likelihood.parameters) == 1:
             return export.inference_data(likelihood, rng, hypothesis.prior(), diagnostics=diagnostics)
         size = export.DrawSettings()
-        marginal = Marginalised(hypothesis.constrained(likelihood))
+        marginal = marginalised(hypothesis.constrained(likelihood))
         chains = marginal.draws(size.chains, size.draws, rng, hypothesis.joint_prior)
         return export.inference_data_of_chains(likelihood, chains, rng, diagnostics)
 
@@ -136,7 +138,8 @@ class Measurement(JsonRecord):
         return axes
 
     def __str__(self) -> str:
-        lines = [_flat(e) if e.is_flat else f"{e.name} = {e}  (68.3 %: {e.region(e.intervals[0])})" for e in self.estimates]
+        shown = [e for e in self.estimates if not e.parameter.nuisance]
+        lines = [_flat(e) if e.is_flat else f"{e.name} = {e}  (68.3 %: {e.region(e.intervals[0])})" for e in shown]
         if self.belt is not None:
             lines.append(f"Feldman-Cousins, 68.3 %: {self.estimate.region(self.belt.intervals[0])}")
         errors = ", ".join(f"{name} {self.estimate.source(name)}" for name in self.estimate.sources)
@@ -193,7 +196,7 @@ class Measurement(JsonRecord):
         """
         content = dict(content) if "estimate" in content else upgraded(content)
         content.pop("estimate", None)
-        return super().from_dict({**content, "source": None})
+        return super().from_dict({"impacts": [], **content, "source": None})
 
     def save(self, path: Path, settings: Mapping[str, Any], parents: Mapping[str, Path] | None = None) -> None:
         """Write it as an artifact."""

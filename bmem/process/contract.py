@@ -11,7 +11,7 @@ from bmem.events.lhe import LHERecord
 from bmem.events.record import HardEvents
 from bmem.quantity import Parameter
 
-__all__ = ["Parameter", "ParticleProcess", "Process"]
+__all__ = ["Parameter", "ParticleProcess", "Process", "TheoryVariation"]
 
 
 @runtime_checkable
@@ -34,6 +34,21 @@ class Process(Protocol):
 
     def sample(self, n: int, theta: Tensor, rng: torch.Generator) -> HardEvents:
         """``n`` unweighted events at θ: ``theta`` is [P], or [n, P] with one value for each event."""
+        ...
+
+
+@runtime_checkable
+class TheoryVariation(Protocol):
+    """dσ/dx_hard as a nuisance parameter ν changes it: other parton densities, another scale.
+
+    It need not be known between the ``nodes``, the ν beside 0 at which it is taken.
+    """
+
+    @property
+    def nodes(self) -> tuple[float, ...]: ...
+
+    def components(self, x_hard: Tensor, nu: float) -> Tensor:
+        """s_k(x; ν) in pb per unit of x_hard: [..., D] → [..., K], in the order of ``Process.components``."""
         ...
 
 

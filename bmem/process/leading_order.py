@@ -58,8 +58,12 @@ class LeadingOrderProcess(ABC):
     @cached_property
     def partonic(self) -> Partonic:
         """Densities of partons times those of their scattering; the default grid is read here, kinematics need none."""
-        grid = PDFGrid.read(default_grid()) if self._pdf is None else self._pdf
-        return self._partonic(Luminosity.of(self.channels, grid, self.scale))
+        return self._partonic(Luminosity.of(self.channels, self.pdf, self.scale))
+
+    @cached_property
+    def pdf(self) -> PDFGrid:
+        """The parton densities."""
+        return PDFGrid.read(default_grid()) if self._pdf is None else self._pdf
 
     @abstractmethod
     def _partonic(self, luminosity: Luminosity) -> Partonic:

@@ -31,7 +31,7 @@ def headline(name: str, found: Measurement, truth: float | None) -> Headline:
     if found.posterior is not None:
         prior = "flat prior" + " and constraints" * bool(found.constraints)
         shown += _regions(main, found.posterior.intervals, f", highest density, {prior}")
-    for other in found.estimates[1:]:
+    for other in (one for one in found.estimates[1:] if not one.parameter.nuisance):
         shown.append(
             (f"{other.name}, {percent(other.intervals[0].level)}", f"{other} in {other.region(other.intervals[0])}")
         )
@@ -70,6 +70,8 @@ def budget_table(found: Measurements) -> Table:
 
 def _sources(name: str, main: Estimate, budget: Budget) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [(name, "statistical", main.source("statistical"), "curvature of −2 log L", "", "")]
+    if budget.nuisances is not None:
+        rows.append((name, "nuisances", main.source("nuisances"), "what freeing them adds to the curvature error", "", ""))
     if budget.integration is not None:
         spread = budget.integration
         known, switched = percent(spread.relative_error, 0), percent(spread.switched, 0)
@@ -100,12 +102,13 @@ def parameter_tables(found: Measurements) -> tuple[Table, ...]:
 
 
 def _parameters(name: str, found: Measurement) -> list[tuple[str, ...]]:
-    fits = {"fractions": found.estimates} if len(found.estimates) > 1 else {}
+    fits = {"fractions": found.estimates} if len(found.estimates) > 1 + len(found.impacts) else {}
     fits |= {what: fit.estimates for what, fit in found.further.items()}
     return [
         (name, what, one.name, str(one), *map(one.source, _PRINTED), *_texts(one))
         for what, estimates in fits.items()
         for one in estimates
+        if not one.parameter.nuisance
     ]
 
 

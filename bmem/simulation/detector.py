@@ -16,6 +16,7 @@ from bmem import kinematics
 from bmem.events.record import JET_FEATURES, PHOTON_FEATURES, Objects, RecoEvents
 from bmem.rng import normal, uniform
 from bmem.simulation.decays import BOTTOM, CHARM
+from bmem.simulation.effects import NOMINAL, Shifts
 from bmem.simulation.settings import DetectorSettings
 
 
@@ -35,10 +36,12 @@ class TruthEvents:
     jet_flavour: Tensor
 
 
-def detect(truth: TruthEvents, settings: DetectorSettings, rng: torch.Generator) -> RecoEvents:
+def detect(
+    truth: TruthEvents, settings: DetectorSettings, rng: torch.Generator, shifts: Shifts = NOMINAL
+) -> RecoEvents:
     """Return the reconstructed events: photons and jets ordered by falling pT, before selection."""
-    photons = _photons(truth, settings, rng)
-    jets = _jets(truth, settings, rng)
+    photons = _photons(truth, settings, rng, shifts)
+    jets = _jets(truth, settings, rng, shifts)
     distance = kinematics.delta_r(
         jets.feature("eta")[:, :, None],
         jets.feature("phi")[:, :, None],
@@ -110,9 +113,10 @@ def _coordinates(momenta: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]
     return kinematics.pt(safe), kinematics.eta(safe), kinematics.phi(safe)
 
 
-def _photons(truth: TruthEvents, s: DetectorSettings, rng: torch.Generator) -> Objects:
+def _photons(truth: TruthEvents, s: DetectorSettings, rng: torch.Generator, shifts: Shifts) -> Objects:
     true_pt, true_eta, true_phi = _coordinates(truth.photons, truth.photon_mask)
-    pt = true_pt * _lognormal(photon_resolution(true_pt * torch.cosh(true_eta), s), true_pt, rng)
+    smeared = true_pt * _lognormal(photon_resolution(true_pt * torch.cosh(true_eta), s), true_pt, rng)
+    pt = smeared * shifts.photon_energy_scale
     eta = true_eta + s.photon_angle * normal(pt.shape, rng, pt)
     phi = kinematics.wrap(true_phi + s.photon_angle * normal(pt.shape, rng, pt))
     efficiency = s.photon_efficiency * (1 - torch.exp(-true_pt / s.photon_turn_on))
@@ -123,15 +127,18 @@ def _photons(truth: TruthEvents, s: DetectorSettings, rng: torch.Generator) -> O
     return Objects(torch.stack([pt, eta, phi, isolated.to(pt.dtype)], dim=-1), mask, PHOTON_FEATURES)
 
 
-def _jets(truth: TruthEvents, s: DetectorSettings, rng: torch.Generator) -> Objects:
+def _jets(truth: TruthEvents, s: DetectorSettings, rng: torch.Generator, shifts: Shifts) -> Objects:
     true_pt, true_eta, true_phi = _coordinates(truth.jets, truth.jet_mask)
-    pt = true_pt * _lognormal(jet_resolution(true_pt, s), true_pt, rng)
+    resolution = jet_resolution(true_pt, s) * shifts.jet_energy_resolution
+    pt = true_pt * _lognormal(resolution, true_pt, rng) * shifts.jet_energy_scale
     eta = true_eta + s.jet_angle * normal(pt.shape, rng, pt)
     phi = kinematics.wrap(true_phi + s.jet_angle * normal(pt.shape, rng, pt))
     mass = kinematics.mass(truth.jets) * (pt / true_pt) * _lognormal(s.jet_mass, pt, rng)
     tag = torch.full_like(pt, s.light_mistag)
     tag[truth.jet_flavour == CHARM] = s.charm_mistag
-    tag[truth.jet_flavour == BOTTOM] = s.btag_efficiency
+    tag = tag * shifts.mistag
+    bottom = torch.full_like(pt, s.btag_efficiency) * shifts.btag_efficiency
+    tag = torch.where(truth.jet_flavour == BOTTOM, bottom, tag)
     btag = (uniform(pt.shape, rng, pt) < tag) & (eta.abs() < s.btag_max_eta)
     found = uniform(pt.shape, rng, pt) < s.jet_efficiency
     mask = truth.jet_mask & (true_pt > s.jet_threshold) & found & (pt > s.jet_min_pt) & (eta.abs() < s.jet_max_eta)

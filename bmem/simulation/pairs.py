@@ -154,6 +154,8 @@ def _settings(tasks: Sequence[_Task]) -> dict[str, Any]:
         digest.update(task.hard.x.cpu().numpy().tobytes())
         if task.hard.pdg is not None:
             digest.update(task.hard.pdg.cpu().numpy().tobytes())
+        for values in task.hard.nuisances.values():
+            digest.update(values.cpu().numpy().tobytes())
     return {
         "response": repr(first.response),
         "selection": repr(first.selection),

@@ -23,6 +23,7 @@ from bmem.events.lhe_content import LHEContent
 from bmem.events.record import HardEvents
 from bmem.simulation.contract import SimulatedEvents
 from bmem.simulation.detector import TruthEvents, detect
+from bmem.simulation.effects import DetectorEffect, shifts_of
 from bmem.simulation.particles import truth_events
 from bmem.simulation.settings import PythiaSettings
 
@@ -67,6 +68,7 @@ class PythiaResponse:
 
     settings: PythiaSettings
     hard: Showered
+    effects: tuple[tuple[str, DetectorEffect], ...] = ()
     slow: ClassVar[bool] = True
     """Its events are kept in blocks, and it is given processes of its own."""
 
@@ -83,7 +85,8 @@ class PythiaResponse:
         """
         device = hard.x.device
         truth, failed = self.truth(hard.to("cpu"), rng)  # Pythia knows no other
-        return SimulatedEvents(detect(truth, self.settings.detector, rng).to(device).collections, failed.to(device))
+        seen = detect(truth, self.settings.detector, rng, shifts_of(self.effects, hard.to("cpu")))
+        return SimulatedEvents(seen.to(device).collections, failed.to(device))
 
     def truth(self, hard: HardEvents, rng: torch.Generator) -> tuple[TruthEvents, Tensor]:
         """Signal photons and particle jets before the detector, and which events [N] failed and have neither."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 from iminuit.util import describe
 
 from bmem.artifacts import JsonFile, Product, Work
@@ -58,11 +59,14 @@ def _calibration(run: Run, name: str) -> JsonFile | None:
 def _calibrate(run: Run, name: str, truth: float) -> SampleCalibration:
     # the resamples are for the error of one measurement; here they would only cost time
     reco = replace(Coefficients.load(run.coefficients(name)), bootstrap=None, fiducial_bootstrap=None)
-    basis, section = MorphingBasis.of(run.process), run.config.calibration
+    config = run.config.model_copy(update={"nuisance": ()})
+    basis, section = MorphingBasis.of(run.process), config.calibration
+    if run.config.nuisance:  # the events were simulated with them at 0, where they are held: their errors are external
+        reco = reco.nominal(len(basis.value(np.zeros(len(basis.parameters)))))
     rows = disjoint_subsamples(reco.n_events, section.size, numpy_generator(run.config.seed, "subsamples", name))
     rows = rows[: section.subsamples]
     # no luminosity: subsamples of a fixed size say nothing of a rate, their coverage is that of the shape
-    whole = Hypothesis.of(reco, basis, **known_beside(run.config, log_densities(run, name, reco.n_events)))
+    whole = Hypothesis.of(reco, basis, **known_beside(config, log_densities(run, name, reco.n_events)))
     # a constraint on the parameter itself would pull every sample to one value, whatever its truth
     whole = replace(whole, constraints=tuple(c for c in whole.constraints if basis.parameters[0].name not in describe(c)))
     theta = [truth, *(background.fraction for background in run.config.background)]

@@ -30,7 +30,7 @@ def products(run: Run) -> list[Product[Measurement]]:
 
 
 def _product(run: Run, name: str) -> Product[Measurement]:
-    lists = {key: [plain(entry) for entry in getattr(run.config, key)] for key in ("constraint", "background")}
+    lists = {key: [plain(entry) for entry in getattr(run.config, key)] for key in ("constraint", "background", "nuisance")}
     settings: dict[str, Any] = {"fit": _known_as(run.config.fit) | {"events": measured_events(run, name)}} | lists
     parents = {"coefficients": run.coefficients(name)} | background_parents(run)
     if run.config.belt.bank_events:

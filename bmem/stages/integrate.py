@@ -23,11 +23,11 @@ from bmem.integration.importance import warn_if_broken
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood import coefficients, cross_section
 from bmem.likelihood.coefficients import CoefficientBlocks, Coefficients
-from bmem.likelihood.cross_section import FiducialCrossSection
+from bmem.likelihood.cross_section import FiducialCrossSection, mixture_coefficients
 from bmem.likelihood.integrals_file import integral_blocks
 from bmem.likelihood.networks import Networks
 from bmem.stages.backgrounds import background_events, mixed, observed
-from bmem.stages.run import Run, plain
+from bmem.stages.run import Run, nuisance_settings, plain
 from bmem.stages.simulate import measured_events, measured_samples
 from bmem.stages.train import NAMES, chain_of, load_networks
 
@@ -112,8 +112,12 @@ class _Integrals:
         assert x_hard is not None  # truth_is_kept
         x_hard = x_hard[: wanted(self.run, name)].to(self.run.device)
         with torch.no_grad():
-            parts = [self.networks.acceptance("probability", part).mean(0) for part in x_hard.split(_ROWS)]
-        return yardstick_coefficients(self.run.process, x_hard, torch.cat(parts), self.fiducial.values.mean(0))
+            nominal_nu = x_hard.new_zeros(_ROWS, len(self.run.nuisances.widths))
+            conditions = [torch.cat([part, nominal_nu[: len(part)]], -1) for part in x_hard.split(_ROWS)]
+            parts = [self.networks.acceptance("probability", part).mean(0) for part in conditions]
+        nominal = slice(0, int(mixture_coefficients(self.run.process).numel()))
+        sigma = self.fiducial.values.mean(0)[nominal]
+        return yardstick_coefficients(self.run.process, x_hard, torch.cat(parts), sigma)
 
     def _coefficients(self, name: str) -> CoefficientBlocks:
         """Integrate all blocks; the file is then written from those in the cache, one after the other."""
@@ -149,6 +153,7 @@ def truth_is_kept(run: Run, name: str) -> bool:
 def _fiducial_origin(run: Run) -> Origin:
     section, resamples = run.config.likelihood, run.config.integration.resamples
     settings = {"resamples": resamples, "process": run.channel.provenance["process"], "seed": run.config.seed}
+    settings |= nuisance_settings(run)
     parents = {"acceptance": run.network("acceptance")}
     if section.fiducial == "learned":
         return settings | {"events": section.fiducial_events}, parents
@@ -158,6 +163,7 @@ def _fiducial_origin(run: Run) -> Origin:
 def _origin(run: Run, name: str) -> Origin:
     decisive = {k: v for k, v in plain(_settings(run, name)).items() if k not in ("points_per_chunk", "block")}
     settings: dict[str, Any] = {"integration": decisive, "events": wanted(run, name), "seed": run.config.seed}
+    settings |= nuisance_settings(run)
     parents = {"events": run.events(name), "fiducial": run.fiducial} | {n: run.network(n) for n in NAMES}
     if mixed(run, name):
         settings["background"] = [b.model_dump(include={"name", "density", "fraction"}) for b in run.config.background]

@@ -28,7 +28,7 @@ from bmem.measurement import Measurement
 from bmem.plotting.acceptance import Predictions
 from bmem.process.contract import Parameter
 from bmem.quantity import Quantity
-from bmem.reports import calibration, events, measurement, networks, period, posterior, prospects
+from bmem.reports import calibration, events, measurement, networks, nuisances, period, posterior, prospects
 from bmem.reports.album import Album
 from bmem.reports.page import Chapter, Page, Picture, write_page
 from bmem.reports.summary import summary_text
@@ -139,10 +139,10 @@ class _Sources:
         album, found = self.album, self.measurements
         shown = [measurement.likelihood_figure(album, name, one, self.truths[name]) for name, one in found.items()]
         shown += self._belts()
-        shown += [figure for name, one in found.items() for figure in measurement.further_figures(album, name, one)]
-        return Chapter(
-            "Measurement", "", (measurement.budget_table(found), *measurement.parameter_tables(found)), tuple(shown)
-        )
+        for figures in (nuisances.ranking_figures, measurement.further_figures):
+            shown += [figure for name, one in found.items() for figure in figures(album, name, one)]
+        tables = (measurement.budget_table(found), nuisances.ranking_table(found), *measurement.parameter_tables(found))
+        return Chapter("Measurement", "", tuple(table for table in tables if table is not None), tuple(shown))
 
     def _belts(self) -> list[Picture]:
         """Every belt of the run, with the curve of the first sample measured with it."""
@@ -215,11 +215,11 @@ class _Sources:
         run, album, shown = self.run, self.album, shown_observables(self.run.channel)
         histories = {name: load_history(run, name) for name in trainings(run) + background_trainings(run)}
         learned, pairs = load_networks(run), load_pairs(run, "validation")
-        x_reco, x_hard = pairs.accepted_pairs
+        x_reco, conditions = pairs.x_reco, pairs.conditions
         noise = torch.rand(x_reco.shape, generator=generator(run.config.seed, "figures", "transfer"), dtype=torch.float64)
         with torch.no_grad():
-            densities = learned.transfer("from_noise", noise, x_hard)[0].numpy()
-            predicted = learned.acceptance("probability", pairs.x_hard).mean(0).numpy()
+            densities = learned.transfer("from_noise", noise, conditions[pairs.accepted])[0].numpy()
+            predicted = learned.acceptance("probability", conditions).mean(0).numpy()
         predictions, along = Predictions(predicted, pairs.accepted.numpy()), pairs.x_hard[:, 0].numpy()
         figures = networks.training_figures(album, histories)
         figures += networks.transfer_figures(album, x_reco.numpy(), densities, shown)
@@ -238,7 +238,7 @@ class _Sources:
         theta = torch.as_tensor(truths, dtype=torch.float64)[:, None]
         total = [self.run.process.cross_section(one)[0] for one in theta]
         basis = self.run.process.basis(theta).numpy()
-        fiducial = FiducialCrossSection.load(self.run.fiducial)
+        fiducial = FiducialCrossSection.load(self.run.fiducial).nominal(basis.shape[-1])
         errors = networks.LEARNED if self.run.config.likelihood.fiducial == "learned" else networks.COUNTED
         return networks.cross_section_table(fiducial, total, truths, basis, self.quantity, errors=errors)
 
@@ -249,6 +249,7 @@ class _Sources:
         found = networks.suspicions({name: settings.get("suspicions", []) for name, settings in headers.items()})
         for name, one in self.measurements.items():
             found += measurement.measurement_warnings(name, one)
+            found += nuisances.nuisance_warnings(name, one, self.diagnostics[name].get("interpolation"))
             found += events.integral_warnings(name, one, self.diagnostics[name])
         found += calibration.calibration_warnings(self.calibrations)
         if self.range_calibration is not None:

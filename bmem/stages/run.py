@@ -16,9 +16,12 @@ from rich.console import Console
 from bmem import rng, terminal
 from bmem.artifacts import Engine
 from bmem.channels.contract import Channel
+from bmem.channels.nuisances import described, make_nuisances, varied_response
 from bmem.config import Config, SampleSection
 from bmem.devices import chosen
+from bmem.likelihood.nuisances import Nuisances
 from bmem.process.contract import Process
+from bmem.simulation.contract import Response
 from bmem.terminal import Progress
 from bmem.workers import Workers
 
@@ -49,6 +52,15 @@ class Run:
             DeviceError: it is not there.
         """
         return chosen(self.config.device)
+
+    @cached_property
+    def nuisances(self) -> Nuisances:
+        return make_nuisances(self.config.nuisance, self.channel)
+
+    @cached_property
+    def response(self) -> Response:
+        """That of the channel, with the nuisance parameters of the detector."""
+        return varied_response(self.channel, self.nuisances)
 
     @property
     def process(self) -> Process:
@@ -125,6 +137,17 @@ class Run:
 
     def say(self, text: str) -> None:
         terminal.say(self.console, text)
+
+
+def nuisance_settings(run: Run) -> dict[str, Any]:
+    """What integrals depend on of the nuisance parameters; nothing where there are none."""
+    return {"nuisance": [described(entry) for entry in run.config.nuisance]} if run.config.nuisance else {}
+
+
+def detector_settings(run: Run) -> dict[str, Any]:
+    """What simulated events depend on of the nuisance parameters: those of the detector; nothing where there are none."""
+    found = [described(entry) for entry in run.config.nuisance if entry.name in run.nuisances.effects]
+    return {"nuisance": found} if found else {}
 
 
 def plain(section: Any) -> Any:

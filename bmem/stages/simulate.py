@@ -22,10 +22,10 @@ from bmem.events.importing import read_events, telling
 from bmem.events.parquet import EventFile
 from bmem.events.record import HardEvents, PairedEvents, RecoEvents
 from bmem.simulation.contract import is_slow
-from bmem.simulation.hard_events import events_at, uniform_events
+from bmem.simulation.hard_events import events_at, uniform_events, with_drawn_nuisances, with_nuisances_at
 from bmem.simulation.pairs import Schedule, simulate
 from bmem.stages.imports import hard_of
-from bmem.stages.run import Run, plain
+from bmem.stages.run import Run, detector_settings, plain
 from bmem.workers import Workers, processes
 
 UNREAD = "unread"
@@ -48,10 +48,12 @@ def products(run: Run) -> list[Product[Events]]:
 def mixture_product(run: Run, name: str, events: int, repeats: int = 1) -> Product[Events]:
     """Pairs from a mixture uniform in the parameters: to train on, to validate with, and to draw toys from."""
     settings = dict(run.channel.provenance) | {"events": events, "repeats": repeats, "seed": run.config.seed}
+    settings |= detector_settings(run)
 
     def make() -> EventFile:
-        hard = uniform_events(run.process, events, run.config.seed, name)
-        return EventFile(_respond(run, hard.repeat(repeats), name), {})
+        hard = uniform_events(run.process, events, run.config.seed, name).repeat(repeats)
+        varied = with_drawn_nuisances(hard, run.nuisances.widths, run.config.seed, name)
+        return EventFile(_respond(run, varied, name), {})
 
     return _product(run, name, settings, make, (Work(GENERATED, events), Work(RESPONSE, events * repeats)))
 
@@ -60,12 +62,14 @@ def sample_product(run: Run, sample: SampleSection) -> Product[Events]:
     """One sample: generated, showered from an LHE file, or observed."""
     own = plain(sample) | {"file": _source(run, sample)}
     settings = dict(run.channel.provenance) | {"sample": own, "seed": run.config.seed}
+    settings |= detector_settings(run)
 
     def make() -> EventFile:
         events = _hard_events(run, sample)
         used = events if sample.events is None else events[: sample.events]
         if isinstance(used, HardEvents):
-            return EventFile(_respond(run, used.repeat(sample.repeats), sample.name), {})
+            varied = with_nuisances_at(used.repeat(sample.repeats), run.config.nuisances_of(sample))
+            return EventFile(_respond(run, varied, sample.name), {})
         selection = run.channel.selection
         observed = selection.keep_objects(used[selection.accept(used)])
         run.say(f"  {sample.name}: {len(observed)} of {len(used)} observed events pass the selection")
@@ -201,7 +205,7 @@ def _source(run: Run, sample: SampleSection) -> dict[str, str | None]:
 
 def _respond(run: Run, hard: HardEvents, name: str) -> PairedEvents:
     """With the responses; those of a slow one are kept in blocks until all are there, so that a killed run goes on."""
-    response, selection = run.channel.response, run.channel.selection
+    response, selection = run.response, run.channel.selection
     with _workers(run, len(hard)) as workers, run.progress(f"simulate {name}") as progress:
         kept = run.cache("simulate", name) if is_slow(response) else None
         schedule = Schedule(workers=workers, cache=kept)
@@ -216,7 +220,7 @@ def _workers(run: Run, events: int) -> Iterator[Workers | None]:
     """Those that were asked for; without any, a slow response has its own where there is more than one block of events."""
     section, asked = run.config.simulation, run.workers is not None and not run.workers.patience
     count = min(section.workers, math.ceil(events / Schedule().block))
-    if not asked and is_slow(run.channel.response) and count > 1:
+    if not asked and is_slow(run.response) and count > 1:
         with processes(count) as workers:
             yield workers
     else:

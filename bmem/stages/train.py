@@ -30,7 +30,8 @@ NAMES = ("transfer", "acceptance", "proposal")
 
 def chain_of(run: Run, observer: Observer = unobserved) -> Chain:
     """The chain that does the work of a run; backgrounds are added by the stages."""
-    return Chain(run.channel, device=run.device, seed=run.config.seed, observer=observer, **sections_of(run.config))
+    sections = sections_of(run.config) | {"nuisances": run.config.nuisance}
+    return Chain(run.channel, device=run.device, seed=run.config.seed, observer=observer, **sections)
 
 
 def load_pairs(run: Run, name: str) -> Pairs:

@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -270,3 +271,12 @@ def test_no_flipped_byte_escapes(tmp_path: Path, reco: RecoEvents) -> None:
         except EventFileError:
             refused += 1
     assert refused > 10
+
+
+def test_nuisance_parameters_of_events_are_kept(tmp_path: Path, pairs: Make) -> None:
+    events = pairs(100)
+    varied = replace(events.hard, nuisances={"jes": torch.linspace(-1, 1, 100, dtype=torch.float64)})
+    parquet.write_pairs(tmp_path / "p.parquet", replace(events, hard=varied))
+    again = parquet.read_pairs(tmp_path / "p.parquet")
+    assert torch.equal(again.hard.nuisance("jes"), varied.nuisances["jes"])
+    assert_same_reco(events.reco, again.reco)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -16,6 +16,16 @@ from bmem.channels.thj.bases import coupling_basis
 from bmem.channels.thj.coordinates import ObservedReco, ThjHard, ThjReco
 from bmem.channels.thj.display import displayed
 from bmem.channels.thj.lhe import ThjLHE
+from bmem.channels.thj.nuisances import (
+    BTagEfficiency,
+    DetectorKind,
+    FactorisationScale,
+    JetEnergyResolution,
+    JetEnergyScale,
+    Mistag,
+    PartonDensities,
+    PhotonEnergyScale,
+)
 from bmem.channels.thj.reconstruction import Reconstruction
 from bmem.channels.thj.response import ParametricResponse, pythia_response
 from bmem.channels.thj.selection import Selection
@@ -29,6 +39,7 @@ from bmem.process import THJ, PDFGrid
 from bmem.process.decays import diphoton_coefficients, diphoton_width
 from bmem.quantity import Quantity
 from bmem.simulation.contract import Response
+from bmem.simulation.pythia import PythiaResponse
 
 DEGREES = 57.29577951308232
 
@@ -53,6 +64,15 @@ class ThjChannel:
         Quantity("m_t", r"m_{bjj}", "GeV"),
         Quantity("m_W", r"m_{jj}", "GeV"),
     )
+    nuisances: ClassVar[Mapping[str, type]] = {
+        "parton_densities": PartonDensities,
+        "factorisation_scale": FactorisationScale,
+        "jet_energy_scale": JetEnergyScale,
+        "jet_energy_resolution": JetEnergyResolution,
+        "photon_energy_scale": PhotonEnergyScale,
+        "btag_efficiency": BTagEfficiency,
+        "mistag": Mistag,
+    }
     hard_quantities = (
         Quantity("pt_h", "p_{T}^{H}", "GeV"),
         Quantity("phi_h", r"\phi_{H}", "deg", DEGREES),
@@ -83,6 +103,12 @@ class ThjChannel:
         if settings.response == "pythia":
             return pythia_response(settings.pythia, space)
         return ParametricResponse(settings.parametric, space)
+
+    def varied_response(self, kinds: Mapping[str, DetectorKind]) -> Response:
+        """The response with the effects of nuisance parameters of the detector, by their names."""
+        response, effects = self.response, tuple((name, kind.effect) for name, kind in kinds.items())
+        assert isinstance(response, ParametricResponse | PythiaResponse)
+        return replace(response, effects=effects)
 
     @cached_property
     def rate(self) -> Mapping[str, RateFactor]:

@@ -18,6 +18,7 @@ from bmem.process.phase_space import PhaseSpace
 from bmem.rng import uniform
 from bmem.simulation.decays import BOTTOM, CHARM, LIGHT, breit_wigner, decay
 from bmem.simulation.detector import TruthEvents, detect, merge_close
+from bmem.simulation.effects import DetectorEffect, shifts_of
 from bmem.simulation.pythia import PythiaResponse
 from bmem.simulation.settings import PythiaSettings
 
@@ -31,9 +32,10 @@ class ParametricResponse:
 
     settings: ParametricSettings = field(default_factory=ParametricSettings)
     phase_space: PhaseSpace = THJ_PHASE_SPACE
+    effects: tuple[tuple[str, DetectorEffect], ...] = ()
 
     def __call__(self, hard: HardEvents, rng: torch.Generator) -> RecoEvents:
-        return detect(self.truth(hard, rng), self.settings.detector, rng)
+        return detect(self.truth(hard, rng), self.settings.detector, rng, shifts_of(self.effects, hard))
 
     def truth(self, hard: HardEvents, rng: torch.Generator) -> TruthEvents:
         """Photons and parton jets before the detector: j, b, q, q̄' with close ones merged."""
