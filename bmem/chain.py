@@ -13,7 +13,7 @@ from iminuit.cost import NormalConstraint
 from pydantic import ValidationError
 
 from bmem.channels import load_channel, meant
-from bmem.channels.contract import Channel, lacking
+from bmem.channels.contract import Channel, acceptance_coordinates, lacking
 from bmem.channels.section import mistakes
 from bmem.config.model import Config, wrong_truth
 from bmem.config.sections import (
@@ -191,7 +191,7 @@ class Chain:
         learned = (proposal.network, proposal.defensive, proposal.pairs)
         return (
             Transfer("transfer", channel.transfer, transfer.training, transfer.network),
-            Acceptance("acceptance", channel.transfer, acceptance.training, acceptance.network),
+            Acceptance("acceptance", acceptance_coordinates(channel), acceptance.training, acceptance.network),
             Proposal("proposal", channel.proposal, proposal.training, *learned, channel.process),
         )
 

@@ -30,7 +30,8 @@ from bmem.config.sections import (
     Section,
     SimulationSection,
 )
-from bmem.errors import InputError
+from bmem.errors import ConfigError, InputError
+from bmem.events.observation import Layout
 from bmem.inference.parameters import LARGEST_FRACTION, SMALLEST_FRACTION, STRENGTH
 from bmem.integration.settings import IntegrationSettings
 from bmem.quantity import Parameter
@@ -87,6 +88,8 @@ class Config(Section):
         # the channel, and torch with it, is made only for what it must be asked
         if self.sample or self.calibration.truths:
             yield from self._wrong_truths()
+        if self.sample:
+            yield from self._wrong_networks()
         if self.background or self.fit.bases:
             yield from self._unknown_names()
 
@@ -112,6 +115,24 @@ class Config(Section):
                 yield f"{place}: a generated sample needs the true value of {', '.join(missing)}"
         for value in self.calibration.truths:
             yield from wrong_truth({self.first.name: value}, parameters, "calibration.truths: ")
+
+    def _wrong_networks(self) -> Iterator[str]:
+        """Networks that do not read what the channel observes, if that is a set of objects."""
+        channel = self.channel.make()
+        target = getattr(channel.transfer, "target", None)
+        if target is None:
+            return
+        from bmem.likelihood.density import condition_layout
+
+        hard = Layout(len(channel.proposal.circular))
+        for name, rows, coordinates, kind in (
+            ("transfer", target, channel.transfer, "transfermer"),
+            ("proposal", hard, channel.proposal, "set_coupling"),
+        ):
+            try:
+                getattr(self, name).network.make(rows, coordinates.circular, condition_layout(coordinates))
+            except ConfigError as error:
+                yield f"{name}.network: events are observed as sets of objects: {error}, as {{ kind = {kind!r} }}"
 
     def _unknown_names(self) -> Iterator[str]:
         """Stated densities and bases."""

@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from bmem import __version__, artifacts
 from bmem.artifacts import Product
@@ -20,10 +21,12 @@ from bmem.calibration.period_verdict import PeriodCalibration
 from bmem.calibration.predictive import PredictiveHistogram
 from bmem.calibration.sample import SampleCalibration
 from bmem.calibration.sbc import SimulationBasedCalibration
-from bmem.channels.contract import display, shown_observables
+from bmem.channels.contract import display, readable, shown_observables
 from bmem.errors import ArtifactError
 from bmem.likelihood.coefficients import load_diagnostics
 from bmem.likelihood.cross_section import FiducialCrossSection
+from bmem.likelihood.density import ResidualDensity
+from bmem.likelihood.networks import Networks
 from bmem.measurement import Measurement
 from bmem.plotting.acceptance import Predictions
 from bmem.process.contract import Parameter
@@ -216,13 +219,13 @@ class _Sources:
         histories = {name: load_history(run, name) for name in trainings(run) + background_trainings(run)}
         learned, pairs = load_networks(run), load_pairs(run, "validation")
         x_reco, x_hard = pairs.accepted_pairs
-        noise = torch.rand(x_reco.shape, generator=generator(run.config.seed, "figures", "transfer"), dtype=torch.float64)
         with torch.no_grad():
-            densities = learned.transfer("from_noise", noise, x_hard)[0].numpy()
+            drawn = learned.transfer("from_noise", _noise(run, learned, len(x_hard)), x_hard)[0]
             predicted = learned.acceptance("probability", pairs.x_hard).mean(0).numpy()
         predictions, along = Predictions(predicted, pairs.accepted.numpy()), pairs.x_hard[:, 0].numpy()
         figures = networks.training_figures(album, histories)
-        figures += networks.transfer_figures(album, x_reco.numpy(), densities, shown)
+        seen, drawn = (readable(run.channel, x).numpy() for x in (x_reco, drawn))
+        figures += networks.transfer_figures(album, seen, drawn, shown)
         figures += networks.acceptance_figures(album, predictions, along, run.channel.hard_quantities[0])
         for background in run.config.background:
             if background.file is not None:
@@ -269,6 +272,12 @@ class _Sources:
             "platform": platform.platform(),
         }
         return made | {"seed": run.config.seed} | artifacts.software_versions() | checksums
+
+
+def _noise(run: Run, learned: Networks, events: int) -> Tensor:
+    """What the learned transfer needs to draw ``events``."""
+    rng, size = generator(run.config.seed, "figures", "transfer"), cast(ResidualDensity, learned.transfer.module).noise_dim
+    return torch.rand(events, size, generator=rng, dtype=torch.float64)
 
 
 def _there(products: Mapping[str, Product[Loaded]]) -> dict[str, Loaded]:

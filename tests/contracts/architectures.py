@@ -7,11 +7,13 @@ from torch import nn
 
 from bmem.networks.classifiers.perceptron import PerceptronSettings
 from bmem.networks.densities.coupling import CouplingSettings
+from bmem.networks.densities.set_coupling import SetCouplingSettings
 from bmem.networks.densities.transfermer import TransfermerSettings
 from bmem.networks.settings import ClassifierSettings, DensitySettings
 
 DENSITIES: dict[str, DensitySettings] = {
     "coupling": CouplingSettings(blocks=4, hidden=12, layers=2, bins=5),
+    "set_coupling": SetCouplingSettings(blocks=4, hidden=12, layers=2, bins=5, width=8, heads=2, encoder_blocks=1),
     "transfermer": TransfermerSettings(width=8, heads=2, blocks=1, hidden=12, layers=2, bins=4),
 }
 CLASSIFIERS: dict[str, ClassifierSettings] = {
