@@ -1,4 +1,4 @@
-"""Every architecture, small: a line here puts it through all tests of densities, classifiers and weight posteriors."""
+"""Every architecture, small: a line here puts it through all tests of densities, classifiers, regressors and weight posteriors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from bmem.networks.classifiers.perceptron import PerceptronSettings
 from bmem.networks.densities.coupling import CouplingSettings
 from bmem.networks.densities.set_coupling import SetCouplingSettings
 from bmem.networks.densities.transfermer import TransfermerSettings
-from bmem.networks.settings import ClassifierSettings, DensitySettings
+from bmem.networks.regressors.transformer import TransformerSettings
+from bmem.networks.settings import ClassifierSettings, DensitySettings, RegressorSettings
 
 DENSITIES: dict[str, DensitySettings] = {
     "coupling": CouplingSettings(blocks=4, hidden=12, layers=2, bins=5),
@@ -18,6 +19,9 @@ DENSITIES: dict[str, DensitySettings] = {
 }
 CLASSIFIERS: dict[str, ClassifierSettings] = {
     "perceptron": PerceptronSettings(hidden=8, layers=2),
+}
+REGRESSORS: dict[str, RegressorSettings] = {
+    "transformer": TransformerSettings(width=8, heads=2, blocks=1, hidden=12, layers=2),
 }
 
 

@@ -49,11 +49,9 @@ class ThjHardOfObjects:
         each = torch.stack(columns, -1) * mask.unsqueeze(-1)
         return torch.cat([self._values(summary, frame), each.flatten(-2), mask], -1)
 
-    def signs(self, reference: Tensor) -> Tensor:
-        """-1 where one, but not both, of the reflections that make the frame has been done, else 1: [...]."""
-        summary = self._summary(reference)[0]
-        frame = Frame(summary[..., 1], summary[..., 4], summary[..., 5])
-        return frame.y * frame.s
+    def component_signs(self, reference: Tensor) -> Tensor:
+        """-1 for the components that are linear in κ_P where one, but not both, of the reflections was done: [..., 6]."""
+        return self.of_observables.component_signs(self._summary(reference)[0])
 
     def _values(self, summary: Tensor, frame: Frame) -> Tensor:
         pt_h, phi_h, y_h, pt_j, phi_j, eta_j, px, py, y_rest, m_rest, _ = summary.unbind(-1)
