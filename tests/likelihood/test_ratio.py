@@ -45,9 +45,9 @@ def learned() -> Replicas:
 
 @pytest.mark.parametrize("theta", [0.7, 2.0])
 def test_the_score_is_that_of_the_closed_form(learned: Replicas, theta: float) -> None:
-    """The squared correlation of both is 1 less what the training lacks: 0.985 and 0.989 when written.
+    """The squared correlation of both is 1 less what seconds of training lack: 0.991 and 0.988 when written, within 0.0005.
 
-    The mean score is 0 within 4.26 errors: false-alarm rate 2e-5 each, if the training left no bias.
+    The mean score, 0 in the limit of training, is a small part of its width: 0.06 and 0.03 when written, within 0.013.
     """
     rng = torch.Generator().manual_seed(2)
     x_reco = TOY.response(TOY.sample(6000, torch.tensor([theta], dtype=torch.float64), rng).x, rng)
@@ -56,9 +56,9 @@ def test_the_score_is_that_of_the_closed_form(learned: Replicas, theta: float) -
     found = score_test(ratio_coefficients(learned, x_reco), basis, [theta])
     kept, error = information_kept(found, exact)
     assert found.excluded == 0
-    assert kept[0] > 0.95
-    assert error[0] < 0.01
-    assert abs(found.mean[0]) < 4.26 * found.mean_error[0] + 0.1 * math.sqrt(exact.information[0, 0] / 100)
+    assert kept[0] > 0.975
+    assert error[0] < 0.001
+    assert abs(found.mean[0]) < 0.12 * math.sqrt(exact.information[0, 0])
 
 
 def test_ratios_are_means_of_joint_ratios(learned: Replicas) -> None:
@@ -82,6 +82,4 @@ def test_components_change_sign_under_a_reflection() -> None:
         for rows, hard in ((one, x), (other, moved)):
             rows[:, [1, 4, 5]] = hard[:, [1, 4, 5]]
         signs = ThjHard().component_signs(one) * ThjHard().component_signs(other)
-        np.testing.assert_allclose(
-            joint_ratios(process, moved) * signs, joint_ratios(process, x), rtol=1e-6, atol=1e-9 * 1e3
-        )
+        np.testing.assert_allclose(joint_ratios(process, moved) * signs, joint_ratios(process, x), rtol=1e-6, atol=1e-6)
