@@ -243,7 +243,7 @@ OBJECTS = "[channel]\nobservation = 'objects'\n"
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        (OBJECTS + SAMPLE, ["transfer.network: events are observed as sets", "kind = 'transfermer'", "kind = 'set_coupling'"]),
+        (OBJECTS + SAMPLE, ["transfer.network: events are observed", "kind = 'transfermer'", "kind = 'set_coupling'"]),
         (OBJECTS + "max_jets = 3\n", ["max_jets = 3 leaves no event with the 4 jets"]),
         ("[channel]\nmax_jets = 6\n", ["max_jets has no effect", "observation = 'objects'"]),
         (OBJECTS + SAMPLE + BACKGROUND + "fraction = 0.3\n", ["has no density 'diphoton'"]),

@@ -122,7 +122,8 @@ def bin_edges(values: Array, between: tuple[float, float], bins: int) -> Array:
     distinct = np.unique(known)
     if len(distinct) <= bins and (distinct == distinct.round()).all():
         return np.arange(distinct[0] - 0.5, distinct[-1] + 1)
-    return np.linspace(*np.quantile(known, between), bins + 1)
+    low, high = np.quantile(known, between)
+    return np.linspace(low, high, bins + 1)
 
 
 def predictive_histogram(

@@ -49,8 +49,8 @@ class Channel(Protocol):
         process: basis, components, events, cross section, momenta.
         response: from hard events to reconstructed ones, before any selection.
         selection: which of them are accepted, and which of their objects are kept.
-        transfer: coordinates of an observation given x_hard; every factor of the Jacobian and the symmetries are theirs. Those
-            of a set of objects tell how it is laid out in ``target`` (``bmem.events.target.Target``).
+        transfer: coordinates of an observation given x_hard; every factor of the Jacobian and the symmetries are theirs.
+            Those of a set of objects tell how it is laid out in ``target`` (``bmem.events.target.Target``).
         proposal: coordinates of x_hard given an observation.
         unconditional: coordinates of an observation given nothing, for densities of backgrounds learned from events.
         observables: the D numbers of an observation, in order; of a set of objects what ``readable`` makes of it.
@@ -63,9 +63,9 @@ class Channel(Protocol):
             the process's own; a basis that is not named has none.
 
     It may also have ``shown``, the names of the observables that reports draw and predict (all if it has not);
-    ``display(reco, row)``, every ``DisplayObject`` of an event; ``acceptance``, coordinates whose features of x_hard decide the
-    acceptance (``transfer`` if it has not); and ``readable(x)``, the ``observables`` [..., D] of observations, NaN where an
-    event has not one (the observations themselves if it has not).
+    ``display(reco, row)``, every ``DisplayObject`` of an event; ``acceptance``, coordinates whose features of x_hard the
+    acceptance reads (``transfer`` if it has not); and ``readable(x)``, the ``observables`` [..., D] of observations, NaN
+    where an event has not one (the observations themselves if it has not).
     """
 
     Settings: ClassVar[type]

@@ -1,10 +1,10 @@
 """What an observation tells at best: the ratio p(x_reco | θ) / p_ref(x_reco) by regression, without an integral.
 
-Of a simulated event the ratio of its x_hard is known for every θ: it is Σ_k b_k(θ) r_k, r_k = s_k(x_hard) / Σ_k c_k s_k(x_hard), with
-c the mixture over θ that made the events. Given x_reco its mean is E[r_k | x_reco] = I_k / I_ref, what the matrix element
-method integrates. A network that learns it from all that is observed (cross entropy of the joint ratio, arXiv:1808.00973;
-review arXiv:1911.01429) gives a ceiling of the information for any likelihood of the same events, as far as it was trained,
-and a likelihood of its own.
+Of a simulated event the ratio of its x_hard is known for every θ: it is Σ_k b_k(θ) r_k with r_k = s_k / Σ_k c_k s_k at its
+x_hard and c the mixture over θ that made the events. Given x_reco its mean is E[r_k | x_reco] = I_k / I_ref, what the matrix
+element method integrates. A network that learns it from all that is observed (cross entropy of the joint ratio,
+arXiv:1808.00973) gives a ceiling of the information for any likelihood of the same events, as far as it was trained, and a
+likelihood of its own.
 
 A mean over hard events is a convex combination of their r_k: the network gives the weights of some extreme ones, so that its
 ratio is positive at every θ, whatever the process.
@@ -39,8 +39,8 @@ _ROWS = 4096
 class RatioNetwork(Network):
     """E[r_k | x_reco] of K components, through the features of an observation in the coordinates of the proposal.
 
-    Where these have ``component_signs(reference)`` [..., K], the signs that their symmetries give the components, the network
-    need not learn them.
+    Where these have ``component_signs(reference)`` [..., K], the signs that their symmetries give the components, the
+    network need not learn them.
 
     Args:
         residuals: coordinates whose reference is the observation.
@@ -121,7 +121,7 @@ def joint_ratios(process: Process, x_hard: Tensor) -> Tensor:
 def ratio_coefficients(ratio: Replicas, x_reco: Tensor) -> Coefficients:
     """The learned ratios of observations [N, D] in the place of integrals: fits, belts and scores take them as these.
 
-    They are I_k / I_ref, and σ_k / σ_ref for the cross sections: the shape likelihood is right, the absolute density is not there.
+    They are I_k / I_ref, and σ_k / σ_ref for the cross sections: a likelihood of the shape, without absolute densities.
     """
     with torch.no_grad():
         values = torch.cat([ratio("ratios", rows) for rows in x_reco.split(_ROWS)], dim=1)

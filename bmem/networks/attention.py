@@ -11,7 +11,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-
 Source = tuple[Tensor, Tensor]
 """Keys and values [..., heads, T, W / heads] of T tokens."""
 

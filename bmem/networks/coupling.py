@@ -121,6 +121,7 @@ class CouplingFlow(ConditionalDensity):
         circular: tuple[bool, ...] | None = None,
         periodic_condition: tuple[bool, ...] | None = None,
         settings: CouplingSettings | None = None,
+        *,
         reader: SetSummary | None = None,
     ) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """Which network is taken: one class of settings for each architecture, chosen by its ``kind``; no torch is loaded for it.
 
-An architecture is a module in ``bmem.networks.densities``, ``bmem.networks.classifiers`` or ``bmem.networks.regressors`` with
-its settings, or a user's own class, ``kind = "package.module:Settings"``.
+An architecture is a module in ``bmem.networks.densities``, ``bmem.networks.classifiers`` or ``bmem.networks.regressors``
+with its settings, or a user's own class, ``kind = "package.module:Settings"``.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     p(x | c) = p(n | c) p(v | n, c) Π_i p(o_i | o_1 ... o_{i-1}, v, n, c)
 
 with plain values v and n objects of several features each, all on the unit cube. An encoder reads the condition, a decoder
-with a causal mask the values (one token) and the objects so far, and what it tells conditions one-dimensional splines, one for
-each value given the values before, and for each feature given the features of the same object before. One pass gives the
-density of all objects; to draw them takes a step for each, which remembers what those before have told.
+with a causal mask the values (one token) and the objects so far, and what it tells conditions one-dimensional splines, one
+for each value given the values before, and for each feature given the features of the same object before. One pass gives
+the density of all objects; to draw them takes a step for each, which remembers what those before have told.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from bmem.networks.densities.transfermer import TransfermerSettings
 from bmem.networks.encoder import SetEncoder
 from bmem.networks.layers import MLP
 from bmem.rng import generator
+
 
 class Transfermer(ConditionalDensity):
     """A density of rows of a ``target`` given rows of a ``condition``; at first uniform where the target can be.

@@ -13,10 +13,10 @@ from scipy import stats
 
 from bmem.calibration.bank import Bank, BankSample
 from bmem.calibration.predictive import (
-    bin_edges,
     Observable,
     PosteriorDraws,
     PredictiveHistogram,
+    bin_edges,
     predictive_events,
     predictive_histogram,
     predictive_histograms,

@@ -1,4 +1,4 @@
-"""Every architecture, small: a line here puts it through all tests of densities, classifiers, regressors and weight posteriors."""
+"""Every architecture, small: a line here puts it through all tests of its family and of the weight posteriors."""
 
 from __future__ import annotations
 

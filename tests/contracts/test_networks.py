@@ -53,7 +53,7 @@ CASES = {
     **{name: density(settings) for name, settings in DENSITIES.items()},
     "mixture": density(DENSITIES["coupling"], guarded=True),
     **{name: Case(lambda s=settings: s.make(INPUTS), {"logit": lambda x: (x,)}) for name, settings in CLASSIFIERS.items()},
-    **{name: Case(lambda s=settings: s.make(INPUTS, 2), {"predict": lambda x: (x,)}) for name, settings in REGRESSORS.items()},
+    **{name: Case(lambda s=own: s.make(INPUTS, 2), {"predict": lambda x: (x,)}) for name, own in REGRESSORS.items()},
 }
 FAMILIES: dict[type[NetworkSettings], Mapping[str, NetworkSettings]] = {
     DensitySettings: DENSITIES,

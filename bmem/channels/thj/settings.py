@@ -117,7 +117,8 @@ class ThjSettings:
         most, fewest = self.most_jets, max(1, self.selection.min_jets)
         if self.observation == "observables" and self.max_jets is not None:
             raise ConfigError(
-                "max_jets has no effect with channel.observation = 'observables'; take it out, or set observation = 'objects'"
+                "max_jets has no effect with channel.observation = 'observables'; take it out, or set observation = "
+                "'objects'"
             )
         if most is not None and most < fewest:
             raise ConfigError(
