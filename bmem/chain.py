@@ -23,6 +23,7 @@ from bmem.config.sections import (
     FitSection,
     LikelihoodSection,
     ProposalSection,
+    RatioSection,
     Section,
 )
 from bmem.devices import chosen
@@ -37,6 +38,7 @@ from bmem.likelihood.cross_section import FiducialCrossSection, counted_cross_se
 from bmem.likelihood.event_integrals import EventIntegrator
 from bmem.likelihood.learning import Learned, Learner, Observer, unobserved
 from bmem.likelihood.networks import Networks, TrainedNetworks
+from bmem.likelihood.ratio import Ratio
 from bmem.likelihood.roles import Acceptance, Pairs, Proposal, Role, Transfer
 from bmem.measurement import Measurement
 from bmem.measurement import measure as measure_hypothesis
@@ -54,6 +56,7 @@ class ChainSettings(Section):
     acceptance: AcceptanceSection = AcceptanceSection()
     posterior: PosteriorSettings = PosteriorSettings()
     proposal: ProposalSection = ProposalSection()
+    ratio: RatioSection = RatioSection()
     integration: IntegrationSettings = IntegrationSettings()
     likelihood: LikelihoodSection = LikelihoodSection()
     fit: FitSection = FitSection()
@@ -189,11 +192,18 @@ class Chain:
         channel, settings = self.channel, self.settings
         transfer, acceptance, proposal = settings.transfer, settings.acceptance, settings.proposal
         learned = (proposal.network, proposal.defensive, proposal.pairs)
-        return (
+        found = (
             Transfer("transfer", channel.transfer, transfer.training, transfer.network),
             Acceptance("acceptance", acceptance_coordinates(channel), acceptance.training, acceptance.network),
             Proposal("proposal", channel.proposal, proposal.training, *learned, channel.process),
         )
+        return (*found, self.ratio) if settings.ratio.learn else found
+
+    @property
+    def ratio(self) -> Ratio:
+        """The regression on all that is observed, which no likelihood needs."""
+        section = self.settings.ratio
+        return Ratio("ratio", self.channel.proposal, section.training, section.network, self.channel.process)
 
     def pairs(self, pairs: PairedEvents) -> Pairs:
         """What the networks are trained on, on the device."""

@@ -26,6 +26,7 @@ from bmem.config.sections import (
     FitSection,
     LikelihoodSection,
     ProposalSection,
+    RatioSection,
     SampleSection,
     Section,
     SimulationSection,
@@ -58,6 +59,7 @@ class Config(Section):
     acceptance: AcceptanceSection = AcceptanceSection()
     posterior: PosteriorSettings = PosteriorSettings()
     proposal: ProposalSection = ProposalSection()
+    ratio: RatioSection = RatioSection()
     integration: IntegrationSettings = IntegrationSettings()
     likelihood: LikelihoodSection = LikelihoodSection()
     fit: FitSection = FitSection()

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from bmem import __version__, artifacts
 from bmem.artifacts import Product
+from bmem.calibration.ceiling import Ceiling
 from bmem.calibration.neyman import Belt
 from bmem.calibration.period_verdict import PeriodCalibration
 from bmem.calibration.predictive import PredictiveHistogram
@@ -36,7 +37,7 @@ from bmem.reports.album import Album
 from bmem.reports.page import Chapter, Page, Picture, write_page
 from bmem.reports.summary import summary
 from bmem.rng import generator
-from bmem.stages import calibrate
+from bmem.stages import calibrate, ceiling
 from bmem.stages.backgrounds import background_parents, background_trainings, held_out_events, learned_sample, observed
 from bmem.stages.calibrate import true_value
 from bmem.stages.period import product as period_product
@@ -103,6 +104,10 @@ class _Sources:
     @cached_property
     def calibrations(self) -> dict[str, SampleCalibration]:
         return _there({product.name: product for product in calibrate.products(self.run)})
+
+    @cached_property
+    def ceilings(self) -> dict[str, Ceiling]:
+        return _there({product.name: product for product in ceiling.products(self.run)})
 
     @cached_property
     def range_calibration(self) -> PeriodCalibration | None:
@@ -180,7 +185,8 @@ class _Sources:
             return []
         parts = [calibration.calibration_figures(self.album, name, one, quantity) for name, one in found.items()]
         shown = tuple(figure for part in parts for figure in part)
-        return [Chapter("Calibration", calibration.TEXT, (calibration.calibration_table(found, quantity),), shown)]
+        tables = (calibration.calibration_table(found, quantity), *calibration.ceiling_tables(self.ceilings))
+        return [Chapter("Calibration", calibration.TEXT, tables, shown)]
 
     def _period(self) -> list[Chapter]:
         found, quantity = self.range_calibration, self.quantity

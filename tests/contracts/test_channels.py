@@ -15,6 +15,7 @@ from channel_examples import NETWORKS, SECTIONS
 from rich.console import Console
 from torch import Tensor
 
+from bmem.calibration.ceiling import Ceiling
 from bmem.channels.contract import Channel, acceptance_coordinates, lacking, readable, shown_observables
 from bmem.channels.section import ChannelSection
 from bmem.config import parse
@@ -199,6 +200,8 @@ def run_of(case: str, out: Path) -> Run:
     content |= {"channel": SECTIONS[case], "sample": [{"name": "a", "events": 500, **truth}]}
     for section, network in NETWORKS.get(case, {}).items():
         content[section]["network"] = network
+    small = {"width": 8, "heads": 2, "blocks": 1, "hidden": 8, "layers": 1}
+    content["ratio"] = {"learn": True, "network": small, "training": {"epochs": 2, "batch_size": 64}}
     return Run(parse(content), out, Console(file=io.StringIO(), soft_wrap=True))
 
 
@@ -210,7 +213,8 @@ def test_all_stages_run(case: str, tmp_path: Path) -> None:
         stage(run)
     fits = SampleCalibration.load(run.calibration("a")).fits
     assert fits.truth == pytest.approx(float(middle(run.channel)[0]))
-    assert (run.out / "report.html").is_file()
+    assert Ceiling.load(run.ceiling("a")).events == SampleCalibration.load(run.calibration("a")).score.scores.shape[0]
+    assert "kept by a regression" in (run.out / "report.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("case", ["toy", "guide"])
