@@ -32,7 +32,6 @@ from bmem.config.sections import (
     SimulationSection,
 )
 from bmem.errors import ConfigError, InputError
-from bmem.events.observation import Layout
 from bmem.inference.parameters import LARGEST_FRACTION, SMALLEST_FRACTION, STRENGTH
 from bmem.integration.settings import IntegrationSettings
 from bmem.quantity import Parameter
@@ -124,6 +123,7 @@ class Config(Section):
         target = getattr(channel.transfer, "target", None)
         if target is None:
             return
+        from bmem.events.observation import Layout
         from bmem.likelihood.density import condition_layout
 
         hard = Layout(len(channel.proposal.circular))

@@ -52,7 +52,8 @@ def _ceiling(run: Run, name: str) -> Product[Ceiling]:
         truth = true_value(run, name)
         if truth is None:
             return None
-        found = ceiling(*map(Coefficients.load, files.values()), MorphingBasis.of(run.process), truth)
+        likelihood, ratio, hard = (Coefficients.load(file) for file in files.values())
+        found = ceiling(likelihood, ratio, hard, MorphingBasis.of(run.process), truth)
         run.say(f"  {name}: {100 * found.share[0]:.0f} % of the information that a regression on what is observed keeps")
         return JsonFile(KIND, found.to_dict())
 
