@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from pydantic import ValidationError
 
 from bmem.channels import load_channel, meant
-from bmem.channels.contract import Channel, lacking
+from bmem.channels.contract import Channel, acceptance_coordinates, lacking
 from bmem.channels.nuisances import make_nuisances, varied_response
 from bmem.channels.section import mistakes
 from bmem.config.model import ChainSettings, Config, wrong_truth
@@ -34,6 +34,7 @@ from bmem.likelihood.event_integrals import EventIntegrator
 from bmem.likelihood.learning import Learned, Learner, Observer, unobserved
 from bmem.likelihood.networks import Networks, TrainedNetworks
 from bmem.likelihood.nuisances import NONE, Nuisances
+from bmem.likelihood.ratio import Ratio
 from bmem.likelihood.roles import Acceptance, Pairs, Proposal, Role, Transfer
 from bmem.measurement import Measurement, measure_hypothesis
 from bmem.replicas import Replicas
@@ -199,13 +200,21 @@ class Chain:
         channel, settings = self.channel, self.settings
         transfer, acceptance, proposal = settings.transfer, settings.acceptance, settings.proposal
         learned = (proposal.network, proposal.defensive, proposal.pairs)
-        count = len(self.nuisances.widths)
+        count, accepted = len(self.nuisances.widths), acceptance_coordinates(channel)
         given_hard = Varied(channel.transfer, count) if count else channel.transfer
-        return (
+        accepted = Varied(accepted, count) if count else accepted
+        found = (
             Transfer("transfer", given_hard, transfer.training, transfer.network),
-            Acceptance("acceptance", given_hard, acceptance.training, acceptance.network),
+            Acceptance("acceptance", accepted, acceptance.training, acceptance.network),
             Proposal("proposal", channel.proposal, proposal.training, *learned, channel.process),
         )
+        return (*found, self.ratio) if settings.ratio.learn else found
+
+    @property
+    def ratio(self) -> Ratio:
+        """The regression on all that is observed, which no likelihood needs."""
+        section = self.settings.ratio
+        return Ratio("ratio", self.channel.proposal, section.training, section.network, self.channel.process)
 
     def pairs(self, pairs: PairedEvents) -> Pairs:
         """What the networks are trained on, on the device."""

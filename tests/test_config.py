@@ -236,3 +236,26 @@ def test_fractions_share_what_a_sample_can_hold() -> None:
     assert [describe(c) for c in config.constraints] == [["f_a"]]
     with pytest.raises(ConfigError, match="background: has at most 2 entries"):
         parse({"background": [{"name": f"b{i}", "density": "diphoton", "fraction": 0.1} for i in range(3)]})
+
+
+OBJECTS = "[channel]\nobservation = 'objects'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (OBJECTS + SAMPLE, ["transfer.network: events are observed", "kind = 'transfermer'", "kind = 'set_coupling'"]),
+        (OBJECTS + "max_jets = 3\n", ["max_jets = 3 leaves no event with the 4 jets"]),
+        ("[channel]\nmax_jets = 6\n", ["max_jets has no effect", "observation = 'objects'"]),
+        (OBJECTS + SAMPLE + BACKGROUND + "fraction = 0.3\n", ["has no density 'diphoton'"]),
+    ],
+)
+def test_what_does_not_go_with_sets_of_objects_is_told(tmp_path: Path, text: str, named: list[str]) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(written(tmp_path, text))
+    assert all(part in str(caught.value) for part in named), str(caught.value)
+
+
+def test_networks_that_read_sets_are_accepted(tmp_path: Path) -> None:
+    networks = "[transfer]\nnetwork = { kind = 'transfermer' }\n[proposal]\nnetwork = { kind = 'set_coupling' }\n"
+    assert load(written(tmp_path, OBJECTS + SAMPLE + networks)).transfer.network.kind == "transfermer"

@@ -92,7 +92,8 @@ class PosteriorDraws:
 class Observable:
     """One observable: the ``feature`` [N] of the bank's events in their order, ``observed`` [n] of the sample, and bins.
 
-    The ``edges`` [B + 1] rise; a value at one belongs to the bin above it.
+    The ``edges`` [B + 1] rise; a value at one belongs to the bin above it. A NaN, of an event that has not this observable,
+    is in no bin.
     """
 
     feature: Array
@@ -102,8 +103,7 @@ class Observable:
     @classmethod
     def binned(cls, feature: Array, observed: Array, bins: int = 12) -> Observable:
         """With bins of equal width over all but the outermost of the bank's events, 1 % on either side."""
-        low, high = np.quantile(feature, [0.01, 0.99])
-        return cls(feature, observed, np.linspace(low, high, bins + 1))
+        return cls(feature, observed, bin_edges(feature, (0.01, 0.99), bins))
 
     @property
     def cells(self) -> IntArray:
@@ -114,6 +114,16 @@ class Observable:
     def counts(self) -> Array:
         """Observed events in the bins [B]."""
         return np.bincount(np.digitize(self.observed, self.edges), minlength=len(self.edges) + 1)[1:-1].astype(np.float64)
+
+
+def bin_edges(values: Array, between: tuple[float, float], bins: int) -> Array:
+    """Edges [B + 1] of equal bins between two quantiles of ``values`` [N], or around each of a few whole numbers."""
+    known = values[np.isfinite(values)]
+    distinct = np.unique(known)
+    if len(distinct) <= bins and (distinct == distinct.round()).all():
+        return np.arange(distinct[0] - 0.5, distinct[-1] + 1)
+    low, high = np.quantile(known, between)
+    return np.linspace(low, high, bins + 1)
 
 
 def predictive_histogram(

@@ -50,9 +50,10 @@ class Channel(Protocol):
         response: from hard events to reconstructed ones, before any selection.
         selection: which of them are accepted, and which of their objects are kept.
         transfer: coordinates of an observation given x_hard; every factor of the Jacobian and the symmetries are theirs.
+            Those of a set of objects tell how it is laid out in ``target`` (``bmem.events.target.Target``).
         proposal: coordinates of x_hard given an observation.
         unconditional: coordinates of an observation given nothing, for densities of backgrounds learned from events.
-        observables: the D numbers of an observation, in order.
+        observables: the D numbers of an observation, in order; of a set of objects what ``readable`` makes of it.
         hard_quantities: the coordinates of x_hard, in order.
         backgrounds: stated densities, by the name that ``[[background]] density`` gives.
         bases: further bases b_k(θ) for the same components (free couplings, say), by name.
@@ -63,8 +64,10 @@ class Channel(Protocol):
 
     It may also have ``nuisances``, kinds of nuisance parameters by the name that ``[[nuisance]] kind`` gives
     (``bmem.channels.nuisances.NuisanceKind``), and where some are of the detector ``varied_response(kinds)``, the response
-    that applies them; ``shown``, the names of the observables that reports draw and predict (all if it has not), and
-    ``display(reco, row)``, every ``DisplayObject`` of an event.
+    that applies them; ``shown``, the names of the observables that reports draw and predict (all if it has not);
+    ``display(reco, row)``, every ``DisplayObject`` of an event; ``acceptance``, coordinates whose features of x_hard the
+    acceptance reads (``transfer`` if it has not); and ``readable(x)``, the ``observables`` [..., D] of observations, NaN
+    where an event has not one (the observations themselves if it has not).
     """
 
     Settings: ClassVar[type]
@@ -85,7 +88,7 @@ class Channel(Protocol):
     rate: Mapping[str, RateFactor]
 
     def observe(self, reco: RecoEvents) -> Tensor:
-        """What the networks read of accepted events: [N, D] (float64).
+        """What the networks read of accepted events: [N, width] (float64); the ``observables``, or a set of objects.
 
         Raises:
             InputError: an event lacks what the observables are made of.
@@ -130,6 +133,17 @@ def display(channel: Channel, reco: RecoEvents, row: int) -> tuple[DisplayObject
         raise InputError(f"there is no event {row} among {len(reco)}; count from 0")
     own = getattr(channel, "display", None)
     return () if own is None else tuple(own(reco, row))
+
+
+def acceptance_coordinates(channel: Channel) -> Residuals:
+    """Coordinates whose features of x_hard the acceptance reads."""
+    return getattr(channel, "acceptance", channel.transfer)
+
+
+def readable(channel: Channel, x: Tensor) -> Tensor:
+    """The observables [..., D] of observations ``x`` [..., width], as people read them; NaN where an event has not one."""
+    own = getattr(channel, "readable", None)
+    return x if own is None else own(x)
 
 
 def shown_observables(channel: Channel) -> list[tuple[int, Quantity]]:

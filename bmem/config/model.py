@@ -30,11 +30,12 @@ from bmem.config.sections import (
     LikelihoodSection,
     NuisanceSection,
     ProposalSection,
+    RatioSection,
     SampleSection,
     Section,
     SimulationSection,
 )
-from bmem.errors import InputError
+from bmem.errors import ConfigError, InputError
 from bmem.inference.parameters import LARGEST_FRACTION, SMALLEST_FRACTION, STRENGTH
 from bmem.integration.settings import IntegrationSettings
 from bmem.quantity import Parameter
@@ -67,6 +68,7 @@ class ChainSettings(Section):
     acceptance: AcceptanceSection = AcceptanceSection()
     posterior: PosteriorSettings = PosteriorSettings()
     proposal: ProposalSection = ProposalSection()
+    ratio: RatioSection = RatioSection()
     integration: IntegrationSettings = IntegrationSettings()
     likelihood: LikelihoodSection = LikelihoodSection()
     fit: FitSection = FitSection()
@@ -102,6 +104,8 @@ class Config(ChainSettings, DataSettings):
         # the channel, and torch with it, is made only for what it must be asked
         if self.sample or self.calibration.truths:
             yield from self._wrong_truths()
+        if self.sample:
+            yield from self._wrong_networks()
         if self.background or self.fit.bases:
             yield from self._unknown_names()
         if self.nuisance:
@@ -154,6 +158,25 @@ class Config(ChainSettings, DataSettings):
                 yield f"{place}: {entry.name}: a sample is simulated with the nominal theory; take it out"
             elif isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > MOST_STANDARD_DEVIATIONS:
                 yield f"{place}: {entry.name} = {value!r} must be a number within ±{MOST_STANDARD_DEVIATIONS:g}"
+
+    def _wrong_networks(self) -> Iterator[str]:
+        """Networks that do not read what the channel observes, if that is a set of objects."""
+        channel = self.channel.make()
+        target = getattr(channel.transfer, "target", None)
+        if target is None:
+            return
+        from bmem.events.observation import Layout
+        from bmem.likelihood.density import condition_layout
+
+        hard = Layout(len(channel.proposal.circular))
+        for name, rows, coordinates, kind in (
+            ("transfer", target, channel.transfer, "transfermer"),
+            ("proposal", hard, channel.proposal, "set_coupling"),
+        ):
+            try:
+                getattr(self, name).network.make(rows, coordinates.circular, condition_layout(coordinates))
+            except ConfigError as error:
+                yield f"{name}.network: events are observed as sets of objects: {error}, as {{ kind = {kind!r} }}"
 
     def _unknown_names(self) -> Iterator[str]:
         """Stated densities and bases."""

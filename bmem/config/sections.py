@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidat
 from bmem.inference.parameters import STRENGTH
 from bmem.networks.classifiers.perceptron import PerceptronSettings
 from bmem.networks.densities.coupling import CouplingSettings
-from bmem.networks.settings import ClassifierSettings, DensitySettings
+from bmem.networks.regressors.transformer import TransformerSettings
+from bmem.networks.settings import ClassifierSettings, DensitySettings, RegressorSettings
 from bmem.training.settings import TrainingSettings
 
 Positive = Annotated[int, Field(gt=0)]
@@ -22,6 +23,7 @@ _TABLE = WithJsonSchema({"type": "object", "properties": {"kind": {"type": "stri
 """All that a schema can say of a network whose kind is chosen in the file."""
 DensityNetwork = Annotated[DensitySettings, PlainValidator(DensitySettings.chosen), PlainSerializer(asdict), _TABLE]
 ClassifierNetwork = Annotated[ClassifierSettings, PlainValidator(ClassifierSettings.chosen), PlainSerializer(asdict), _TABLE]
+RegressorNetwork = Annotated[RegressorSettings, PlainValidator(RegressorSettings.chosen), PlainSerializer(asdict), _TABLE]
 TRAINING, VALIDATION, BANK = "training", "validation", "bank"
 """Events that a run simulates beside its samples; no sample may have such a name."""
 INTERNAL = {"strength": STRENGTH.name}
@@ -116,6 +118,14 @@ class ProposalSection(DensitySection):
         0.02, gt=0, lt=1, description="fraction of points from the broad component that bounds the weights"
     )
     pairs: Positive = Field(100_000, description="pairs drawn from the learned transfer for every epoch of the training")
+
+
+class RatioSection(Section):
+    """A regression on all that is observed, beside the likelihood: the ceiling of the information."""
+
+    learn: bool = Field(False, description="train it, and report which share of its information the likelihood keeps")
+    network: RegressorNetwork = TransformerSettings()
+    training: TrainingSettings = TrainingSettings(epochs=16, batch_size=512, learning_rate=3e-3)
 
 
 class LikelihoodSection(Section):

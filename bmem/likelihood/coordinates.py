@@ -7,10 +7,13 @@ Every factor of the Jacobian is kept: the frame of a residual depends only on th
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
+
+from bmem.events.observation import Layout
 
 
 class Residuals(Protocol):
@@ -56,7 +59,11 @@ class Varied:
 
     def __init__(self, nominal: Residuals, count: int) -> None:
         self.nominal, self.count = nominal, count
-        self.circular, self.n_features = nominal.circular, nominal.n_features + count
+        plain = getattr(nominal, "layout", None) or Layout(nominal.n_features)
+        self.layout = replace(plain, values=plain.values + count)
+        self.circular, self.n_features = nominal.circular, self.layout.width
+        if hasattr(nominal, "target"):
+            self.target = nominal.target
 
     def forward(self, target: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         return self.nominal.forward(target, reference[..., : -self.count])
@@ -66,7 +73,8 @@ class Varied:
 
     def features(self, reference: Tensor) -> Tensor:
         x_hard, nu = reference[..., : -self.count], reference[..., -self.count :]
-        return torch.cat([self.nominal.features(x_hard), nu], -1)
+        values, objects = self.nominal.features(x_hard).tensor_split([self.layout.values - self.count], -1)
+        return torch.cat([values, nu, objects], -1)
 
 
 def nothing(like: Tensor) -> Tensor:

@@ -101,10 +101,13 @@ class ResidualDensity(ConditionalDensity):
         return self.density.log_prob(*self._single(u, condition)) + log_cube + log_residual
 
     def from_noise(self, noise: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        """Map uniform noise [..., noise_dim] to points [..., D] and their log-density [...]."""
+        """Map uniform noise [..., noise_dim] to points [..., D] and their log-density [...].
+
+        Many points of one condition, noise [E, M, noise_dim] and condition [E, 1, C], read it only once.
+        """
         u, log_density = self.density.from_noise(*self._single(noise, condition))
         residual, log_cube = self.to_cube.inverse(u.to(condition.dtype).clamp(_EDGE, 1 - _EDGE))
-        x, log_residual = self.residuals.inverse(residual, condition)
+        x, log_residual = self.residuals.inverse(residual, condition.expand(*residual.shape[:-1], -1))
         return x, log_density - log_cube - log_residual
 
     def _single(self, u: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:

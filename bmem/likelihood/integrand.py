@@ -45,9 +45,10 @@ class Integrand:
         """Weights [R, E, points, K] of fresh points for the event indices ``events`` [E], one generator for each event."""
         shape = (points, self.proposal.noise_dim)
         noise = torch.stack([uniform(shape, g, self.x_reco) for g in generators])
-        x_reco = self.x_reco[events.to(self.x_reco.device)][:, None].expand(-1, points, -1).flatten(0, 1)
+        x_reco = self.x_reco[events.to(self.x_reco.device)][:, None]
         with torch.no_grad():
-            x, log_q = self.proposal.from_noise(noise.flatten(0, 1), x_reco)
+            x, log_q = (part.flatten(0, 1) for part in self.proposal.from_noise(noise, x_reco))
+            x_reco = x_reco.expand(-1, points, -1).flatten(0, 1)
             s = self.process.components(torch.nan_to_num(x, nan=torch.inf))
             inside = s.abs().sum(-1) > 0
             rows = rows_at_once(_SLICE, x.device)

@@ -1,4 +1,4 @@
-"""Contracts of the networks, a conditional density and a classifier, and what each is trained with."""
+"""Contracts of the networks: a conditional density, a classifier, a regressor, and what they are trained with."""
 
 from __future__ import annotations
 
@@ -44,6 +44,14 @@ class Classifier(Network):
     def probability(self, features: Tensor) -> Tensor:
         """Probability in (0, 1): [..., F] → [...]."""
         return torch.sigmoid(self.logit(features))
+
+
+class Regressor(Network):
+    """Several values as functions of features, which are rows of numbers as the condition of a density."""
+
+    def predict(self, features: Tensor) -> Tensor:
+        """The values: [..., F] → [..., O]."""
+        raise NotImplementedError
 
 
 def negative_log_likelihood(density: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bmem.errors import InputError
 from bmem.networks.contract import ConditionalDensity
 from bmem.networks.densities.coupling import CouplingSettings
+from bmem.networks.encoder import SetSummary
 from bmem.networks.layers import MLP, Features
 from bmem.transforms.contract import Transform
 from bmem.transforms.spline import parameter_count, rational_quadratic, rotate
@@ -110,6 +111,7 @@ class CouplingFlow(ConditionalDensity):
         circular: for each dimension, whether it is a circle of circumference 1; default: none.
         periodic_condition: for each condition, whether it is an angle in radians; default: none.
         settings: size of the network.
+        reader: of the conditions, with ``outputs`` and ``fit`` as ``Features``, in their place; default: these.
     """
 
     def __init__(
@@ -119,6 +121,8 @@ class CouplingFlow(ConditionalDensity):
         circular: tuple[bool, ...] | None = None,
         periodic_condition: tuple[bool, ...] | None = None,
         settings: CouplingSettings | None = None,
+        *,
+        reader: SetSummary | None = None,
     ) -> None:
         super().__init__()
         self.noise_dim = dim
@@ -130,7 +134,7 @@ class CouplingFlow(ConditionalDensity):
                 f"a flow in {dim} dimensions under {condition_dim} conditions needs as many flags, "
                 f"not circular={self.circular}, periodic_condition={self.periodic_condition}"
             )
-        self.features = Features(self.periodic_condition)
+        self.features = reader or Features(self.periodic_condition)
         masks = coupling_masks(dim, self.settings.blocks)
         blocks = [CouplingBlock(mask, self.circular, self.features.outputs, self.settings) for mask in masks]
         self.blocks = nn.ModuleList(blocks)

@@ -14,6 +14,27 @@ if TYPE_CHECKING:
     from bmem.events.observation import Layout
 
 
+class SetSummary(nn.Module):
+    """Rows of a ``layout`` in a fixed number of numbers: the token that is always there, after it has read all others.
+
+    In the place of ``bmem.networks.layers.Features``, where a condition is a set of objects.
+    """
+
+    def __init__(self, layout: Layout, width: int, heads: int, blocks: int) -> None:
+        super().__init__()
+        self.outputs = width
+        self.encoder = SetEncoder(layout, width, heads, blocks)
+        self.norm = nn.LayerNorm(width)
+
+    def fit(self, rows: Tensor) -> None:
+        """Standardise values and features as in ``rows`` [N, width], see ``SetEncoder.fit``."""
+        self.encoder.fit(rows)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """Rows [..., width] → [..., outputs]."""
+        return self.norm(self.encoder(rows)[0][..., 0, :])
+
+
 class SetEncoder(nn.Module):
     """Rows of a ``layout`` as tokens: one that is always there, one for each value, one for each object.
 

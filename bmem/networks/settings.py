@@ -1,7 +1,7 @@
 """Which network is taken: one class of settings for each architecture, chosen by its ``kind``; no torch is loaded for it.
 
-An architecture is a module in ``bmem.networks.densities`` or ``bmem.networks.classifiers`` with its settings, or a user's
-own class, ``kind = "package.module:Settings"``.
+An architecture is a module in ``bmem.networks.densities``, ``bmem.networks.classifiers`` or ``bmem.networks.regressors``
+with its settings, or a user's own class, ``kind = "package.module:Settings"``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bmem.errors import ConfigError
 
 if TYPE_CHECKING:
     from bmem.events.observation import Layout
-    from bmem.networks.contract import Classifier, ConditionalDensity
+    from bmem.networks.contract import Classifier, ConditionalDensity, Regressor
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,22 @@ class ClassifierSettings(NetworkSettings):
 
     def make(self, inputs: Layout) -> Classifier:
         """The classifier of rows of ``inputs``, as new.
+
+        Raises:
+            ConfigError: the architecture does not read such rows.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class RegressorSettings(NetworkSettings):
+    """Settings of a regressor."""
+
+    folder: ClassVar[str] = "bmem.networks.regressors"
+    default: ClassVar[str] = "transformer"
+
+    def make(self, inputs: Layout, outputs: int) -> Regressor:
+        """The regressor of ``outputs`` values from rows of ``inputs``, as new.
 
         Raises:
             ConfigError: the architecture does not read such rows.

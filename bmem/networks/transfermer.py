@@ -3,9 +3,9 @@
     p(x | c) = p(n | c) p(v | n, c) Π_i p(o_i | o_1 ... o_{i-1}, v, n, c)
 
 with plain values v and n objects of several features each, all on the unit cube. An encoder reads the condition, a decoder
-with a causal mask the values and objects so far, and what it tells conditions one-dimensional splines, one for each value
-and each feature, given the features of the same object before. One pass gives the density of all objects; drawing them takes
-a pass for each.
+with a causal mask the values (one token) and the objects so far, and what it tells conditions one-dimensional splines, one
+for each value given the values before, and for each feature given the features of the same object before. One pass gives
+the density of all objects; to draw them takes a step for each, which remembers what those before have told.
 """
 
 from __future__ import annotations
@@ -20,16 +20,13 @@ from torch import Tensor, nn
 from bmem.errors import InputError
 from bmem.events.observation import Layout
 from bmem.events.target import Target
-from bmem.networks.attention import AttentionBlock, causal
+from bmem.networks.attention import AttentionBlock, Memory, Source, causal
 from bmem.networks.chain import READ, ObjectChain, SplineChain, read
 from bmem.networks.contract import ConditionalDensity
 from bmem.networks.densities.transfermer import TransfermerSettings
 from bmem.networks.encoder import SetEncoder
 from bmem.networks.layers import MLP
 from bmem.rng import generator
-
-Memory = tuple[Tensor, Tensor]
-"""Tokens of the condition [..., T, W], and which are seen [..., 1, T]."""
 
 
 class Transfermer(ConditionalDensity):
@@ -60,11 +57,11 @@ class Transfermer(ConditionalDensity):
         self.encoder = SetEncoder(condition, width, settings.heads, settings.blocks)
         self.blocks = nn.ModuleList(AttentionBlock(width, settings.heads, memory=True) for _ in range(settings.blocks))
         self.norm = nn.LayerNorm(width)
-        length = target.values + target.objects
-        self.position = nn.Embedding(length, width)
-        self.of_value = nn.ModuleList(nn.Linear(READ, width) for _ in range(min(target.values, length - 1)))
+        self.position = nn.Embedding((target.values > 0) + target.objects, width)
+        followed = target.values > 0 and target.objects > 0
+        self.of_values = nn.Linear(READ * target.values, width) if followed else None
         self.of_object = nn.Linear(READ * target.features, width) if target.objects > 1 else None
-        self.values = nn.ModuleList(SplineChain((circle,), width, settings) for circle in circular[: target.values])
+        self.values = SplineChain(circular[: target.values], width, settings) if target.values else None
         self.objects = ObjectChain(target, circular[target.values :], width, settings) if target.objects else None
         several = self.choices > 1
         self.of_count = nn.Linear(self.choices, width, bias=False) if several else None
@@ -89,7 +86,7 @@ class Transfermer(ConditionalDensity):
         return self.log_terms(x, condition).sum(-1)
 
     def log_terms(self, x: Tensor, condition: Tensor) -> Tensor:
-        """The terms of log p(x | c): of the number of objects, of each value, of each object [..., 1 + V + n].
+        """The terms of log p(x | c): of the number of objects, of the values if there are any, of each object [..., T].
 
         Each is given the number and what comes before it, and 0 for places without an object.
         """
@@ -98,15 +95,16 @@ class Transfermer(ConditionalDensity):
         there = mask > 0.5
         objects = torch.where(there.unsqueeze(-1), objects, 0.5)
         count, memory = there.sum(-1), self.encoder(condition)
-        tokens = [self._value(i, values[..., i]) for i in range(len(self.of_value))]
-        if self.of_object is not None:
-            tokens += [self._object(objects[..., :-1, :])]
-        context = self._decoded(tokens, count, memory)
+        outside = ((values < 0) | (values > 1)) & ~self._circles(values)[: self.target.values]
+        values = torch.where(outside, 0.5, values)
+        context = self._decoded(self._tokens(values, objects), count, memory)
         gap = (there[..., 1:] & ~there[..., :-1]).any(-1)
-        of_count = self._log_count(count, memory).masked_fill(gap, -math.inf).unsqueeze(-1)
-        terms = [of_count, self._log_values(values, context)]
+        terms = [self._log_count(count, memory).masked_fill(gap, -math.inf).unsqueeze(-1)]
+        if self.values is not None:
+            of_values = self.values.log_prob(values, values, context[..., 0, :])
+            terms += [of_values.masked_fill(outside.any(-1), -math.inf).unsqueeze(-1)]
         if self.objects is not None:
-            each = self.objects.log_prob(objects, count, context[..., self.target.values :, :])
+            each = self.objects.log_prob(objects, count, context[..., len(terms) - 1 :, :])
             terms += [torch.where(there, each, 0.0)]
         return torch.cat(terms, dim=-1)
 
@@ -118,41 +116,56 @@ class Transfermer(ConditionalDensity):
         of_count, of_values, of_objects = noise.expand(*lead, -1).split(sizes, dim=-1)
         memory = self.encoder(condition)
         count = self._drawn_count(of_count, memory)
-        values, tokens, total = self._drawn_values(of_values, count, memory)
+        steps = _Steps(self, count, memory)
+        values, total = self._drawn_values(of_values, steps)
         total = total + self._log_count(count, memory)
         if self.objects is None:
             return values, total
         of_objects = of_objects.unflatten(-1, (self.target.objects, self.target.features))
-        objects, each = self._drawn_objects(of_objects, tokens, count, memory)
+        objects, each = self._drawn_objects(of_objects, count, steps)
         there = torch.arange(self.target.objects, device=noise.device) < count.unsqueeze(-1)
         objects = torch.where(there.unsqueeze(-1), objects, 0.0)
         row = torch.cat([values, objects.flatten(-2), there.to(noise.dtype)], dim=-1)
         return row, total + torch.where(there, each, 0.0).sum(-1)
 
+    def _tokens(self, values: Tensor, objects: Tensor) -> list[Tensor]:
+        """Of the values and of all objects but the last, each [..., k, W]: what others follow."""
+        found = [] if self.of_values is None else [self.token_of_values(values)]
+        return found if self.of_object is None else [*found, self.token_of_objects(objects[..., :-1, :])]
+
+    def token_of_values(self, values: Tensor) -> Tensor:
+        """The token of the values [..., V]: [..., 1, W]."""
+        assert self.of_values is not None
+        circles = self._circles(values)[: self.target.values]
+        return self.of_values(read(values, circles).flatten(-2)).unsqueeze(-2)
+
+    def token_of_objects(self, objects: Tensor) -> Tensor:
+        """The tokens of objects [..., k, F]: [..., k, W]."""
+        assert self.of_object is not None
+        return self.of_object(read(objects, self._circles(objects)[self.target.values :]).flatten(-2))
+
+    def placed(self, tokens: Tensor, first: int, count: Tensor) -> Tensor:
+        """Tokens [..., k, W] that know their places, counted from ``first``, and the number of objects [...]."""
+        tokens = tokens + self.position.weight[first : first + tokens.shape[-2]]
+        if self.of_count is None:
+            return tokens
+        chosen = count.unsqueeze(-1) - self.target.fewest == torch.arange(self.choices, device=count.device)
+        return tokens + self.of_count(chosen.to(tokens.dtype)).unsqueeze(-2)
+
     def _decoded(self, tokens: list[Tensor], count: Tensor, memory: Memory) -> Tensor:
-        """What is known before each value and object [..., S, W], from the tokens [..., k, W] of those before."""
-        start = torch.zeros(*count.shape, 1, self.settings.width, dtype=memory[0].dtype, device=count.device)
-        sequence = torch.cat([start, *tokens], dim=-2)
-        length = sequence.shape[-2]
-        sequence = sequence + self.position.weight[:length]
-        if self.of_count is not None:
-            chosen = count.unsqueeze(-1) - self.target.fewest == torch.arange(self.choices, device=count.device)
-            sequence = sequence + self.of_count(chosen.to(sequence.dtype)).unsqueeze(-2)
-        seen = causal(length, count.device)
+        """What is known before the values and each object [..., S, W], from the tokens [..., k, W] of those before."""
+        sequence = torch.cat([self.start(count, memory), *tokens], dim=-2)
+        sequence, seen = self.placed(sequence, 0, count), causal(sequence.shape[-2], count.device)
         for block in self.blocks:
             sequence = block(sequence, seen, memory)
         return self.norm(sequence)
 
-    def _value(self, i: int, value: Tensor) -> Tensor:
-        """The token of a value [...]: [..., 1, W]."""
-        circle = torch.tensor(self.circular[i], device=value.device)
-        return self.of_value[i](read(value, circle)).unsqueeze(-2)
+    def start(self, count: Tensor, memory: Memory) -> Tensor:
+        """The token that the first one follows [..., 1, W]."""
+        return torch.zeros(*count.shape, 1, self.settings.width, dtype=memory[0].dtype, device=count.device)
 
-    def _object(self, objects: Tensor) -> Tensor:
-        """The tokens of objects [..., k, F]: [..., k, W]."""
-        assert self.of_object is not None
-        circles = torch.tensor(self.circular[self.target.values :], device=objects.device)
-        return self.of_object(read(objects, circles).flatten(-2))
+    def _circles(self, like: Tensor) -> Tensor:
+        return torch.tensor(self.circular, dtype=torch.bool, device=like.device)
 
     def _log_counts(self, memory: Memory) -> Tensor:
         """log p(n | c) of every number of objects, [..., choices]."""
@@ -175,41 +188,50 @@ class Transfermer(ConditionalDensity):
         below = self._log_counts(memory).exp().cumsum(-1)[..., :-1]
         return self.target.fewest + (noise >= below).sum(-1)
 
-    def _log_values(self, values: Tensor, context: Tensor) -> Tensor:
-        """Log-densities of each value [..., V]."""
-        circles = torch.tensor(self.circular[: self.target.values], dtype=torch.bool, device=values.device)
-        outside = ((values < 0) | (values > 1)) & ~circles
-        safe = torch.where(outside, 0.5, values)
-        terms = [values[..., :0]]
-        for i, chain in enumerate(self.values):
-            one = safe[..., i : i + 1]
-            terms.append(cast(SplineChain, chain).log_prob(one, one, context[..., i, :]).unsqueeze(-1))
-        return torch.cat(terms, dim=-1).masked_fill(outside, -math.inf)
+    def _drawn_values(self, noise: Tensor, steps: _Steps) -> tuple[Tensor, Tensor]:
+        """Values [..., V] and their log-density [...]."""
+        values, total = noise[..., :0], torch.zeros_like(noise.sum(-1))
+        if self.values is None:
+            return values, total
+        context = steps.next()
+        for i in range(self.target.values):
+            value, log_density = self.values.draw(noise[..., i], values, context)
+            values, total = torch.cat([values, value.clamp(0, 1).unsqueeze(-1)], dim=-1), total + log_density
+        if self.of_values is not None:
+            steps.last = self.token_of_values(values)
+        return values, total
 
-    def _drawn_values(self, noise: Tensor, count: Tensor, memory: Memory) -> tuple[Tensor, list[Tensor], Tensor]:
-        """Values [..., V], tokens of those that others follow, and the log-density [...]."""
-        values, tokens, total = list[Tensor](), list[Tensor](), torch.zeros_like(noise.sum(-1))
-        for i, chain in enumerate(self.values):
-            context = self._decoded(tokens, count, memory)[..., -1, :]
-            value, log_density = cast(SplineChain, chain).draw(noise[..., i], noise[..., :0], context)
-            values, total = [*values, value.clamp(0, 1)], total + log_density
-            if i < len(self.of_value):
-                tokens = [*tokens, self._value(i, values[i])]
-        return torch.stack(values, dim=-1) if values else noise, tokens, total
-
-    def _drawn_objects(self, noise: Tensor, tokens: list[Tensor], count: Tensor, memory: Memory) -> tuple[Tensor, Tensor]:
+    def _drawn_objects(self, noise: Tensor, count: Tensor, steps: _Steps) -> tuple[Tensor, Tensor]:
         """Objects [..., n, F] and their log-densities [..., n]; beyond ``count`` [...] they mean nothing."""
         assert self.objects is not None
         before, tags = torch.ones_like(noise[..., 0, 0]), torch.zeros_like(noise[..., 0, 0])
         objects, each = list[Tensor](), list[Tensor]()
         for i in range(self.target.objects):
-            context = self._decoded(tokens, count, memory)[..., -1, :]
-            drawn, log_density = self.objects.draw(noise[..., i, :], before, count - i, tags, context)
+            drawn, log_density = self.objects.draw(noise[..., i, :], before, count - i, tags, steps.next())
             objects, each = [*objects, drawn], [*each, log_density]
             before, tags = drawn[..., 0], tags + (drawn[..., -1] if self.target.tag else 0.0)
             if i + 1 < self.target.objects:
-                tokens = [*tokens, self._object(drawn.unsqueeze(-2))]
+                steps.last = self.token_of_objects(drawn.unsqueeze(-2))
         return torch.stack(objects, dim=-2), torch.stack(each, dim=-1)
+
+
+class _Steps:
+    """The decoder step by step: ``next`` tells what is known after the token ``last`` [..., 1, W] and all before."""
+
+    def __init__(self, network: Transfermer, count: Tensor, memory: Memory) -> None:
+        self.network, self.count = network, count
+        self.blocks = [cast(AttentionBlock, block) for block in network.blocks]
+        self.memories = [(block.remembered(memory[0]), memory[1]) for block in self.blocks]
+        self.past: list[Source | None] = [None] * len(self.blocks)
+        self.last, self.place = network.start(count, memory), 0
+
+    def next(self) -> Tensor:
+        """[..., W]."""
+        token = self.network.placed(self.last, self.place, self.count)
+        for i, block in enumerate(self.blocks):
+            token, self.past[i] = block.follow(token, self.past[i], self.memories[i])
+        self.place += 1
+        return self.network.norm(token).squeeze(-2)
 
 
 def _as_target(layout: Layout) -> Target:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from bmem.calibration.ceiling import Ceiling
 from bmem.calibration.sample import LEVELS, SHOWN, SampleCalibration
 from bmem.calibration.subsamples import SubsampleFits
 from bmem.inference.rounding import number
@@ -58,6 +59,22 @@ def _column(one: SampleCalibration, quantity: Quantity) -> dict[str, str]:
         "p of the mean score": f"{one.score.p_value:.3g}",
         "information kept": "–" if kept is None else value_with_error(*kept),
     }
+
+
+def ceiling_tables(found: Mapping[str, Ceiling]) -> list[Table]:
+    """What the likelihood keeps of the information of the hard events, and what a regression keeps, if there is one."""
+    if not found:
+        return []
+    rows = tuple(
+        (name, one.events, value_with_error(*one.kept), value_with_error(*one.learned), value_with_error(*one.share))
+        for name, one in found.items()
+    )
+    columns = ("sample", "events", "kept by the likelihood", "kept by a regression", "the first over the second")
+    note = (
+        "Of the information of x_hard. The regression reads all that the networks read, and is a ceiling as far as it was "
+        "trained."
+    )
+    return [Table("Information", columns, rows, note)]
 
 
 def _sign(fits: SubsampleFits) -> tuple[str, str]:

@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
+from bmem.calibration.predictive import bin_edges
 from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.networks.classifier import reliability
 from bmem.plotting.acceptance import Predictions, draw_acceptance, draw_reliability
@@ -90,6 +91,7 @@ def transfer_figures(album: Album, simulated: Array, learned: Array, shown: Show
     return [
         _density(album, (f"transfer_{place[1].name}", f"{what}: {place[1].shown}."), (simulated, learned), place)
         for place in shown
+        if np.isfinite(simulated[:, place[0]]).any()
     ]
 
 
@@ -111,8 +113,7 @@ def _density(
 ) -> Picture:
     """One observable of the known and the learned ``samples``; ``title`` is the name of the file and the caption."""
     (column, quantity), (known, learned) = place, samples
-    low, high = np.quantile(known[:, column], [0.002, 0.98])
-    edges = np.linspace(low, high, 31)
+    edges = bin_edges(known[:, column], (0.002, 0.98), 30)
     return album.panels(
         *title,
         lambda panels: draw_transfer(panels, known[:, column], learned[..., column], edges, quantity, labels=labels),

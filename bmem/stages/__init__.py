@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from bmem.artifacts import Product, product
-from bmem.stages import backgrounds, calibrate, fit, integrate, period, prospects, simulate
+from bmem.stages import backgrounds, calibrate, ceiling, fit, integrate, period, prospects, simulate
 from bmem.stages.report import write_report
 from bmem.stages.run import Run
 from bmem.stages.train import train_all
@@ -14,9 +14,14 @@ from bmem.stages.train import train_all
 PRODUCTS: dict[str, Callable[[Run], list[Product[Any]]]] = {
     # files of backgrounds first, so that a wrong one shows at once
     "simulate": lambda run: [*backgrounds.event_products(run), *simulate.products(run)],
-    "integrate": integrate.products,
+    "integrate": lambda run: [*integrate.products(run), *ceiling.ratio_products(run)],
     "fit": fit.products,
-    "calibrate": lambda run: [*calibrate.products(run), *period.products(run), *prospects.products(run)],
+    "calibrate": lambda run: [
+        *calibrate.products(run),
+        *ceiling.products(run),
+        *period.products(run),
+        *prospects.products(run),
+    ],
 }
 """What each stage leaves in its folder."""
 

@@ -32,7 +32,7 @@ from bmem.rng import generator
 from bmem.stages.integrate import BANK_RESAMPLES, integrate_all
 from bmem.stages.run import Run
 from bmem.stages.simulate import mixture_product
-from bmem.stages.train import NAMES, load_networks, train_all
+from bmem.stages.train import NAMES, RATIO, load_networks, train_all
 
 EPOCHS, TOYS, PERIOD_TOYS, SUBSAMPLES, SIMULATIONS = 2, 1000, 200, 3, 20
 """What is left of the epochs of a training, the toys of a belt and of the period, the subsamples, and the simulations."""
@@ -209,7 +209,7 @@ def _small(config: Config, points: int | None) -> Config:
     }
     posterior = replace(config.posterior, epochs=min(EPOCHS, config.posterior.epochs))
     pairs = min(config.proposal.pairs, _BATCHES * config.proposal.training.batch_size)
-    short = {name: _short(getattr(config, name)) for name in ("transfer", "acceptance", "proposal")}
+    short = {name: _short(getattr(config, name)) for name in (*NAMES, RATIO)}
     short["proposal"] = short["proposal"].model_copy(update={"pairs": pairs})
     return config.model_copy(
         update={

@@ -21,7 +21,7 @@ from bmem.calibration.predictive import Observable, PosteriorDraws, PredictiveHi
 from bmem.calibration.prospects import RESERVE, Prospects, prospects_of
 from bmem.calibration.record import Array
 from bmem.calibration.sbc import SbcSettings, SimulationBasedCalibration, simulation_based_calibration
-from bmem.channels.contract import shown_observables
+from bmem.channels.contract import readable, shown_observables
 from bmem.config import BANK, Config
 from bmem.errors import RangeError
 from bmem.inference import export
@@ -118,7 +118,7 @@ def _predictions(content: Mapping[str, Any]) -> Predictions:
 
 def _observables(run: Run, name: str) -> Array:
     """[N, D] of the accepted events of a sample."""
-    return run.channel.observe(load_sample(run, name)[0]).numpy()
+    return readable(run.channel, run.channel.observe(load_sample(run, name)[0])).numpy()
 
 
 def _prospects(run: Run, bank: Bank) -> JsonFile | None:
@@ -181,7 +181,8 @@ def _predictive(source: FromBank, name: str) -> JsonFile | None:
     fit = Measurement.load(run.fit(name))
     used = np.setdiff1d(np.arange(fit.events), fit.excluded)
     known, observed = source.observables, _observables(run, name)[used]
-    columns = {quantity.name: column for column, quantity in shown_observables(run.channel)}
+    shown = {quantity.name: column for column, quantity in shown_observables(run.channel)}
+    columns = {name: column for name, column in shown.items() if np.isfinite(known[:, column]).any()}
     observables = {o: Observable.binned(known[:, i], observed[:, i]) for o, i in columns.items()}
     draws = export.load(run.inference_data(name))
     try:

@@ -8,22 +8,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from bmem import __version__, artifacts
 from bmem.artifacts import Product
+from bmem.calibration.ceiling import Ceiling
 from bmem.calibration.neyman import Belt
 from bmem.calibration.period_verdict import PeriodCalibration
 from bmem.calibration.predictive import PredictiveHistogram
 from bmem.calibration.sample import SampleCalibration
 from bmem.calibration.sbc import SimulationBasedCalibration
-from bmem.channels.contract import display, shown_observables
+from bmem.channels.contract import display, readable, shown_observables
 from bmem.errors import ArtifactError
 from bmem.likelihood.coefficients import load_diagnostics
 from bmem.likelihood.cross_section import FiducialCrossSection
+from bmem.likelihood.density import ResidualDensity
+from bmem.likelihood.networks import Networks
 from bmem.measurement import Measurement
 from bmem.plotting.acceptance import Predictions
 from bmem.process.contract import Parameter
@@ -33,7 +37,7 @@ from bmem.reports.album import Album
 from bmem.reports.page import Chapter, Page, Picture, write_page
 from bmem.reports.summary import summary_text
 from bmem.rng import generator
-from bmem.stages import calibrate
+from bmem.stages import calibrate, ceiling
 from bmem.stages.backgrounds import background_parents, background_trainings, held_out_events, learned_sample, observed
 from bmem.stages.calibrate import true_value
 from bmem.stages.period import product as period_product
@@ -100,6 +104,10 @@ class _Sources:
     @cached_property
     def calibrations(self) -> dict[str, SampleCalibration]:
         return _there({product.name: product for product in calibrate.products(self.run)})
+
+    @cached_property
+    def ceilings(self) -> dict[str, Ceiling]:
+        return _there({product.name: product for product in ceiling.products(self.run)})
 
     @cached_property
     def range_calibration(self) -> PeriodCalibration | None:
@@ -177,7 +185,8 @@ class _Sources:
             return []
         parts = [calibration.calibration_figures(self.album, name, one, quantity) for name, one in found.items()]
         shown = tuple(figure for part in parts for figure in part)
-        return [Chapter("Calibration", calibration.TEXT, (calibration.calibration_table(found, quantity),), shown)]
+        tables = (calibration.calibration_table(found, quantity), *calibration.ceiling_tables(self.ceilings))
+        return [Chapter("Calibration", calibration.TEXT, tables, shown)]
 
     def _period(self) -> list[Chapter]:
         found, quantity = self.range_calibration, self.quantity
@@ -216,13 +225,13 @@ class _Sources:
         histories = {name: load_history(run, name) for name in trainings(run) + background_trainings(run)}
         learned, pairs = load_networks(run), load_pairs(run, "validation")
         x_reco, conditions = pairs.x_reco, pairs.conditions
-        noise = torch.rand(x_reco.shape, generator=generator(run.config.seed, "figures", "transfer"), dtype=torch.float64)
         with torch.no_grad():
-            densities = learned.transfer("from_noise", noise, conditions[pairs.accepted])[0].numpy()
+            drawn = learned.transfer("from_noise", _noise(run, learned, len(x_reco)), conditions[pairs.accepted])[0]
             predicted = learned.acceptance("probability", conditions).mean(0).numpy()
         predictions, along = Predictions(predicted, pairs.accepted.numpy()), pairs.x_hard[:, 0].numpy()
         figures = networks.training_figures(album, histories)
-        figures += networks.transfer_figures(album, x_reco.numpy(), densities, shown)
+        seen, drawn = (readable(run.channel, x).numpy() for x in (x_reco, drawn))
+        figures += networks.transfer_figures(album, seen, drawn, shown)
         figures += networks.acceptance_figures(album, predictions, along, run.channel.hard_quantities[0])
         for background in run.config.background:
             if background.file is not None:
@@ -270,6 +279,12 @@ class _Sources:
             "platform": platform.platform(),
         }
         return made | {"seed": run.config.seed} | artifacts.software_versions() | checksums
+
+
+def _noise(run: Run, learned: Networks, events: int) -> Tensor:
+    """What the learned transfer needs to draw ``events``."""
+    rng, size = generator(run.config.seed, "figures", "transfer"), cast(ResidualDensity, learned.transfer.module).noise_dim
+    return torch.rand(events, size, generator=rng, dtype=torch.float64)
 
 
 def _there(products: Mapping[str, Product[Loaded]]) -> dict[str, Loaded]:

@@ -90,6 +90,10 @@ class Run:
         """The yardstick: coefficients with x_hard known."""
         return self.out / "likelihood" / f"{name}.hard.nc"
 
+    def ratio_coefficients(self, name: str) -> Path:
+        """Learned ratios in the place of integrals."""
+        return self.out / "likelihood" / f"{name}.ratio.nc"
+
     def fit(self, name: str) -> Path:
         return self.out / "fit" / f"{name}.json"
 
@@ -103,6 +107,10 @@ class Run:
 
     def calibration(self, name: str) -> Path:
         return self.out / "calibration" / f"{name}.json"
+
+    def ceiling(self, name: str) -> Path:
+        """What the likelihood keeps of the information, and what a regression keeps."""
+        return self.out / "calibration" / f"{name}.ceiling.json"
 
     @property
     def prospects(self) -> Path:

@@ -26,6 +26,8 @@ from bmem.training import processes
 from bmem.training.settings import History
 
 NAMES = ("transfer", "acceptance", "proposal")
+RATIO = "ratio"
+"""The regression beside these, if there is one: no integral needs it."""
 
 
 def chain_of(run: Run, observer: Observer = unobserved) -> Chain:

@@ -16,6 +16,7 @@ from bmem.calibration.predictive import (
     Observable,
     PosteriorDraws,
     PredictiveHistogram,
+    bin_edges,
     predictive_events,
     predictive_histogram,
     predictive_histograms,
@@ -205,3 +206,19 @@ def test_several_observables_at_once_are_each_of_them(bank: Bank) -> None:
         predictive_histograms(
             bank, {"ratio": Observable(feature[:9], feature, EDGES)}, draws=draws, rng=np.random.default_rng(3)
         )
+
+
+def test_edges_lie_around_whole_numbers_and_between_quantiles_of_what_is_there() -> None:
+    counts = np.array([4.0, 5.0, 4.0, 7.0])
+    np.testing.assert_allclose(bin_edges(counts, (0.01, 0.99), 12), [3.5, 4.5, 5.5, 6.5, 7.5])
+    np.testing.assert_allclose(bin_edges(np.array([4.0, 4.0]), (0.01, 0.99), 12), [3.5, 4.5])
+    missing = np.array([0.0, np.nan, 0.5, 1.0, np.nan])
+    np.testing.assert_allclose(bin_edges(missing, (0.0, 1.0), 2), [0.0, 0.5, 1.0])
+
+
+def test_an_event_without_the_observable_is_in_no_bin() -> None:
+    feature = np.linspace(0, 1, 200)
+    feature[::4] = np.nan
+    observable = Observable.binned(feature, np.array([0.3, np.nan, 0.4]))
+    assert observable.counts.sum() == 2
+    assert (observable.cells[::4] == len(observable.edges)).all()

@@ -28,7 +28,15 @@ import_the_guide()
 SECTIONS: dict[str, dict[str, Any]] = {
     "thj": {"name": "thj"},
     "thj with other cuts": {"name": "thj", "sqrt_s": 14_000.0, "selection": {"jet_pt": 30.0}},
+    "thj objects": {"name": "thj", "observation": "objects", "selection": {"min_jets": 3}},
     "toy": {"name": "toy", "efficiency": 0.8},
     "guide": {"name": "asymmetry:Asymmetry", "smearing": 0.1},
 }
 """Sections ``[channel]`` by the name of the case."""
+NETWORKS: dict[str, dict[str, Any]] = {
+    "thj objects": {
+        "transfer": {"kind": "transfermer", "width": 8, "heads": 2, "blocks": 1, "hidden": 8, "layers": 1, "bins": 4},
+        "proposal": {"kind": "set_coupling", "blocks": 2, "hidden": 16, "layers": 1, "width": 8, "heads": 2},
+    },
+}
+"""Networks that read what is observed, tiny, where it is not the numbers that the usual ones read."""

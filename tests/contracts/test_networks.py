@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -11,13 +11,13 @@ from pkgutil import iter_modules
 
 import pytest
 import torch
-from architectures import CLASSIFIERS, DENSITIES, perturb
+from architectures import CLASSIFIERS, DENSITIES, REGRESSORS, perturb
 from torch import Tensor, nn
 
 from bmem.errors import ConfigError, InputError
 from bmem.events.observation import Layout
 from bmem.networks.mixture import DefensiveMixture, Uniform
-from bmem.networks.settings import ClassifierSettings, DensitySettings
+from bmem.networks.settings import ClassifierSettings, DensitySettings, NetworkSettings, RegressorSettings
 from bmem.replicas import Replicas
 from bmem.replicas.weights import random_weights
 from bmem.training import Network
@@ -54,6 +54,12 @@ CASES = {
     **{name: density(settings) for name, settings in DENSITIES.items()},
     "mixture": density(DENSITIES["coupling"], guarded=True),
     **{name: Case(partial(settings.make, INPUTS), {"logit": lambda x: (x,)}) for name, settings in CLASSIFIERS.items()},
+    **{name: Case(partial(own.make, INPUTS, 2), {"predict": lambda x: (x,)}) for name, own in REGRESSORS.items()},
+}
+FAMILIES: dict[type[NetworkSettings], Mapping[str, NetworkSettings]] = {
+    DensitySettings: DENSITIES,
+    ClassifierSettings: CLASSIFIERS,
+    RegressorSettings: REGRESSORS,
 }
 
 
@@ -81,9 +87,9 @@ def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
     return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-@pytest.mark.parametrize("of", [DensitySettings, ClassifierSettings], ids=["densities", "classifiers"])
-def test_every_architecture_is_tested_and_is_found_by_its_kind(of: type[DensitySettings] | type[ClassifierSettings]) -> None:
-    tested = DENSITIES if of is DensitySettings else CLASSIFIERS
+@pytest.mark.parametrize("of", FAMILIES, ids=["densities", "classifiers", "regressors"])
+def test_every_architecture_is_tested_and_is_found_by_its_kind(of: type[NetworkSettings]) -> None:
+    tested = FAMILIES[of]
     kinds = {module.name for module in iter_modules(import_module(of.folder).__path__)}
     assert kinds == tested.keys()
     for kind, settings in tested.items():
@@ -167,19 +173,19 @@ def test_gradients_are_finite_and_reach_all_weights(case: Case) -> None:
         assert (value.grad != 0).any(), name
 
 
-@pytest.mark.parametrize("name", [*DENSITIES, *CLASSIFIERS])
+@pytest.mark.parametrize("name", [*DENSITIES, *CLASSIFIERS, *REGRESSORS])
 def test_sets_of_objects_are_read_or_refused(name: str) -> None:
     """What reads them does not see the order of the objects, nor what lies in empty places."""
     layout = Layout(1, 4, 2)
     values, objects = inputs()[:, :1], torch.randn(40, 4, 2, dtype=torch.float64)
     mask = torch.tensor([1, 1, 1, 0]).expand(40, 4)
     rows, turned = layout.pack(values, objects, mask), layout.pack(values, objects[:, [2, 0, 1, 3]], mask)
-    settings = DENSITIES.get(name) or CLASSIFIERS[name]
+    settings = DENSITIES.get(name) or CLASSIFIERS.get(name) or REGRESSORS[name]
     try:
         if isinstance(settings, DensitySettings):
             module: Network = settings.make(Layout(2), (True, False), layout)
         else:
-            module = settings.make(layout)
+            module = settings.make(layout) if isinstance(settings, ClassifierSettings) else settings.make(layout, 2)
     except ConfigError as error:
         module, refusal = Uniform(2), str(error)
     if isinstance(module, Uniform):

@@ -252,3 +252,14 @@ def test_residuals_that_do_not_vary_are_refused() -> None:
     x[:, 0] = condition[:, 0]
     with pytest.raises(InputError, match="width"):
         ResidualDensity(Difference(2), SMALL).fit_scales(x, condition)
+
+
+def test_many_points_of_one_condition_are_those_of_as_many_conditions() -> None:
+    density = ResidualDensity(Difference(2), CouplingSettings(blocks=2, hidden=6, layers=1, bins=3), defensive=0.1)
+    rng = torch.Generator().manual_seed(1)
+    density.fit_scales(torch.randn(50, 2, generator=rng).double(), torch.randn(50, 2, generator=rng).double())
+    noise = torch.rand(4, 30, density.noise_dim, generator=rng, dtype=torch.float64)
+    condition = torch.randn(4, 1, 2, generator=rng).double()
+    with torch.no_grad():
+        found, expected = density.from_noise(noise, condition), density.from_noise(noise, condition.expand(4, 30, 2))
+    torch.testing.assert_close(found, expected)

@@ -26,6 +26,9 @@ from bmem.channels.thj.nuisances import (
     PartonDensities,
     PhotonEnergyScale,
 )
+from bmem.channels.thj.objects import ThjObjects
+from bmem.channels.thj.objects_hard import ThjHardOfObjects
+from bmem.channels.thj.objects_read import quantities, read
 from bmem.channels.thj.reconstruction import Reconstruction
 from bmem.channels.thj.response import ParametricResponse, pythia_response
 from bmem.channels.thj.selection import Selection
@@ -34,6 +37,7 @@ from bmem.errors import ConfigError
 from bmem.events.record import RecoEvents
 from bmem.inference.rate import RateFactor
 from bmem.likelihood.basis import MorphingBasis
+from bmem.likelihood.coordinates import Residuals
 from bmem.likelihood.polynomial import PolynomialBasis
 from bmem.process import THJ, PDFGrid
 from bmem.process.decays import diphoton_coefficients, diphoton_width
@@ -45,13 +49,16 @@ DEGREES = 57.29577951308232
 
 
 class ThjChannel:
-    """The channel ``thj``, see ``bmem.channels.contract.Channel``."""
+    """The channel ``thj``, see ``bmem.channels.contract.Channel``.
+
+    An observation is eleven observables, or with ``observation = "objects"`` the set of all photons and jets.
+    """
 
     Settings: ClassVar[type] = ThjSettings
-    shown = ("pt_H", "y_H", "pt_j", "eta_j", "m_t", "m_W", "y_t")
+    shown: tuple[str, ...] = ("pt_H", "y_H", "pt_j", "eta_j", "m_t", "m_W", "y_t")
     title = "pp → tHj, H → γγ, t → bjj"
     parameters = THJ.parameters
-    observables = (
+    observables: tuple[Quantity, ...] = (
         Quantity("pt_H", r"p_{T}^{\gamma\gamma}", "GeV"),
         Quantity("phi_H", r"\phi_{\gamma\gamma}", "deg", DEGREES),
         Quantity("y_H", r"y_{\gamma\gamma}"),
@@ -85,10 +92,17 @@ class ThjChannel:
 
     def __init__(self, settings: ThjSettings | None = None) -> None:
         self.settings = settings = settings or ThjSettings()
-        self.selection = Selection(settings.selection)
-        self.transfer = ThjReco(jet_pt_min=settings.selection.jet_pt)
-        self.proposal = ThjHard()
-        self.unconditional = ObservedReco(settings.selection.jet_pt)
+        cuts = settings.selection
+        self.selection = Selection(cuts, settings.most_jets)
+        self.acceptance = ThjReco(jet_pt_min=cuts.jet_pt)
+        self.transfer: Residuals = self.acceptance
+        self.proposal: Residuals = ThjHard()
+        self.unconditional: Residuals | None = ObservedReco(cuts.jet_pt)
+        self.objects = None if settings.most_jets is None else ThjObjects(cuts, settings.most_jets)
+        if self.objects is not None:
+            self.transfer, self.proposal, self.unconditional = self.objects, ThjHardOfObjects(self.objects), None
+            self.observables = quantities(self.objects.target.objects)
+            self.shown = tuple(quantity.name for quantity in self.observables if not quantity.name.startswith("dphi"))
         self.lhe = ThjLHE()
         self.bases: Mapping[str, PolynomialBasis] = {"couplings": coupling_basis()}
 
@@ -118,6 +132,8 @@ class ThjChannel:
 
     @property
     def backgrounds(self) -> Mapping[str, Background]:
+        if self.objects is not None:
+            return {}
         cuts = self.settings.selection
         return {"diphoton": DiphotonBackground(jet_pt_min=cuts.jet_pt, eta_max=cuts.jet_eta)}
 
@@ -134,12 +150,18 @@ class ThjChannel:
             if not pdf.is_file():
                 raise ConfigError(f"{pdf}: there is no such file; correct 'pdf' of [channel], or leave it out")
             process["pdf"] = {"file": pdf.name, "sha256": artifacts.checksum(pdf)}
-        return {"process": process, **{name: settings[name] for name in (self.settings.response, "selection")}}
+        selection = settings["selection"] | {"max_jets": self.settings.most_jets}
+        response = self.settings.response
+        return {"process": process, response: settings[response], "selection": selection}
 
     def display(self, reco: RecoEvents, row: int) -> Iterator[DisplayObject]:
         """Photons and jets of an event."""
         return displayed(reco, row)
 
     def observe(self, reco: RecoEvents) -> Tensor:
-        """The observables [N, 11] of ``bmem.events.reconstruction``."""
-        return Reconstruction()(reco)
+        """The observables [N, 11] of ``bmem.channels.thj.reconstruction``, or rows of ``bmem.channels.thj.objects``."""
+        return Reconstruction()(reco) if self.objects is None else self.objects.observe(reco)
+
+    def readable(self, x: Tensor) -> Tensor:
+        """The ``observables`` [..., D] of observations [..., width]."""
+        return x if self.objects is None else read(x, self.objects.target)

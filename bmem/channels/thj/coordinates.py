@@ -166,6 +166,15 @@ class ThjHard:
         columns += [torch.log1p(torch.hypot(par, perp)), frame.y * y_t, torch.log(m_t), torch.log(m_w), *imbalance]
         return torch.stack(columns, -1)
 
+    def component_signs(self, reference: Tensor) -> Tensor:
+        """-1 for the components that are linear in κ_P where one, but not both, of the reflections was done: [..., 6].
+
+        These are odd under a reflection (``ε(p_a, p_b, p_j, p_t)``), all others even.
+        """
+        frame = Frame(reference[..., 1], reference[..., 4], reference[..., 5])
+        odd, even = frame.y * frame.s, torch.ones_like(frame.y)
+        return torch.stack([even, even, odd, even, odd, even], -1)
+
 
 def hard_top(x_hard: Tensor) -> tuple[Tensor, Tensor]:
     """Transverse momentum of the top from the balance of x_hard."""

@@ -44,9 +44,13 @@ class CutFlow:
 
 @dataclass(frozen=True)
 class Selection:
-    """Applies ``settings`` to reconstructed events with the collections ``photons`` and ``jets``."""
+    """Applies ``settings`` to reconstructed events with the collections ``photons`` and ``jets``.
+
+    ``most_jets`` is the largest number of jets, None without a limit.
+    """
 
     settings: SelectionSettings = field(default_factory=SelectionSettings)
+    most_jets: int | None = None
 
     def keep_objects(self, reco: RecoEvents) -> RecoEvents:
         """Only the photons and jets that pass their own cuts, all of them, ordered by falling pT."""
@@ -73,12 +77,13 @@ class Selection:
         photons, jets = self._good_photons(reco.photons), self._good_jets(reco.jets)
         leading = photons & (reco.photons.feature("pt") > cuts.leading_photon_pt)
         tagged = jets & (reco.jets.feature("btag") > 0.5) & (reco.jets.feature("eta").abs() < cuts.btag_eta)
-        return {
+        found = {
             "two photons": photons.sum(dim=1) >= 2,
             "leading photon": leading.any(dim=1),
             "jets": jets.sum(dim=1) >= cuts.min_jets,
             "b-tag": tagged.sum(dim=1) >= cuts.min_btags,
         }
+        return found if self.most_jets is None else found | {"not too many jets": jets.sum(dim=1) <= self.most_jets}
 
     def _good_photons(self, photons: Objects) -> Tensor:
         """Photons [N, n] that are isolated and within the cuts."""

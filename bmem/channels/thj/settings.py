@@ -97,6 +97,10 @@ class ThjSettings:
     parametric: ParametricSettings = field(default_factory=ParametricSettings)
     pythia: PythiaSettings = field(default_factory=PythiaSettings)
     selection: SelectionSettings = field(default_factory=SelectionSettings)
+    observation: Literal["observables", "objects"] = "observables"
+    """What the networks read of an event: eleven observables after a choice of roles, or all its photons and jets."""
+    max_jets: int | None = None
+    """With objects: an event with more jets is not selected; not set: 4 of the parametric response, 7 of Pythia."""
 
     def __post_init__(self) -> None:
         if not 0 < self.sqrt_s < math.inf:
@@ -107,3 +111,23 @@ class ThjSettings:
                 f"[channel.{idle}] has no effect with channel.response = {self.response!r}; take it out, or change the "
                 "response"
             )
+        self._check_objects()
+
+    def _check_objects(self) -> None:
+        most, fewest = self.most_jets, max(1, self.selection.min_jets)
+        if self.observation == "observables" and self.max_jets is not None:
+            raise ConfigError(
+                "max_jets has no effect with channel.observation = 'observables'; take it out, or set observation = "
+                "'objects'"
+            )
+        if most is not None and most < fewest:
+            raise ConfigError(
+                f"max_jets = {most} leaves no event with the {fewest} jets that are selected at least: raise it to more"
+            )
+
+    @property
+    def most_jets(self) -> int | None:
+        """Jets of a selected event, at most; None: any number."""
+        if self.observation == "observables":
+            return None
+        return self.max_jets or {"parametric": 4, "pythia": 7}[self.response]

@@ -137,3 +137,11 @@ def test_keeping_objects_loses_no_good_one_and_changes_no_decision(reco: RecoEve
 def test_impossible_settings(settings: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         SelectionSettings(**settings)  # type: ignore[arg-type]
+
+
+def test_events_with_more_jets_than_there_are_places_are_cut() -> None:
+    """Only jets that count: the fifth is too soft."""
+    event = one_event(GOOD_PHOTONS, [*GOOD_JETS, (24.0, 0.0, 0.0, 4.0, 0.0)])
+    assert Selection(most_jets=4).accept(event).tolist() == [True]
+    flow = Selection(most_jets=3).cut_flow(event)
+    assert flow.names[flow.passed.index(0)] == "not too many jets"
