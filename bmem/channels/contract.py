@@ -62,7 +62,8 @@ class Channel(Protocol):
             the process's own; a basis that is not named has none.
 
     It may also have ``shown``, the names of the observables that reports draw and predict (all if it has not), and
-    ``display(reco, row)``, every ``DisplayObject`` of an event.
+    ``display(reco, row)``, every ``DisplayObject`` of an event, and ``conditions``, under which events are taken, in TeX with
+    its dollars, for figures.
     """
 
     Settings: ClassVar[type]
@@ -128,6 +129,11 @@ def display(channel: Channel, reco: RecoEvents, row: int) -> tuple[DisplayObject
         raise InputError(f"there is no event {row} among {len(reco)}; count from 0")
     own = getattr(channel, "display", None)
     return () if own is None else tuple(own(reco, row))
+
+
+def conditions(channel: Channel) -> str:
+    """Under which its events are taken, in TeX with dollars; "" if it does not say so."""
+    return str(getattr(channel, "conditions", ""))
 
 
 def shown_observables(channel: Channel) -> list[tuple[int, Quantity]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -95,6 +95,9 @@ def save(figure: Figure, path_stem: Path) -> tuple[Path, ...]:
     return paths
 
 
-def legend_above(axes: Axes, columns: int = 3) -> None:
-    """Put the legend above the panel, where it can hide no data."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.2, borderpad=0.2)
+def legend_above(axes: Axes, columns: int = 3, title: str = "", *, others: Sequence[Axes] = ()) -> None:
+    """Put the legend above the panel, where it can hide no data; what is labelled in ``others`` comes after its own."""
+    parts = [panel.get_legend_handles_labels() for panel in (axes, *others)]
+    handles, labels = ([item for part in parts for item in part[i]] for i in (0, 1))
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2, "borderpad": 0.2}
+    axes.legend(handles, labels, ncols=columns, alignment="left", title=title or None, title_fontsize=8, **place)

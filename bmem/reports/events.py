@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from bmem.calibration.goodness import STATISTICS
 from bmem.channels.contract import DisplayObject
 from bmem.inference.rounding import number
 from bmem.integration.diagnostics import Flag
+from bmem.integration.settings import IntegrationSettings
 from bmem.measurement import Measurement
 from bmem.plotting.event_display import draw_event, event_figure
 from bmem.plotting.goodness import draw_goodness
 from bmem.plotting.influence import draw_influence
-from bmem.plotting.integration import draw_effective_fraction, draw_pareto_k, draw_relative_error, worst_events
+from bmem.plotting.integration import draw_effective_points, draw_pareto_k, draw_relative_error, worst_events
 from bmem.plotting.style import style
 from bmem.reports.album import Album
 from bmem.reports.measurement import Measurements
@@ -136,20 +138,16 @@ def worst_table(name: str, diagnostics: Diagnostics) -> Table:
     return Table(f"Worst integrals of {name}", columns, tuple(worst_events(known)))
 
 
-def integral_figures(album: Album, name: str, diagnostics: Diagnostics) -> list[Picture]:
-    """Effective sample, relative error and Pareto k of the events."""
-    draw: dict[str, Any] = {
-        "effective_fraction": draw_effective_fraction,
-        "relative_error": draw_relative_error,
-        "pareto_k": draw_pareto_k,
+def integral_figures(album: Album, name: str, diagnostics: Diagnostics, limits: IntegrationSettings) -> list[Picture]:
+    """Effective sample, relative error and Pareto k of the events, with the limits beyond which they are flagged."""
+    points, error, k = _effective_points(diagnostics), diagnostics["relative_error"], diagnostics["pareto_k"]
+    draw: dict[str, Callable[[Axes], object]] = {
+        "effective_points": lambda axes: draw_effective_points(axes, points, limits.min_effective_points),
+        "relative_error": lambda axes: draw_relative_error(axes, error, limits.relative_error),
+        "pareto_k": lambda axes: draw_pareto_k(axes, k),
     }
-    return [
-        album.panel(
-            f"{key}_{name}", f"{name}: {_NAMES[key]} of the events' integrals.", _drawing(function, diagnostics[key])
-        )
-        for key, function in draw.items()
-    ]
+    return [album.panel(f"{key}_{name}", f"{name}: {_NAMES[key]} of the events' integrals.", draw[key]) for key in draw]
 
 
-def _drawing(function: Any, values: NDArray[Any]) -> Any:
-    return lambda axes: function(axes, values)
+def _effective_points(diagnostics: Diagnostics) -> NDArray[np.float64]:
+    return np.asarray(diagnostics["effective_fraction"] * diagnostics["points"])

@@ -125,12 +125,14 @@ def _constraint(one: Constraint, parameters: Sequence[Parameter]) -> tuple[str, 
     return quantity.shown, printed(quantity, one.value), printed(quantity, one.error, 3)
 
 
-def likelihood_figure(album: Album, name: str, found: Measurement, truth: float | None) -> Picture:
-    """-2 Δ log L with its bands and intervals."""
+def likelihood_figure(
+    album: Album, name: str, found: Measurement, truth: float | None, conditions: str = ""
+) -> Picture:
+    """-2 Δ log L with its bands and intervals, and the ``conditions`` of the events in TeX."""
     turns = ", the replicas taking turns" * (found.replicas > 1)
-    bands = f"; the bands are resamples of the integration points{turns}" if found.curve.resamples is not None else ""
+    bands = f"; the bands are resamples of the integration points{turns}, correlated along the curve" if found.curve.resamples is not None else ""
     caption = f"{name}: −2 Δ log L of {found.used} events{bands}."
-    return album.panel(f"likelihood_{name}", caption, lambda axes: found.plot(axes, truth))
+    return album.panel(f"likelihood_{name}", caption, lambda axes: found.plot(axes, truth, conditions))
 
 
 def further_figures(album: Album, name: str, found: Measurement) -> list[Picture]:

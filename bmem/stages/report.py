@@ -20,7 +20,7 @@ from bmem.calibration.period_verdict import PeriodCalibration
 from bmem.calibration.predictive import PredictiveHistogram
 from bmem.calibration.sample import SampleCalibration
 from bmem.calibration.sbc import SimulationBasedCalibration
-from bmem.channels.contract import display, shown_observables
+from bmem.channels.contract import conditions, display, shown_observables
 from bmem.errors import ArtifactError
 from bmem.likelihood.coefficients import load_diagnostics
 from bmem.likelihood.cross_section import FiducialCrossSection
@@ -137,7 +137,8 @@ class _Sources:
 
     def _measurement(self) -> Chapter:
         album, found = self.album, self.measurements
-        shown = [measurement.likelihood_figure(album, name, one, self.truths[name]) for name, one in found.items()]
+        taken = conditions(self.run.channel)
+        shown = [measurement.likelihood_figure(album, name, one, self.truths[name], taken) for name, one in found.items()]
         shown += self._belts()
         shown += [figure for name, one in found.items() for figure in measurement.further_figures(album, name, one)]
         return Chapter(
@@ -207,7 +208,8 @@ class _Sources:
         return [Chapter("Posterior", posterior.TEXT, tuple(tables), tuple(shown))] if tables else []
 
     def _integration(self) -> Chapter:
-        parts = [events.integral_figures(self.album, name, one) for name, one in self.diagnostics.items()]
+        limits = self.run.config.integration
+        parts = [events.integral_figures(self.album, name, one, limits) for name, one in self.diagnostics.items()]
         tables = tuple(events.worst_table(name, one) for name, one in self.diagnostics.items())
         return Chapter("Integration", "", tables, tuple(figure for part in parts for figure in part))
 

@@ -46,14 +46,14 @@ def test_estimates(panels, fits, error_bars, legend_hides_nothing):
     assert artists["without_error"].get_xdata() == pytest.approx(np.degrees(fits.estimates[7]))
     assert [line.get_xdata()[0] for line in artists["truth"]] == pytest.approx([45, 45])
     assert artists["steps"].get_data().values.sum() == COUNT
-    assert panels[1].get_xlabel() == r"$\hat{\alpha}$ [deg], sign of the truth"
+    assert panels[1].get_xlabel() == r"$\hat{\alpha}$ [°], sign of the truth"
     legend_hides_nothing(panels[0])
 
 
 def test_identical_estimates_can_be_drawn(panels, fits):
     same = SubsampleFits(**{**vars(fits), "estimates": np.full(COUNT, TRUTH), "folded": False})
     assert draw_estimates(panels, same, ALPHA)["steps"].get_data().values.sum() == COUNT
-    assert panels[1].get_xlabel() == r"$\hat{\alpha}$ [deg]"
+    assert panels[1].get_xlabel() == r"$\hat{\alpha}$ [°]"
 
 
 def test_pulls(axes, error_bars, legend_hides_nothing):
@@ -105,6 +105,6 @@ def test_bias_along_the_truth(panels, rng, error_bars, legend_hides_nothing):
         np.testing.assert_allclose(x, [30, 60, 90])
         np.testing.assert_allclose(y, [getattr(s, name) * scale for s in summaries])
         np.testing.assert_allclose((high - low) / 2, [getattr(s, f"{name}_error") * scale for s in summaries])
-    assert panels[1].get_xlabel() == r"true $\alpha$ [deg]"
-    assert panels[0].get_ylabel().endswith("[deg]")
+    assert panels[1].get_xlabel() == r"true $\alpha$ [°]"
+    assert panels[0].get_ylabel().endswith("[°]")
     legend_hides_nothing(panels[0])
