@@ -62,8 +62,8 @@ class Channel(Protocol):
             the process's own; a basis that is not named has none.
 
     It may also have ``shown``, the names of the observables that reports draw and predict (all if it has not), and
-    ``display(reco, row)``, every ``DisplayObject`` of an event, and ``conditions``, under which events are taken, in TeX with
-    its dollars, for figures.
+    ``display(reco, row)``, every ``DisplayObject`` of an event, and ``conditions``, under which events are taken, in TeX
+    with its dollars, for figures.
     """
 
     Settings: ClassVar[type]

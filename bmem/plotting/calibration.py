@@ -44,7 +44,8 @@ def draw_estimates(panels: Panels, fits: SubsampleFits, quantity: Quantity) -> d
     upper.set(ylabel="subsamples")
     lower.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, prune="upper"))
     set_ticks(lower.xaxis, quantity)
-    lower.set(xlabel=_estimate_label(fits, quantity), ylabel="subsample", ylim=(0, count + 1), xlim=_whole(fits, edges, quantity))
+    lower.set(xlabel=_estimate_label(fits, quantity), ylabel="subsample", ylim=(0, count + 1))
+    lower.set_xlim(*_whole(fits, edges, quantity))
     legend_above(upper, columns=3)
     return artists
 

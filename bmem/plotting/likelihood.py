@@ -92,8 +92,8 @@ def draw_likelihood(
     Where it is below ``top`` around its best minimum in less than half of the range, this part is shown, and all of the
     range in an inset if there are minima elsewhere. Bands and median have no entry in the legend where a line hides them.
 
-    Returns its artists: "curve", "minima" (lines), "levels", "intervals" (lists), "bands", "median", "truth" and "inset" (its
-    axes) where given.
+    Returns its artists: "curve", "minima" (lines), "levels", "intervals" (lists), "bands", "median", "truth" and "inset"
+    (its axes) where given.
     """
     whole, window = curve, _window(curve, top)
     if window is not None:
@@ -132,7 +132,7 @@ def _room_for_inset(curve: LikelihoodCurve, low: float, high: float) -> float:
 
 def _draw(axes: Axes, curve: LikelihoodCurve, quantity: Quantity) -> dict[str, Any]:
     """All of a panel whose limits are set."""
-    x, (low, high) = curve.theta * quantity.scale, axes.get_xlim()
+    x = curve.theta * quantity.scale
     artists: dict[str, Any] = {}
     artists["intervals"] = _draw_intervals(axes, curve.intervals, quantity)
     artists["levels"] = _draw_levels(axes)

@@ -52,8 +52,8 @@ def draw_transfer(
         ratio, ratio_error, band = (y / known for y in (model, model_error, known_error))
     if len(learned) > 1:
         spread = models.std(0, ddof=1) * np.divide(1, known, out=np.zeros_like(known), where=known > 0)
-        sides = {"baseline": ratio - spread, "fill": True, "color": LEARNED, "alpha": 0.25, "lw": 0, "label": "networks, 1 σ"}
-        artists["network_band"] = lower.stairs(ratio + spread, edges, **sides)
+        sides = {"baseline": ratio - spread, "fill": True, "color": LEARNED, "alpha": 0.25, "lw": 0}
+        artists["network_band"] = lower.stairs(ratio + spread, edges, label="networks, 1 σ", **sides)
     artists["ratio"] = draw_ratio(lower, edges, ratio, ratio_error, half_range=0.5)
     band = np.where(known > 0, band, 0.0)
     artists["ratio_band"] = lower.stairs(

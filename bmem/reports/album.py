@@ -35,9 +35,9 @@ class Album:
             draw(axes)
             return self.add(figure, name, caption)
 
-    def add(self, figure: Figure, name: str, caption: str) -> Picture:
-        """Save and close a ``figure``."""
+    def add(self, figure: Figure, name: str, caption: str, wide: bool = False) -> Picture:
+        """Save and close a ``figure``, which may be ``wide``."""
         self.folder.mkdir(parents=True, exist_ok=True)
         paths = {path.suffix: path for path in save(figure, self.folder / name)}
         pdf = f"{self.folder.name}/{name}.pdf" if ".pdf" in paths else ""
-        return Picture(paths[".png"], caption, pdf)
+        return Picture(paths[".png"], caption, pdf, wide)

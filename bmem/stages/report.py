@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
-from bmem import __version__, artifacts
+from bmem import artifacts
 from bmem.artifacts import Product
 from bmem.calibration.neyman import Belt
 from bmem.calibration.period_verdict import PeriodCalibration
@@ -30,7 +27,9 @@ from bmem.process.contract import Parameter
 from bmem.quantity import Quantity
 from bmem.reports import calibration, events, measurement, networks, period, posterior, prospects
 from bmem.reports.album import Album
-from bmem.reports.page import Chapter, Page, Picture, write_page
+from bmem.reports.page import Caution, Chapter, Page, Picture, write_page
+from bmem.reports.provenance import made, provenance
+from bmem.reports.settings import as_toml, used_settings
 from bmem.reports.summary import summary
 from bmem.rng import generator
 from bmem.stages import calibrate
@@ -43,6 +42,8 @@ from bmem.stages.simulate import load_sample, measured_samples
 from bmem.stages.train import NAMES, load_history, load_networks, load_pairs, trainings
 
 Loaded = TypeVar("Loaded")
+_MEASUREMENT, _EVENTS, _INTEGRATION, _NETWORKS = "Measurement", "Events and goodness of fit", "Integration", "Networks"
+_CALIBRATION, _PERIOD, _POSTERIOR = "Calibration", "Calibration over the period", "Posterior"
 _LEARNED = 20_000
 """Events from the learned density of a background."""
 
@@ -84,6 +85,10 @@ class _Sources:
     @property
     def quantity(self) -> Quantity:
         return self.parameter.quantity
+
+    @property
+    def observables(self) -> dict[str, Quantity]:
+        return {quantity.name: quantity for quantity in self.run.channel.observables}
 
     @cached_property
     def measurements(self) -> dict[str, Measurement]:
@@ -130,8 +135,9 @@ class _Sources:
         chapters += [*self._posterior(), self._integration(), self._networks()]
         return replace(
             self.head(),
+            made=made(),
             chapters=tuple(chapters),
-            configuration=json.dumps(json.loads(self.run.config.model_dump_json()), indent=1, ensure_ascii=False),
+            configuration=as_toml(used_settings(self.run.config)),
             provenance=self._provenance(),
         )
 
@@ -142,7 +148,7 @@ class _Sources:
         shown += self._belts()
         shown += [figure for name, one in found.items() for figure in measurement.further_figures(album, name, one)]
         return Chapter(
-            "Measurement", "", (measurement.budget_table(found), *measurement.parameter_tables(found)), tuple(shown)
+            _MEASUREMENT, "", (measurement.budget_table(found), *measurement.parameter_tables(found)), tuple(shown)
         )
 
     def _belts(self) -> list[Picture]:
@@ -160,8 +166,8 @@ class _Sources:
         found, shown = self.measurements, []
         for name, one in found.items():
             shown += events.influence_figures(self.album, name, one) + self._event(name, one)
-        tables = (events.goodness_table(found), *(events.drivers_table(name, one) for name, one in found.items()))
-        return Chapter("Events and goodness of fit", events.TEXT, tables, tuple(shown))
+        tables = (*events.goodness_tables(found), *(events.drivers_table(name, one) for name, one in found.items()))
+        return Chapter(_EVENTS, events.text(found), tables, tuple(shown))
 
     def _event(self, name: str, found: Measurement) -> list[Picture]:
         """The most influential event of a sample, if it is one of its reconstructed events."""
@@ -178,14 +184,14 @@ class _Sources:
             return []
         parts = [calibration.calibration_figures(self.album, name, one, quantity) for name, one in found.items()]
         shown = tuple(figure for part in parts for figure in part)
-        return [Chapter("Calibration", calibration.TEXT, (calibration.calibration_table(found, quantity),), shown)]
+        return [Chapter(_CALIBRATION, calibration.TEXT, (calibration.calibration_table(found, quantity),), shown)]
 
     def _period(self) -> list[Chapter]:
         found, quantity = self.range_calibration, self.quantity
         if found is None:
             return []
         shown = tuple(period.period_figures(self.album, found, quantity))
-        return [Chapter("Calibration over the period", period.TEXT, period.period_tables(found, quantity), shown)]
+        return [Chapter(_PERIOD, period.TEXT, period.period_tables(found, quantity), shown)]
 
     def _prospects(self) -> list[Chapter]:
         found, number = FromBank(self.run).prospects.if_there(), self.run.config.fit.size
@@ -200,18 +206,17 @@ class _Sources:
         if self.posterior_calibration is not None:
             tables.append(posterior.posterior_table(self.posterior_calibration))
             shown += posterior.posterior_figures(self.album, self.posterior_calibration)
-        quantities = {quantity.name: quantity for quantity in self.run.channel.observables}
         if self.predictions:
-            tables.append(posterior.predictive_table(self.predictions, quantities))
+            tables.append(posterior.predictive_table(self.predictions, self.observables))
         for name, histograms in self.predictions.items():
-            shown += posterior.predictive_figures(self.album, name, histograms, quantities)
-        return [Chapter("Posterior", posterior.TEXT, tuple(tables), tuple(shown))] if tables else []
+            shown += posterior.predictive_figures(self.album, name, histograms, self.observables)
+        return [Chapter(_POSTERIOR, posterior.TEXT, tuple(tables), tuple(shown))] if tables else []
 
     def _integration(self) -> Chapter:
         limits = self.run.config.integration
         parts = [events.integral_figures(self.album, name, one, limits) for name, one in self.diagnostics.items()]
-        tables = tuple(events.worst_table(name, one) for name, one in self.diagnostics.items())
-        return Chapter("Integration", "", tables, tuple(figure for part in parts for figure in part))
+        tables = tuple(events.worst_table(name, self.measurements[name], one) for name, one in self.diagnostics.items())
+        return Chapter(_INTEGRATION, "", tables, tuple(figure for part in parts for figure in part))
 
     def _networks(self) -> Chapter:
         run, album, shown = self.run, self.album, shown_observables(self.run.channel)
@@ -232,7 +237,7 @@ class _Sources:
                 made = learned_sample(run, background, _LEARNED).numpy()
                 figures += networks.background_figures(album, background.name, known, made, shown)
         tables = (networks.training_table(histories), self._cross_sections(), networks.acceptance_table(predictions))
-        return Chapter("Networks", "", tables, tuple(figures))
+        return Chapter(_NETWORKS, "", tables, tuple(figures))
 
     def _cross_sections(self) -> Any:
         (low, high), period_of = self.parameter.bounds, self.parameter.period
@@ -244,33 +249,32 @@ class _Sources:
         errors = networks.LEARNED if self.run.config.likelihood.fiducial == "learned" else networks.COUNTED
         return networks.cross_section_table(fiducial, total, truths, basis, self.quantity, errors=errors)
 
-    def _warnings(self) -> list[str]:
-        """Sentences on what should not be trusted as it stands."""
+    def _warnings(self) -> list[Caution]:
+        """What should not be trusted as it stands, and where more is told of it."""
         run, names = self.run, [*NAMES, *background_parents(self.run)]
         headers = {name: artifacts.read_header(run.network(name)).settings for name in names}
-        found = networks.suspicions({name: settings.get("suspicions", []) for name, settings in headers.items()})
+        doubtful = networks.suspicions({name: settings.get("suspicions", []) for name, settings in headers.items()})
+        found = _cautions(_NETWORKS, doubtful)
         for name, one in self.measurements.items():
-            found += measurement.measurement_warnings(name, one)
-            found += events.integral_warnings(name, one, self.diagnostics[name])
-        found += calibration.calibration_warnings(self.calibrations)
+            found += _cautions(_MEASUREMENT, measurement.measurement_warnings(name, one))
+            found += _cautions(_INTEGRATION, events.integral_warnings(name, one, self.diagnostics[name]))
+        found += _cautions(_CALIBRATION, calibration.calibration_warnings(self.calibrations))
         if self.range_calibration is not None:
-            found += period.period_warnings(self.range_calibration, self.quantity)
+            found += _cautions(_PERIOD, period.period_warnings(self.range_calibration, self.quantity))
         if self.posterior_calibration is not None:
-            found += posterior.posterior_warnings(self.posterior_calibration)
+            found += _cautions(_POSTERIOR, posterior.posterior_warnings(self.posterior_calibration))
         for name, histograms in self.predictions.items():
-            found += posterior.predictive_warnings(name, histograms)
+            found += _cautions(_POSTERIOR, posterior.predictive_warnings(name, histograms, self.observables))
         return found
 
     def _provenance(self) -> dict[str, Any]:
         run = self.run
         paths = [run.events("training"), *map(run.network, NAMES), *map(run.coefficients, self.measurements)]
-        checksums = {str(path.relative_to(run.out)): artifacts.read_header(path).sha256[:16] for path in paths}
-        made = {
-            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            "bmem": __version__,
-            "platform": platform.platform(),
-        }
-        return made | {"seed": run.config.seed} | artifacts.software_versions() | checksums
+        return provenance(run.config.seed, {str(path.relative_to(run.out)): artifacts.read_header(path) for path in paths})
+
+
+def _cautions(chapter: str, sentences: Sequence[str]) -> list[Caution]:
+    return [Caution(sentence, chapter) for sentence in sentences]
 
 
 def _there(products: Mapping[str, Product[Loaded]]) -> dict[str, Loaded]:
