@@ -52,7 +52,8 @@ class LikelihoodCurve:
         """The same curve over the turn around ``centre``; of what is no angle, itself."""
         if self.period is None:
             return self
-        order = np.argsort(self._turned(self.theta, centre))
+        # both ends of a whole turn are the same point
+        order = np.unique(self._turned(self.theta, centre).round(12), return_index=True)[1]
         curves = None if self.curves is None else self.curves[:, order]
         pieces = {level: tuple(self._moved(piece, centre) for piece in found) for level, found in self.intervals.items()}
         return replace(

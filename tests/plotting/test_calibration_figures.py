@@ -1,5 +1,6 @@
 """Calibration figures carry the numbers of the results that they are given."""
 
+import examples
 import numpy as np
 import pytest
 from quantities import ALPHA
@@ -16,24 +17,8 @@ LEVELS = np.array([0.683, 0.954])
 
 
 @pytest.fixture
-def fits(rng):
-    errors = np.radians(rng.uniform(3, 7, COUNT))
-    errors[7] = np.nan
-    return SubsampleFits(
-        truth=TRUTH,
-        period=2 * np.pi,
-        folded=True,
-        resampled=False,
-        events=np.arange(COUNT * 100).reshape(COUNT, 100),
-        estimates=TRUTH + np.nan_to_num(errors, nan=0.1) * rng.normal(size=COUNT),
-        errors=errors,
-        valid=np.isfinite(errors),
-        levels=LEVELS,
-        intervals=(((),) * COUNT,) * 2,
-        delta_truth=rng.chisquare(1, COUNT),
-        sign_gap=np.zeros(COUNT),
-        excluded=np.zeros(COUNT, int),
-    )
+def fits():
+    return examples.subsamples(COUNT)
 
 
 def test_estimates(panels, fits, error_bars, legend_hides_nothing):
