@@ -151,7 +151,7 @@ def render(page: Page) -> str:
 
 
 def shown(value: Any, digits: int | None = None) -> str:
-    """``value`` as it stands in a table: integers grouped, floats with exactly so many digits, or at most four; yes and no."""
+    """``value`` as it stands in a table: integers grouped, floats with so many digits or at most four, yes and no."""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if value is None:
