@@ -23,6 +23,7 @@ from bmem.config.sections import (
     CalibrationSection,
     ConstraintSection,
     DensitySection,
+    FiguresSection,
     FitSection,
     LikelihoodSection,
     ProposalSection,
@@ -62,6 +63,7 @@ class Config(Section):
     fit: FitSection = FitSection()
     belt: BeltSection = BeltSection()
     calibration: CalibrationSection = CalibrationSection()
+    figures: FiguresSection = FiguresSection()
 
     @model_validator(mode="after")
     def _agrees(self) -> Config:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, fields
 from html import escape
 from pathlib import Path
@@ -135,7 +136,7 @@ class Measurement(JsonRecord):
         Above are the estimate, the number of events and the ``conditions`` under which they were taken (TeX in dollars).
         """
         top = float(np.clip(1.3 * max(minimum.delta for minimum in self.fit.minima), *_TOPS))
-        with style():
+        with style() if axes is None else nullcontext():  # somebody's own axes have a style
             axes = new_figure()[1] if axes is None else axes
             title = ", ".join(filter(None, [self._in_tex, f"{self.used} events", conditions]))
             draw_likelihood(axes, self.likelihood_curve(truth), self.estimate.quantity, top, title)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
-from numpy.typing import NDArray
 
 from bmem.quantity import Quantity
 
@@ -25,23 +23,22 @@ _PLAIN = (1e-4, 1e6)
 class DegreeTicks(MaxNLocator):
     """At 15, 30, 45, ... over a large part of a turn, at 1, 2, 5, 10, ... over a small one."""
 
-    def tick_values(self, vmin: float, vmax: float) -> NDArray[np.float64]:
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
         self.set_params(steps=_OF_A_TURN if abs(vmax - vmin) > _QUARTER else _ROUND)
-        return np.asarray(super().tick_values(vmin, vmax))
+        return super().tick_values(vmin, vmax)
 
 
 class LogTicks(LogLocator):
     """At powers of ten; at 2 and 5, too, or at any round numbers, where there would be fewer than three."""
 
-    def tick_values(self, vmin: float, vmax: float) -> NDArray[np.float64]:
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
         low, high = min(vmin, vmax), max(vmin, vmax)
         for subs in ((1.0,), (1.0, 2.0, 5.0)):
             self.set_params(subs=subs)
-            ticks = np.asarray(super().tick_values(vmin, vmax))
-            if ((low <= ticks) & (ticks <= high)).sum() >= _FEWEST:
+            ticks = super().tick_values(vmin, vmax)
+            if sum(low <= tick <= high for tick in ticks) >= _FEWEST:
                 return ticks
-        ticks = np.asarray(MaxNLocator(nbins=5, steps=_ROUND).tick_values(low, high))
-        return ticks[ticks > 0]
+        return [tick for tick in MaxNLocator(nbins=5, steps=_ROUND).tick_values(low, high) if tick > 0]
 
 
 def set_ticks(axis: Axis, quantity: Quantity, most: int = 8) -> None:

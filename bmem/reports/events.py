@@ -114,7 +114,7 @@ def influence_figures(album: Album, name: str, found: Measurement) -> list[Pictu
 
 def event_picture(album: Album, name: str, objects: Sequence[DisplayObject], event: int) -> Picture:
     """One event of a sample."""
-    with style():
+    with style(album.look):
         figure, panels = event_figure()
         draw_event(panels, objects, f"{name}, event {event}")
     return album.add(figure, f"event_{name}", f"{name}: the most influential event; lengths are $p_T$ in GeV.", wide=True)

@@ -21,6 +21,8 @@ def used_settings(config: Config) -> dict[str, Any]:
     was a possibility that was not chosen.
     """
     content: dict[str, Any] = json.loads(config.model_dump_json())
+    if not config.figures.experiment:
+        del content["figures"]
     if not config.belt.bank_events:
         del content["belt"]
         content["calibration"] = _without(content["calibration"], _OF_A_BANK)

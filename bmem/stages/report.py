@@ -18,11 +18,13 @@ from bmem.calibration.predictive import PredictiveHistogram
 from bmem.calibration.sample import SampleCalibration
 from bmem.calibration.sbc import SimulationBasedCalibration
 from bmem.channels.contract import conditions, display, shown_observables
+from bmem.config import Config
 from bmem.errors import ArtifactError
 from bmem.likelihood.coefficients import load_diagnostics
 from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.measurement import Measurement
 from bmem.plotting.acceptance import Predictions
+from bmem.plotting.experiment import Experiment
 from bmem.process.contract import Parameter
 from bmem.quantity import Quantity
 from bmem.reports import calibration, events, measurement, networks, period, posterior, prospects
@@ -68,6 +70,16 @@ def summary_of(run: Run) -> str:
     return summary(_Sources(there).head(), str(page) if page.is_file() else "")
 
 
+def experiment_of(config: Config) -> Experiment | None:
+    """Whose label and look the figures have.
+
+    Raises:
+        MissingExtraError: mplhep is not installed.
+    """
+    look = config.figures
+    return Experiment(look.experiment, look.label) if look.experiment else None
+
+
 @dataclass(frozen=True)
 class _Sources:
     """The finished products of a run, each read once, and the chapters on them."""
@@ -76,7 +88,7 @@ class _Sources:
 
     @cached_property
     def album(self) -> Album:
-        return Album(self.run.out / "figures")
+        return Album(self.run.out / "figures", experiment_of(self.run.config))
 
     @property
     def parameter(self) -> Parameter:
