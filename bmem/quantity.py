@@ -42,12 +42,18 @@ class Quantity:
     @property
     def label(self) -> str:
         """The axis label, symbol and unit."""
-        return f"${self.symbol}$ [{self.unit}]" if self.unit else f"${self.symbol}$"
+        return f"${self.symbol}${self.bracket}"
 
     @property
     def estimate_label(self) -> str:
         """The axis label of an estimate: the symbol with a hat."""
         return Quantity(self.name, rf"\hat{{{self.symbol}}}", self.unit).label
+
+    @property
+    def bracket(self) -> str:
+        """The unit as it follows a name on an axis: `` [°]``; nothing if there is none."""
+        unit = self.suffix.strip()
+        return f" [{unit}]" if unit else ""
 
     @property
     def suffix(self) -> str:

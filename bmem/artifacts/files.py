@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bmem.artifacts.revision import revision
 from bmem.errors import ArtifactError, BmemError
 
 FORMAT_VERSION = 1
@@ -112,14 +113,14 @@ def checksum(path: Path) -> str:
 
 
 def software_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that numbers depend on."""
+    """Versions of Python and of the packages that numbers depend on, and the revision of bmem where it is known."""
     versions = {"python": sys.version.split()[0]}
     for package in _PACKAGES:
         try:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return versions
+    return versions | ({"revision": found} if (found := revision()) else {})
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

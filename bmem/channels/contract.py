@@ -65,9 +65,10 @@ class Channel(Protocol):
     It may also have ``nuisances``, kinds of nuisance parameters by the name that ``[[nuisance]] kind`` gives
     (``bmem.channels.nuisances.NuisanceKind``), and where some are of the detector ``varied_response(kinds)``, the response
     that applies them; ``shown``, the names of the observables that reports draw and predict (all if it has not);
-    ``display(reco, row)``, every ``DisplayObject`` of an event; ``acceptance``, coordinates whose features of x_hard the
-    acceptance reads (``transfer`` if it has not); and ``readable(x)``, the ``observables`` [..., D] of observations, NaN
-    where an event has not one (the observations themselves if it has not).
+    ``display(reco, row)``, every ``DisplayObject`` of an event; ``conditions``, under which events are taken, in TeX with
+    its dollars, for figures; ``acceptance``, coordinates whose features of x_hard the acceptance reads (``transfer`` if it
+    has not); and ``readable(x)``, the ``observables`` [..., D] of observations, NaN where an event has not one (the
+    observations themselves if it has not).
     """
 
     Settings: ClassVar[type]
@@ -144,6 +145,11 @@ def readable(channel: Channel, x: Tensor) -> Tensor:
     """The observables [..., D] of observations ``x`` [..., width], as people read them; NaN where an event has not one."""
     own = getattr(channel, "readable", None)
     return x if own is None else own(x)
+
+
+def conditions(channel: Channel) -> str:
+    """Under which its events are taken, in TeX with dollars; "" if it does not say so."""
+    return str(getattr(channel, "conditions", ""))
 
 
 def shown_observables(channel: Channel) -> list[tuple[int, Quantity]]:

@@ -51,10 +51,13 @@ class _Order:
 
     def _work(self) -> None:
         from bmem.stages import Run, refuse_earlier
+        from bmem.stages.report import experiment_of
         from bmem.terminal import Terminal, warned
         from bmem.training import processes
 
         run = Run(self.config, self.out, Terminal(self.brief, quiet=not processes.leads()))
+        if "report" in self.names:
+            experiment_of(self.config)  # what the last stage needs shows now
         with _alone(run), warned(run.console):
             if not self.resume:
                 refuse_earlier(run, self.names)

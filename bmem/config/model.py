@@ -26,6 +26,7 @@ from bmem.config.sections import (
     CalibrationSection,
     ConstraintSection,
     DensitySection,
+    FiguresSection,
     FitSection,
     LikelihoodSection,
     NuisanceSection,
@@ -79,6 +80,7 @@ class Config(ChainSettings, DataSettings):
 
     belt: BeltSection = BeltSection()
     calibration: CalibrationSection = CalibrationSection()
+    figures: FiguresSection = FiguresSection()
 
     @model_validator(mode="after")
     def _agrees(self) -> Config:

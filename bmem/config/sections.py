@@ -241,6 +241,15 @@ class CalibrationSection(Section):
     )
 
 
+class FiguresSection(Section):
+    """The look of the figures; nothing that is measured depends on it."""
+
+    experiment: Literal["", "ALICE", "ATLAS", "CMS", "DUNE", "LHCb"] = Field(
+        "", description="fonts and label of an experiment, by mplhep (needs the extra hep)"
+    )
+    label: str = Field("", description='what follows its name: "Preliminary", "Simulation", ...')
+
+
 ARRAYS: dict[str, Section] = {
     "sample": SampleSection.model_construct(name=""),
     "background": BackgroundSection.model_construct(name="", fraction=0.0),

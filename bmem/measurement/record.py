@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, fields
 from html import escape
 from pathlib import Path
@@ -127,15 +128,26 @@ class Measurement(JsonRecord):
             minimum_values=np.array([minimum.delta for minimum in self.fit.minima]),
             intervals={region.level: region.intervals for region in self.intervals[0]},
             truth=truth,
+            period=self.estimate.parameter.period,
         )
 
-    def plot(self, axes: Any = None, truth: float | None = None) -> Any:
-        """Draw -2Δ log L with its bands and intervals, on ``axes`` or a new figure; returns the axes."""
+    def plot(self, axes: Any = None, truth: float | None = None, conditions: str = "") -> Any:
+        """Draw -2Δ log L with its bands and intervals, on ``axes`` or a new figure; returns the axes.
+
+        Above are the estimate, the number of events and the ``conditions`` under which they were taken (TeX in dollars).
+        """
         top = float(np.clip(1.3 * max(minimum.delta for minimum in self.fit.minima), *_TOPS))
-        with house_style():
+        with house_style() if axes is None else nullcontext():  # somebody's own axes have a style
             axes = new_figure()[1] if axes is None else axes
-            draw_likelihood(axes, self.likelihood_curve(truth), self.estimate.quantity, top)
+            title = ", ".join(filter(None, [self._in_tex, f"{self.used} events", conditions]))
+            draw_likelihood(axes, self.likelihood_curve(truth), self.estimate.quantity, top, title)
         return axes
+
+    @property
+    def _in_tex(self) -> str:
+        """The estimate as figures say it."""
+        one = self.estimate
+        return rf"${one.quantity.symbol}$ not measured" if one.is_flat else rf"$\hat{{{one.quantity.symbol}}}$ = {one}"
 
     def __str__(self) -> str:
         shown = [e for e in self.estimates if not e.parameter.nuisance]

@@ -61,5 +61,4 @@ def draw_budget(axes: Axes, scan: BudgetScan, label: str, quantity: Quantity) ->
 
 
 def _label(quantity: Quantity) -> str:
-    unit = f" [{quantity.unit}]" if quantity.unit else ""
-    return rf"$\sigma(\hat{{{quantity.symbol}}})${unit}"
+    return rf"$\sigma(\hat{{{quantity.symbol}}})${quantity.bracket}"

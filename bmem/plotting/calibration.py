@@ -25,8 +25,8 @@ Array = NDArray[np.float64]
 def draw_estimates(panels: Panels, fits: SubsampleFits, quantity: Quantity) -> dict[str, Any]:
     """Draw the estimates of all subsamples around the truth: a histogram above, each one with its Hesse error below.
 
-    An estimate without a usable error is an open circle. Returns "steps", "histogram", "points", "without_error",
-    "truth" (the two lines) and "mean" (the span mean ± its error).
+    An estimate without a usable error is an open circle; error bars are whole, of an angle up to a turn around the truth.
+    Returns "steps", "histogram", "points", "without_error", "truth" (the two lines) and "mean" (the span mean ± its error).
     """
     upper, lower = panels
     values, errors = fits.estimates * quantity.scale, fits.errors * quantity.scale
@@ -38,13 +38,14 @@ def draw_estimates(panels: Panels, fits: SubsampleFits, quantity: Quantity) -> d
     artists["points"] = lower.errorbar(values[known], rows[known], xerr=errors[known], fmt="o", ms=2, color=LEARNED, lw=0.7)
     (artists["without_error"],) = lower.plot(values[~known], rows[~known], "o", ms=2.5, mfc="white", mec=LEARNED)
     mean, error = float(values.mean()), float(values.std(ddof=1)) / np.sqrt(count)
-    artists["mean"] = upper.axvspan(mean - error, mean + error, color=SECOND, alpha=0.35, lw=0, label="mean")
+    artists["mean"] = upper.axvspan(mean - error, mean + error, color=SECOND, alpha=0.35, lw=0, label="mean ± its error")
     line: dict[str, Any] = {"color": REFERENCE, "ls": (0, (4, 2)), "lw": 0.9}
     artists["truth"] = (upper.axvline(truth, label="truth", **line), lower.axvline(truth, zorder=1, **line))
     upper.set(ylabel="subsamples")
     lower.yaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, prune="upper"))
     set_ticks(lower.xaxis, quantity)
-    lower.set(xlabel=_estimate_label(fits, quantity), ylabel="subsample", ylim=(0, count + 1), xlim=(edges[0], edges[-1]))
+    lower.set(xlabel=_estimate_label(fits, quantity), ylabel="subsample", ylim=(0, count + 1))
+    lower.set_xlim(*_whole(fits, edges, quantity))
     legend_above(upper, columns=3)
     return artists
 
@@ -135,7 +136,7 @@ def draw_bias_along(
     for axes, height in ((upper, 0), (lower, 1)):
         axes.axhline(height, color=QUIET, lw=0.7)
     set_ticks(lower.xaxis, quantity)
-    upper.set(ylabel=rf"$\hat{{{quantity.symbol}}} - {quantity.symbol}$ [{quantity.unit}]")
+    upper.set(ylabel=rf"$\hat{{{quantity.symbol}}} - {quantity.symbol}${quantity.bracket}")
     lower.set(xlabel=f"true {quantity.label}", ylabel="pull width")
     legend_above(upper)
     return artists
@@ -143,6 +144,17 @@ def draw_bias_along(
 
 def _estimate_label(fits: SubsampleFits, quantity: Quantity) -> str:
     return quantity.estimate_label + (", sign of the truth" if fits.folded else "")
+
+
+def _whole(fits: SubsampleFits, edges: Array, quantity: Quantity) -> tuple[float, float]:
+    """Limits that hold all error bars, but no more than a turn of an angle."""
+    known = np.isfinite(fits.errors)
+    ends = np.concatenate([fits.estimates + fits.errors, fits.estimates - fits.errors])[np.tile(known, 2)]
+    if fits.period is not None:
+        ends = ends.clip(fits.truth - fits.period / 2, fits.truth + fits.period / 2)
+    shown = np.concatenate([ends * quantity.scale, edges[[0, -1]]])
+    margin = 0.02 * float(np.ptp(shown))
+    return float(shown.min()) - margin, float(shown.max()) + margin
 
 
 def _coverage_error(result: Coverage) -> Array:

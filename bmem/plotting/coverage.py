@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from bmem.calibration.period_verdict import TARGETS, PeriodCalibration
 from bmem.calibration.toy_intervals import METHODS
 from bmem.plotting.style import LEARNED, QUIET, REFERENCE, SECOND, THIRD, Panels, legend_above
-from bmem.plotting.ticks import set_ticks
+from bmem.plotting.ticks import plain_number, set_ticks
 from bmem.quantity import Quantity
 
 MAGENTA = "#CC79A7"
@@ -61,7 +61,7 @@ def draw_levels(axes: Axes, result: PeriodCalibration, method: str, quantity: Qu
     }
     artists["lines"] = []
     for truth, row, color in zip(result.truths * quantity.scale, deviation, colors, strict=True):
-        label = f"{truth:g}°" if quantity.unit == "deg" and round(truth) % 90 == 0 else None
+        label = f"{plain_number(truth)}°" if quantity.unit == "deg" and round(truth) % 90 == 0 else None
         artists["lines"] += axes.plot(levels, row, "o-", ms=1.8, lw=0.7, color=color, label=label)
     axes.axhline(0, color=REFERENCE, lw=0.7)
     axes.set(xlabel="nominal level", ylabel="coverage less level", xlim=(0, 1))

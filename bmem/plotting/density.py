@@ -8,12 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import Normalize
-from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullFormatter
+from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 
 from bmem.networks.band import DensityBand
 from bmem.plotting.histogram import centres
 from bmem.plotting.style import LEARNED, QUIET, REFERENCE, legend_above
+from bmem.plotting.ticks import number_log_axis, percent_number
 
 Array = NDArray[np.float64]
 
@@ -43,11 +44,8 @@ def draw_density(panels: Three, band: DensityBand, *labels: str) -> dict[str, An
 
 
 def percent_axis(axis: Axis) -> None:
-    """Label a logarithmic axis in per cent: at 1, 2 and 5 in every decade if there are few of them."""
-    low, high = sorted(axis.get_view_interval())
-    axis.set_major_locator(LogLocator(subs=(1.0,) if high > 100 * low else (1.0, 2.0, 5.0), numticks=12))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g} %"))
-    axis.set_minor_formatter(NullFormatter())
+    """Label a logarithmic axis in per cent."""
+    number_log_axis(axis, percent_number)
 
 
 def _draw_lines(panels: Three, band: DensityBand, label: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch, Wedge
+from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from bmem.channels.contract import DisplayObject
@@ -29,7 +30,7 @@ _GAP = 0.3
 Objects = Sequence[DisplayObject]
 
 
-def event_figure(width: float = 6.4, height: float = 2.9) -> tuple[Figure, tuple[Axes, Axes]]:
+def event_figure(width: float = 7.0, height: float = 3.1) -> tuple[Figure, tuple[Axes, Axes]]:
     """A figure with a panel for ``draw_transverse`` and one for ``draw_eta_phi``; call it inside ``with house_style():``."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(width, height), width_ratios=(1, 1.25))
     return figure, (left, right)
@@ -48,7 +49,7 @@ def draw_event(panels: tuple[Axes, Axes], objects: Objects, title: str = "") -> 
 
 
 def draw_transverse(axes: Axes, objects: Objects) -> dict[str, Any]:
-    """Draw an event seen along the beam: lengths are transverse momenta, as written beside them in GeV.
+    """Draw an event seen along the beam: lengths are transverse momenta in GeV, as written beside the objects.
 
     Returns "lines", "cones" (wedges), "labels" and "ring", whose radius is the largest transverse momentum.
     """
@@ -65,11 +66,10 @@ def draw_transverse(axes: Axes, objects: Objects) -> dict[str, Any]:
     for o, angle in zip(objects, _spread(np.array([o.phi for o in objects])), strict=True):
         artists["labels"].append(_label_around(axes, o, float(angle), top))
     axes.plot(0, 0, "o", ms=2.5, color=QUIET)
-    axes.text(
-        0, -1.42 * top, rf"numbers: $p_T$ in GeV; ring: {top:.0f}", ha="center", va="bottom", fontsize=7.5, color=QUIET
-    )
-    axes.set(xlim=(-1.45 * top, 1.45 * top), ylim=(-1.45 * top, 1.45 * top), aspect="equal", xticks=[], yticks=[])
-    axes.set(xlabel=r"$p_x$", ylabel=r"$p_y$")
+    axes.set(xlim=(-1.55 * top, 1.55 * top), ylim=(-1.55 * top, 1.55 * top), aspect="equal")
+    axes.set(xlabel=r"$p_x$ [GeV]", ylabel=r"$p_y$ [GeV]")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(nbins=6, steps=(1, 2, 5, 10), symmetric=True))
     return artists
 
 
@@ -98,6 +98,7 @@ def draw_eta_phi(axes: Axes, objects: Objects) -> dict[str, Any]:
     axes.axvline(0, color=QUIET, lw=0.5, ls=(0, (1, 2)), zorder=0)
     axes.set(xlim=(-_ETA - 0.4, _ETA + 0.4), ylim=(-math.pi, math.pi), aspect="equal", xlabel=r"$\eta$", ylabel=r"$\phi$")
     axes.set_yticks([-math.pi, -math.pi / 2, 0, math.pi / 2, math.pi], [r"$-\pi$", r"$-\pi/2$", "0", r"$\pi/2$", r"$\pi$"])
+    axes.yaxis.set_minor_locator(NullLocator())
     return artists
 
 

@@ -10,8 +10,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from bmem.plotting.style import LEARNED, QUIET
+from bmem.plotting.ticks import number_log_axis
 
 Array = NDArray[np.float64]
+
+
+_LESS_THAN_ONE = 0.5
+"""Where a logarithmic axis of counts begins, so that a single event has a height."""
 
 
 def density(values: Array, edges: Array) -> tuple[Array, Array]:
@@ -45,13 +50,27 @@ def draw_ratio(axes: Axes, edges: Array, ratio: Array, error: Array, half_range:
 
 def draw_counts(axes: Axes, values: Array, edges: Array, color: str, label: str | None = None) -> tuple[Any, Any]:
     """Draw a histogram of counts with Poisson error bars; return (steps, error bars)."""
-    counts = np.histogram(values, edges)[0]
-    steps = axes.stairs(counts, edges, color=color, fill=True, alpha=0.25, lw=0)
-    axes.stairs(counts, edges, color=color, lw=0.9)
-    filled = counts > 0
-    bars = axes.errorbar(
-        centres(edges)[filled], counts[filled], np.sqrt(counts[filled]), fmt="o", ms=2.5, color=color, lw=0.8, label=label
-    )
+    counts, steps, bars = _draw_steps(axes, values, edges, color, label)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
     axes.set_ylim(0, 1.15 * max(1.0, float((counts + np.sqrt(counts)).max())))
     return steps, bars
+
+
+def draw_rare_counts(axes: Axes, values: Array, edges: Array, color: str, label: str | None = None) -> tuple[Any, Any]:
+    """The same on a logarithmic axis, on which one event is as well seen as hundreds."""
+    counts, steps, bars = _draw_steps(axes, values, edges, color, label)
+    axes.set_ylim(_LESS_THAN_ONE, 2.0 * max(2.0, float(counts.max())))
+    axes.set_yscale("log")
+    number_log_axis(axes.yaxis)
+    return steps, bars
+
+
+def _draw_steps(axes: Axes, values: Array, edges: Array, color: str, label: str | None) -> tuple[Array, Any, Any]:
+    counts = np.histogram(values, edges)[0]
+    steps = axes.stairs(counts, edges, color=color, fill=True, alpha=0.25, lw=0)
+    axes.stairs(counts, edges, color=color, lw=0.9)
+    filled, x = counts > 0, centres(edges)
+    bars = axes.errorbar(
+        x[filled], counts[filled], np.sqrt(counts[filled]), fmt="o", ms=2.5, color=color, lw=0.8, label=label
+    )
+    return counts, steps, bars

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bmem.inference.event_influence import Influence
+from bmem.inference.rounding import decimals, number
 from bmem.plotting.style import LEARNED, REFERENCE, SECOND, legend_above
 
 
@@ -27,11 +28,11 @@ def draw_influence(axes: Axes, influence: Influence, count: int = 15, index: int
         artists[name] = axes.barh(y[mask], np.nan_to_num(pull[mask]), 0.7, color=color, alpha=0.8, lw=0, label=label)
     axes.axvline(0, color=REFERENCE, lw=0.7)
     error = float(influence.error[index] * quantity.scale)
+    spread = rf", $\sigma$ = {number(error, decimals(error))}{quantity.suffix}" * bool(np.isfinite(error))
     axes.set_yticks(y, [f"{driver.event}" + " (all)" * (not np.isfinite(driver.relative)) for driver in drivers])
     axes.tick_params(axis="y", which="both", length=0)
     axes.minorticks_off()
     axes.set(ylim=(len(drivers) - 0.4, -0.6), ylabel="event")
-    unit = f" [{quantity.unit}]" if quantity.unit else ""
-    axes.set_xlabel(rf"shift of $\hat{{{quantity.symbol}}}${unit}" + f", $\\sigma = {error:.3g}$" * bool(np.isfinite(error)))
+    axes.set_xlabel(rf"shift of $\hat{{{quantity.symbol}}}${quantity.bracket}" + spread)
     legend_above(axes, columns=2)
     return artists

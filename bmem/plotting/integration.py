@@ -1,4 +1,7 @@
-"""Diagnostics of the per-event integrals: effective sample, Pareto k, errors, and the worst events."""
+"""Diagnostics of the per-event integrals: effective sample, Pareto k, errors, and the worst events.
+
+Counts are on logarithmic axes, so that the few events in the tails are seen.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,38 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from bmem.integration.diagnostics import PARETO_K_LIMIT
-from bmem.plotting.histogram import draw_counts
+from bmem.plotting.histogram import draw_rare_counts
 from bmem.plotting.style import LEARNED, REFERENCE, SECOND, legend_above
-from bmem.plotting.ticks import set_log_ticks
+from bmem.plotting.ticks import number_log_axis, percent_number, plain_number
 
 Array = NDArray[np.float64]
 
 
-def draw_effective_fraction(axes: Axes, fraction: Array, bins: int = 30) -> dict[str, Any]:
-    """Draw the histogram of the effective sample over the points used, ``fraction`` [N], on a logarithmic axis.
+def draw_effective_points(axes: Axes, points: Array, least: float, bins: int = 30) -> dict[str, Any]:
+    """Draw the histogram of the effective number of points of the events' integrals, ``points`` [N], with its limit.
 
-    Returns "steps", "errors" and "median".
+    An event below ``least`` is flagged. Returns "steps", "errors", "median" and "limit".
     """
-    return _draw_log_histogram(axes, fraction, bins, "effective fraction of the points")
+    artists = _draw_log_histogram(axes, points, bins, least)
+    _mark(axes, artists, least, f"{np.sum(points < least)} of {len(points)} below {least:g}")
+    axes.set(xlabel="effective points of an event's integral")
+    number_log_axis(axes.xaxis)
+    legend_above(axes, columns=2)
+    return artists
 
 
-def draw_relative_error(axes: Axes, error: Array, bins: int = 30) -> dict[str, Any]:
-    """Draw the histogram of the relative error of the events' densities, ``error`` [N]: "steps", "errors", "median"."""
-    return _draw_log_histogram(axes, error, bins, "relative error of the integral")
+def draw_relative_error(axes: Axes, error: Array, target: float | None = None, bins: int = 30) -> dict[str, Any]:
+    """Draw the histogram of the relative error of the events' densities, ``error`` [N], with its ``target`` if there is one.
+
+    Returns "steps", "errors", "median" and "limit".
+    """
+    artists = _draw_log_histogram(axes, error, bins, target, percent_number)
+    if target is not None:
+        _mark(axes, artists, target, f"target {percent_number(target)}")
+    axes.set(xlabel="relative error of an event's integral")
+    number_log_axis(axes.xaxis, percent_number)
+    legend_above(axes, columns=2)
+    return artists
 
 
 def draw_pareto_k(axes: Axes, k: Array, bins: int = 30) -> dict[str, Any]:
@@ -37,13 +54,15 @@ def draw_pareto_k(axes: Axes, k: Array, bins: int = 30) -> dict[str, Any]:
     """
     known = k[np.isfinite(k)]
     low, high = min(0.0, known.min(initial=0.0)), max(1.0, known.max(initial=1.0))
-    artists: dict[str, Any] = {}
-    beyond = f"{np.mean(k > PARETO_K_LIMIT):.1%} above {PARETO_K_LIMIT}".replace("%", " %")
     unknown = len(k) - len(known)
-    label = beyond + (f", {unknown} without $k$" if unknown else "")
-    artists["steps"], artists["errors"] = draw_counts(axes, known, np.linspace(low, high, bins + 1), LEARNED, "events")
-    artists["limit"] = axes.axvline(PARETO_K_LIMIT, color=SECOND, ls=(0, (4, 2)), lw=0.9, label=label)
-    axes.set(xlabel=r"Pareto $k$ of the weights", ylabel="events", xlim=(low, high))
+    label = f"{np.sum(known > PARETO_K_LIMIT)} of {len(k)} above {PARETO_K_LIMIT}"
+    label += f", {unknown} without $k$" if unknown else ""
+    edges = np.linspace(low, high, bins + 1)
+    artists: dict[str, Any] = {}
+    artists["steps"], artists["errors"] = draw_rare_counts(axes, known, edges, LEARNED, "events")
+    _mark(axes, artists, PARETO_K_LIMIT, label)
+    margin = (high - low) / bins
+    axes.set(xlabel=r"Pareto $k$ of the weights", ylabel="events", xlim=(low - margin, high + margin))
     legend_above(axes, columns=2)
     return artists
 
@@ -55,19 +74,25 @@ def worst_events(diagnostics: Mapping[str, NDArray[Any]], n: int = 10, by: str =
     return [(int(event), *(array[event].item() for array in diagnostics.values())) for event in order]
 
 
-def _draw_log_histogram(axes: Axes, values: Array, bins: int, label: str) -> dict[str, Any]:
-    shown = values[np.isfinite(values) & (values > 0)]
-    low, high = (shown.min(), shown.max()) if len(shown) else (0.1, 1.0)
+def _mark(axes: Axes, artists: dict[str, Any], limit: float, label: str) -> None:
+    artists["limit"] = axes.axvline(limit, color=SECOND, ls=(0, (4, 2)), lw=0.9, label=label)
+
+
+def _draw_log_histogram(
+    axes: Axes, values: Array, bins: int, limit: float | None, shown: Any = plain_number
+) -> dict[str, Any]:
+    """The histogram over an axis that holds the ``limit``, too, and the median as ``shown``."""
+    kept = values[np.isfinite(values) & (values > 0)]
+    low, high = (kept.min(), kept.max()) if len(kept) else (0.1, 1.0)
     edges = np.geomspace(low / 1.1, high * 1.1, bins + 1)
     artists: dict[str, Any] = {}
-    missing = len(values) - len(shown)
+    missing = len(values) - len(kept)
     events = "events" + (f" ({missing} not shown: zero or not finite)" if missing else "")
-    artists["steps"], artists["errors"] = draw_counts(axes, shown, edges, LEARNED, events)
-    if len(shown):
-        median = float(np.median(shown))
-        text = f"median {median:.1%}".replace("%", " %")
-        artists["median"] = axes.axvline(median, color=REFERENCE, ls=(0, (4, 2)), lw=0.9, label=text)
-    axes.set(xscale="log", xlabel=label, ylabel="events", xlim=(edges[0], edges[-1]))
-    set_log_ticks(axes, lambda value: f"{100 * value:g} %")
-    legend_above(axes, columns=2)
+    artists["steps"], artists["errors"] = draw_rare_counts(axes, kept, edges, LEARNED, events)
+    if len(kept):
+        median = float(np.median(kept))
+        text = f"median {shown(float(f'{median:.3g}'))}"
+        artists["median"] = axes.axvline(median, color=REFERENCE, ls=(0, (1, 1)), lw=0.9, label=text)
+    ends = (edges[0], edges[-1]) if limit is None else (min(edges[0], limit / 1.3), max(edges[-1], limit * 1.3))
+    axes.set(xscale="log", ylabel="events", xlim=ends)
     return artists

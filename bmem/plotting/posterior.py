@@ -45,7 +45,7 @@ def draw_posterior(
     top = max(float(line.get_ydata().max()) for line in [artists["curve"], *artists["replicas"]])
     low, high = (bound * quantity.scale for bound in result.parameter.bounds)
     set_ticks(axes.xaxis, quantity)
-    unit = f" [1/{quantity.unit}]" if quantity.unit else ""
+    unit = f" [1/{quantity.suffix.strip()}]" if quantity.unit else ""
     axes.set(xlim=(low, high), ylim=(0, 1.08 * top), xlabel=quantity.label, ylabel=f"posterior density{unit}")
     legend_above(axes, columns=2)
     legend: Any = axes.get_legend()

@@ -121,16 +121,15 @@ def draw_expected_lengths(
         label = _named(truth, quantity)
         artists["lengths"] += axes.plot(n, row, marker=marker, ms=2.2, color=color, label=label)
     known = n[np.isfinite(values).any(axis=0)]
-    unit = f" [{quantity.unit}]" if quantity.unit else ""
     axes.set(xscale="log", yscale="log", xlim=(known[0] / 1.1, known[-1] * 1.1), xlabel="events")
-    axes.set(ylabel=f"length of the expected region{unit}")
+    axes.set(ylabel=f"length of the expected region{quantity.bracket}")
     set_log_ticks(axes)
     legend_above(axes, columns=2)
     return artists
 
 
 def _named(truth: float, quantity: Quantity) -> str:
-    return f"${quantity.symbol} = {truth * quantity.scale:.3g}$" + "°" * (quantity.unit == "deg")
+    return f"${quantity.symbol} = {truth * quantity.scale:.3g}${quantity.suffix}"
 
 
 def _unwrapped(region: IntervalSet) -> list[tuple[float, float]]:
@@ -145,5 +144,4 @@ def _unwrapped(region: IntervalSet) -> list[tuple[float, float]]:
 
 
 def _sigma_label(quantity: Quantity, what: str = "") -> str:
-    unit = f" [{quantity.unit}]" if quantity.unit else ""
-    return rf"expected $\sigma({quantity.symbol})${what}{unit}"
+    return rf"expected $\sigma({quantity.symbol})${what}{quantity.bracket}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -34,6 +34,10 @@ FORMATS = ("pdf", "png")
 _ROUND_STEPS = (1, 2, 2.5, 5, 10)
 
 
+_OWN: Mapping[str, Any] = {}
+"""No settings but those of bmem."""
+
+
 class PlainNumbers(ScalarFormatter):
     """Numbers of an axis as text, the common factor as a formula; matplotlib typesets each number, which is slow."""
 
@@ -46,9 +50,12 @@ Panels = tuple[Axes, Axes]
 
 
 @contextmanager
-def house_style() -> Iterator[None]:
-    """Draw what is made inside the block in the style of bmem; the user's own matplotlib settings return afterwards."""
-    with as_file(files("bmem.plotting") / "bmem.mplstyle") as path, plt.style.context(path):
+def house_style(look: Mapping[str, Any] = _OWN) -> Iterator[None]:
+    """Draw what is made inside the block in the style of bmem; the user's own matplotlib settings return afterwards.
+
+    ``look`` are settings beyond it, those of an experiment say (``bmem.plotting.experiment``).
+    """
+    with as_file(files("bmem.plotting") / "bmem.mplstyle") as path, plt.style.context([path, dict(look)]):
         yield
 
 
@@ -76,15 +83,15 @@ def _number(axes: Axes) -> None:
         axis.set_major_formatter(PlainNumbers())
 
 
-def save(figure: Figure, path_stem: Path) -> tuple[Path, ...]:
-    """Write ``figure`` as ``path_stem``.pdf and .png (300 dpi), close it, and return the paths.
+def save(figure: Figure, path_stem: Path, look: Mapping[str, Any] = _OWN) -> tuple[Path, ...]:
+    """Write ``figure`` as ``path_stem``.pdf and .png (300 dpi), close it, and return the paths; ``look`` as for ``style``.
 
     Raises:
         ArtifactError: the files cannot be written.
     """
     stem = Path(path_stem)
     paths = tuple(stem.with_name(f"{stem.name}.{suffix}") for suffix in FORMATS)
-    with house_style():
+    with house_style(look):
         for path, suffix in zip(paths, FORMATS, strict=True):
             # no date in the PDF: the same figure is the same file
             metadata = {"CreationDate": None} if suffix == "pdf" else {}
@@ -95,6 +102,9 @@ def save(figure: Figure, path_stem: Path) -> tuple[Path, ...]:
     return paths
 
 
-def legend_above(axes: Axes, columns: int = 3) -> None:
-    """Put the legend above the panel, where it can hide no data."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.2, borderpad=0.2)
+def legend_above(axes: Axes, columns: int = 3, title: str = "", *, others: Sequence[Axes] = ()) -> None:
+    """Put the legend above the panel, where it can hide no data; what is labelled in ``others`` comes after its own."""
+    parts = [panel.get_legend_handles_labels() for panel in (axes, *others)]
+    handles, labels = ([item for part in parts for item in part[i]] for i in (0, 1))
+    place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2, "borderpad": 0.2}
+    axes.legend(handles, labels, ncols=columns, alignment="left", title=title or None, title_fontsize=8, **place)

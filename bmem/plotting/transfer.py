@@ -53,14 +53,16 @@ def draw_transfer(
     if len(learned) > 1:
         spread = models.std(0, ddof=1) * np.divide(1, known, out=np.zeros_like(known), where=known > 0)
         sides = {"baseline": ratio - spread, "fill": True, "color": LEARNED, "alpha": 0.25, "lw": 0}
-        artists["network_band"] = lower.stairs(ratio + spread, edges, **sides)
+        artists["network_band"] = lower.stairs(ratio + spread, edges, label="networks, 1 σ", **sides)
     artists["ratio"] = draw_ratio(lower, edges, ratio, ratio_error, half_range=0.5)
     band = np.where(known > 0, band, 0.0)
-    artists["ratio_band"] = lower.stairs(1 + band, edges, baseline=1 - band, fill=True, color=REFERENCE, alpha=0.15, lw=0)
-    per_unit = f" [{quantity.unit}$^{{-1}}$]" if quantity.unit else ""
+    artists["ratio_band"] = lower.stairs(
+        1 + band, edges, baseline=1 - band, fill=True, color=REFERENCE, alpha=0.15, lw=0, label=f"statistics of {labels[0]}"
+    )
+    per_unit = f" [{quantity.suffix.strip()}$^{{-1}}$]" if quantity.unit else ""
     main.set(ylabel=rf"$(1/N)\,dN/d{quantity.symbol}${per_unit}", ylim=(0, 1.1 * float((known + known_error).max())))
     main.ticklabel_format(axis="y", scilimits=(-4, 5))  # an exponent above the panel would hide the legend
     lower.set(xlabel=quantity.label, xlim=(edges[0], edges[-1]))
     set_ticks(lower.xaxis, quantity)
-    legend_above(main, columns=2)
+    legend_above(main, columns=2, others=(lower,))
     return artists

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from bmem.calibration.goodness import STATISTICS
 from bmem.channels.contract import DisplayObject
 from bmem.inference.rounding import number
 from bmem.integration.diagnostics import Flag
+from bmem.integration.settings import IntegrationSettings
 from bmem.measurement import Measurement
 from bmem.plotting.event_display import draw_event, event_figure
 from bmem.plotting.goodness import draw_goodness
 from bmem.plotting.influence import draw_influence
-from bmem.plotting.integration import draw_effective_fraction, draw_pareto_k, draw_relative_error, worst_events
+from bmem.plotting.integration import draw_effective_points, draw_pareto_k, draw_relative_error, worst_events
 from bmem.plotting.style import house_style
 from bmem.reports.album import Album
 from bmem.reports.measurement import Measurements
 from bmem.reports.page import Picture, Table
 from bmem.reports.words import hat, value_with_error, with_unit
 
-TEXT = (
-    "How far the estimate moves when an event is left out, to first order, and whether the densities of the events are "
-    "those expected at the estimate: held against toys from the bank, fitted in the same way."
+_INFLUENCE = "How far the estimate moves when an event is left out, to first order"
+_GOODNESS = (
+    ", and whether the densities of the events are those expected at the estimate: held against toys from the bank, fitted "
+    "in the same way."
 )
 Diagnostics = Mapping[str, NDArray[Any]]
 _SHOWN = 5
@@ -55,18 +58,29 @@ _FAULTS = {
 }
 
 
-def goodness_table(found: Measurements) -> Table:
-    """Is a sample compatible with any value of the parameter?"""
+def text(found: Measurements) -> str:
+    """What the chapter is about, and of which samples there is no goodness of fit."""
+    if all(one.goodness is not None for one in found.values()):
+        return _INFLUENCE + _GOODNESS
+    begin = _INFLUENCE + (_GOODNESS if any(one.goodness is not None for one in found.values()) else ".")
+    missing = [f"{name} ({_no_goodness(one)})" for name, one in found.items() if one.goodness is None]
+    return f"{begin} The goodness of fit was not evaluated of {', '.join(missing)}."
+
+
+def _no_goodness(found: Measurement) -> str:
+    return found.refused.get("goodness", "there is no bank, see bank_events of [belt]")
+
+
+def goodness_tables(found: Measurements) -> tuple[Table, ...]:
+    """Is a sample compatible with any value of the parameter? Nothing where it was evaluated of none."""
     rows: list[tuple[str, ...]] = []
     for name, one in found.items():
-        if one.goodness is None:
-            rows.append((name, "not evaluated: " + one.refused.get("goodness", "no bank"), "", ""))
-            continue
-        goodness = one.goodness
-        p_values = map(value_with_error, goodness.p_values, goodness.p_errors)
-        rows.append((name, *p_values, value_with_error(*goodness.p_value)))
+        if (goodness := one.goodness) is not None:
+            p_values = map(value_with_error, goodness.p_values, goodness.p_errors)
+            rows.append((name, *p_values, value_with_error(*goodness.p_value)))
     columns = ("sample", *(f"p of the {statistic}" for statistic in STATISTICS), "p of both")
-    return Table("Goodness of fit", columns, tuple(rows))
+    note = "The two statistics are of the same events, so that their p-values are correlated; that of both knows it."
+    return (Table("Goodness of fit", columns, tuple(rows), note),) if rows else ()
 
 
 def drivers_table(name: str, found: Measurement) -> Table:
@@ -100,10 +114,10 @@ def influence_figures(album: Album, name: str, found: Measurement) -> list[Pictu
 
 def event_picture(album: Album, name: str, objects: Sequence[DisplayObject], event: int) -> Picture:
     """One event of a sample."""
-    with house_style():
+    with house_style(album.look):
         figure, panels = event_figure()
         draw_event(panels, objects, f"{name}, event {event}")
-    return album.add(figure, f"event_{name}", f"{name}: the most influential event; lengths are pT in GeV.")
+    return album.add(figure, f"event_{name}", f"{name}: the most influential event; lengths are $p_T$ in GeV.", wide=True)
 
 
 def integral_warnings(name: str, found: Measurement, diagnostics: Diagnostics) -> list[str]:
@@ -129,27 +143,26 @@ def _consequence(found: Measurement, mask: NDArray[np.bool_]) -> str:
     return f"; without one of them the estimate moves by at most {concerned.max():.2f} σ"
 
 
-def worst_table(name: str, diagnostics: Diagnostics) -> Table:
-    """The events with the largest error of their integral."""
+def worst_table(name: str, found: Measurement, diagnostics: Diagnostics) -> Table:
+    """The events with the largest error of their integral, of all that were integrated."""
     known = {key: values for key, values in diagnostics.items() if key != "flags"}
+    spare = len(diagnostics["flags"]) > found.events
+    note = f"Events from {found.events} on are not in the measurement, they serve the calibration." if spare else ""
     columns = ("event", *(_NAMES.get(key, key.replace("_", " ")) for key in known))
-    return Table(f"Worst integrals of {name}", columns, tuple(worst_events(known)))
+    rows = tuple(worst_events(known))
+    return Table(f"Worst integrals of {name}", columns, rows, note, digits=dict.fromkeys(columns[1:], 3))
 
 
-def integral_figures(album: Album, name: str, diagnostics: Diagnostics) -> list[Picture]:
-    """Effective sample, relative error and Pareto k of the events."""
-    draw: dict[str, Any] = {
-        "effective_fraction": draw_effective_fraction,
-        "relative_error": draw_relative_error,
-        "pareto_k": draw_pareto_k,
+def integral_figures(album: Album, name: str, diagnostics: Diagnostics, limits: IntegrationSettings) -> list[Picture]:
+    """Effective sample, relative error and Pareto k of the events, with the limits beyond which they are flagged."""
+    points, error, k = _effective_points(diagnostics), diagnostics["relative_error"], diagnostics["pareto_k"]
+    draw: dict[str, Callable[[Axes], object]] = {
+        "effective_points": lambda axes: draw_effective_points(axes, points, limits.min_effective_points),
+        "relative_error": lambda axes: draw_relative_error(axes, error, limits.relative_error),
+        "pareto_k": lambda axes: draw_pareto_k(axes, k),
     }
-    return [
-        album.panel(
-            f"{key}_{name}", f"{name}: {_NAMES[key]} of the events' integrals.", _drawing(function, diagnostics[key])
-        )
-        for key, function in draw.items()
-    ]
+    return [album.panel(f"{key}_{name}", f"{name}: {_NAMES[key]} of the events' integrals.", draw[key]) for key in draw]
 
 
-def _drawing(function: Any, values: NDArray[Any]) -> Any:
-    return lambda axes: function(axes, values)
+def _effective_points(diagnostics: Diagnostics) -> NDArray[np.float64]:
+    return np.asarray(diagnostics["effective_fraction"] * diagnostics["points"])

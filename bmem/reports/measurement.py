@@ -79,7 +79,8 @@ def _sources(name: str, main: Estimate, budget: Budget) -> list[tuple[str, ...]]
     if budget.network is not None:
         known, switched = percent(budget.network.relative_error, 0), percent(budget.network.switched, 0)
         replicas = f"{budget.network.n} replicas"
-        for source, what in (("simulation statistics", "the counting of σ_k"), ("weights", "one σ_k for all")):
+        parts = {"simulation statistics": r"the counting of $\sigma_k$", "weights": r"one $\sigma_k$ for all"}
+        for source, what in parts.items():
             rows.append((name, source, main.source(source), f"{replicas}, {what}", known, switched))
         count = f"{budget.effective_replicas:.1f} of {budget.network.n}"
         rows.append((name, "effective replicas", count, "shares in the average likelihood at the estimate", "", ""))
@@ -128,12 +129,13 @@ def _constraint(one: Constraint, parameters: Sequence[Parameter]) -> tuple[str, 
     return quantity.shown, printed(quantity, one.value), printed(quantity, one.error, 3)
 
 
-def likelihood_figure(album: Album, name: str, found: Measurement, truth: float | None) -> Picture:
-    """-2 Δ log L with its bands and intervals."""
+def likelihood_figure(album: Album, name: str, found: Measurement, truth: float | None, conditions: str = "") -> Picture:
+    """-2 Δ log L with its bands and intervals, and the ``conditions`` of the events in TeX."""
     turns = ", the replicas taking turns" * (found.replicas > 1)
-    bands = f"; the bands are resamples of the integration points{turns}" if found.curve.resamples is not None else ""
+    bands = f"; the bands are resamples of the integration points{turns}, correlated along the curve"
+    bands *= found.curve.resamples is not None
     caption = f"{name}: −2 Δ log L of {found.used} events{bands}."
-    return album.panel(f"likelihood_{name}", caption, lambda axes: found.plot(axes, truth))
+    return album.panel(f"likelihood_{name}", caption, lambda axes: found.plot(axes, truth, conditions))
 
 
 def further_figures(album: Album, name: str, found: Measurement) -> list[Picture]:
@@ -150,5 +152,8 @@ def _contours(album: Album, name: str, what: str, fit: FurtherFit) -> Picture:
 def belt_figure(album: Album, name: str, found: Measurement, belt: Belt) -> Picture:
     """A belt and the curve that was measured with it."""
     quantity, curve = found.estimate.quantity, found.likelihood_curve()
-    caption = f"Belt for {belt.events} events, and {name}: the interval is where the curve lies below t_c."
+    caption = (
+        f"Belt for {belt.events} events, and {name}: the interval is where the curve lies below $t_c$. Its points "
+        "share the bank."
+    )
     return album.panel(f"belt_{belt.events}", caption, lambda axes: draw_belt(axes, belt, quantity, curve))

@@ -19,13 +19,14 @@ from bmem.plotting.transfer import draw_transfer
 from bmem.quantity import Quantity
 from bmem.reports.album import Album
 from bmem.reports.page import Picture, Table
-from bmem.reports.words import with_unit
+from bmem.reports.words import in_tex, with_unit
 from bmem.training.settings import History
 
 Array = NDArray[np.float64]
 Shown = Sequence[tuple[int, Quantity]]
 """Columns of the observables that are drawn, and their names."""
 _POSTERIOR = ".posterior"
+_FIDUCIAL = r"$\sigma_\mathrm{fid}$"
 
 
 def training_table(histories: Mapping[str, History]) -> Table:
@@ -36,7 +37,8 @@ def training_table(histories: Mapping[str, History]) -> Table:
         quality = ("–", "–") if name.endswith(_POSTERIOR) else (history.best_epoch + 1, history.best_loss)
         rows.append((_named(name), len(history.train_loss), *quality, sum(history.seconds)))
     note = "Epochs and seconds of a posterior with several members are those of one of them."
-    return Table("Training", ("network", "epochs", "best epoch", "held-out loss", "seconds"), tuple(rows), note)
+    columns = ("network", "epochs", "best epoch", "held-out loss", "seconds")
+    return Table("Training", columns, tuple(rows), note, {"seconds": 2})
 
 
 def training_figures(album: Album, histories: Mapping[str, History]) -> list[Picture]:
@@ -64,7 +66,7 @@ def acceptance_table(predictions: Predictions) -> Table:
     error = float(observed.std() / np.sqrt(len(observed)))
     row = (len(observed), float(observed.mean()), error, float(predicted.mean()), test.chi2, len(test.count), test.p_value)
     columns = ("validation events", "accepted fraction", "its error", "mean prediction", "χ² of reliability", "bins", "p")
-    return Table("Acceptance", columns, (row,))
+    return Table("Acceptance", columns, (row,), digits={"its error": 2, "p": 2})
 
 
 def acceptance_figures(album: Album, predictions: Predictions, x: Array, quantity: Quantity) -> list[Picture]:
@@ -79,7 +81,7 @@ def acceptance_figures(album: Album, predictions: Predictions, x: Array, quantit
         ),
         album.panels(
             along,
-            f"Acceptance against the {quantity.shown} of the hard event.",
+            f"Acceptance against {in_tex(quantity)} of the hard event.",
             lambda panels: draw_acceptance(panels, predictions, x, edges, quantity),
         ),
     ]
@@ -89,7 +91,7 @@ def transfer_figures(album: Album, simulated: Array, learned: Array, shown: Show
     """The learned transfer density [R, N, D] against simulated pairs [N, D], observable by observable."""
     what = f"Learned transfer density ({len(learned)} replicas) against {len(simulated)} validation events"
     return [
-        _density(album, (f"transfer_{place[1].name}", f"{what}: {place[1].shown}."), (simulated, learned), place)
+        _density(album, (f"transfer_{place[1].name}", f"{what}: {in_tex(place[1])}."), (simulated, learned), place)
         for place in shown
         if np.isfinite(simulated[:, place[0]]).any()
     ]
@@ -99,7 +101,7 @@ def background_figures(album: Album, name: str, events: Array, learned: Array, s
     """The learned density of a background [R, M, D] against events [N, D] that it was not trained on."""
     what = f"Learned density of {name} against {len(events)} held-out events"
     labels = ("held-out events", "learned density")
-    titles = [(f"background_{name}_{quantity.name}", f"{what}: {quantity.shown}.") for _, quantity in shown]
+    titles = [(f"background_{name}_{quantity.name}", f"{what}: {in_tex(quantity)}.") for _, quantity in shown]
     places = zip(titles, shown, strict=True)
     return [_density(album, title, (events, learned), place, labels) for title, place in places]
 
@@ -163,8 +165,9 @@ def cross_section_table(
     for truth, sigma_total, b in zip(truths, total, basis, strict=True):
         sigma, place = float((fiducial.values @ b).mean()), round(float(quantity.printed(truth)), 3)
         rows.append((place, 1000 * sigma_total, 1000 * sigma, *errors.of(fiducial, b), sigma / sigma_total))
-    columns = (with_unit(quantity.shown, quantity), "σ [fb]", "σ_fid [fb]", *errors.columns, "acceptance")
-    return Table("Cross sections", columns, tuple(rows), f"σ_fid {errors.source}; no branching ratios.")
+    columns = (with_unit(quantity.shown, quantity), "σ [fb]", f"{_FIDUCIAL} [fb]", *errors.columns, "acceptance")
+    note = f"{_FIDUCIAL} {errors.source}; no branching ratios."
+    return Table("Cross sections", columns, tuple(rows), note, dict.fromkeys(errors.columns, 2))
 
 
 def suspicions(names: Mapping[str, Sequence[str]]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -16,14 +17,20 @@ import numpy as np
 
 from bmem.artifacts import atomic_path
 from bmem.errors import ArtifactError, InputError
+from bmem.reports.formulas import plain, typeset
 
 _IMAGES = {".png": "image/png", ".svg": "image/svg+xml"}
+_NUMERIC = re.compile(
+    r"[–∞]|[−+]?\d[\d\u202f.]*( × 10[⁻⁰¹²³⁴-⁹]+)?( ± [\d.]+| \(−[\d.]+ \+[\d.]+\)| of \d+( events)?)?( ?[%°])?"
+)
 _SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 @dataclass(frozen=True)
 class Table:
-    """``rows`` of as many plain values as there are ``columns``; numbers are printed with at most four digits.
+    """``rows`` of as many plain values as there are ``columns``.
+
+    Numbers are printed with at most four digits, or with as many as ``digits`` tells of their column.
 
     Raises:
         InputError: a row has another length than the head.
@@ -33,6 +40,7 @@ class Table:
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
     note: str = ""
+    digits: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.rows):
@@ -42,11 +50,15 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure file, PNG or SVG, its ``caption``, and where the page finds it as PDF ("" without)."""
+    """A figure file, PNG or SVG, its ``caption``, and where the page finds it as PDF ("" without).
+
+    One that is ``wide`` takes the width of the page, others that of a column.
+    """
 
     path: Path
     caption: str
     pdf: str = ""
+    wide: bool = False
 
     @property
     def data_uri(self) -> str:
@@ -77,8 +89,19 @@ class Headline:
 
 
 @dataclass(frozen=True)
+class Caution:
+    """A sentence on a number that should not be trusted as it stands, and the title of the ``chapter`` that tells more."""
+
+    text: str
+    chapter: str = ""
+
+
+@dataclass(frozen=True)
 class Chapter:
-    """A chapter of the page: a ``title``, a paragraph of ``text``, then its tables and figures."""
+    """A chapter of the page: a ``title``, a paragraph of ``text``, then its tables and figures.
+
+    Texts, tables and captions may have formulas, in TeX between dollars.
+    """
 
     title: str
     text: str = ""
@@ -90,16 +113,16 @@ class Chapter:
 class Page:
     """What ``write_page`` prints; whatever is left empty is left out of the page.
 
-    ``warnings`` are full sentences on numbers that should not be trusted as they stand; ``verdict`` says whether the
-    calibration was passed; ``configuration`` is the TOML text;
-    ``provenance`` maps names (versions, seed, checksums) to values.
+    ``made`` says when, by what and on which machine; ``verdict`` whether the calibration was passed; ``configuration`` is
+    the TOML text; ``provenance`` maps names (versions, seed, checksums) to values.
     """
 
     title: str
     subtitle: str = ""
+    made: str = ""
     headlines: tuple[Headline, ...] = ()
     verdict: str = ""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Caution, ...] = ()
     chapters: tuple[Chapter, ...] = ()
     configuration: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -120,13 +143,15 @@ def render(page: Page) -> str:
     """The HTML page of ``page``."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["shown"] = shown
-    environment.tests["numeric"] = _is_number
+    environment.filters["typeset"] = typeset
+    environment.filters["plain"] = plain
+    environment.tests["numeric"] = _is_numeric
     template = environment.from_string((files("bmem.reports") / "page.html").read_text(encoding="utf-8"))
     return template.render(page=page)
 
 
-def shown(value: Any) -> str:
-    """``value`` as it stands in a table: integers grouped, floats with four digits, true and false as yes and no."""
+def shown(value: Any, digits: int | None = None) -> str:
+    """``value`` as it stands in a table: integers grouped, floats with so many digits or at most four, yes and no."""
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     if value is None:
@@ -134,19 +159,21 @@ def shown(value: Any) -> str:
     if isinstance(value, Integral):
         return f"{int(value):,}".replace(",", "\u202f").replace("-", "\u2212")
     if isinstance(value, Real):
-        return _float_shown(float(value))
+        return _float_shown(float(value), digits)
     return str(value)
 
 
-def _float_shown(value: float) -> str:
+def _float_shown(value: float, digits: int | None) -> str:
     if math.isnan(value):
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "\u2212∞"
-    mantissa, _, exponent = f"{value:.4g}".partition("e")
+    text = f"{value:.4g}" if digits is None else f"{value:#.{digits}g}"
+    mantissa, _, exponent = text.partition("e")
     power = f" × 10{str(int(exponent)).translate(_SUPERSCRIPTS)}" if exponent else ""
-    return mantissa.replace("-", "\u2212") + power
+    return mantissa.rstrip(".").replace("-", "\u2212") + power
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool)
+def _is_numeric(value: Any) -> bool:
+    """Whether a cell holds a number, with an error and a unit perhaps: its column is aligned to the right."""
+    return bool(_NUMERIC.fullmatch(shown(value))) and not isinstance(value, bool)

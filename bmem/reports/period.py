@@ -48,7 +48,7 @@ def period_figures(album: Album, result: PeriodCalibration, quantity: Quantity) 
     return [
         album.panels(
             "period_coverage",
-            f"Coverage of {name} by the intervals of every method; the bands are the targets.",
+            f"Coverage of {name} by the intervals of every method, all of the same toys; the bands are the targets.",
             lambda panels: draw_methods_along(panels, result, quantity),
             height=3.8,
             ratio=1,

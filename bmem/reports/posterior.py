@@ -11,8 +11,9 @@ from bmem.plotting.calibration import draw_coverage
 from bmem.plotting.posterior import draw_predictive, draw_sbc
 from bmem.quantity import Quantity
 from bmem.reports.album import Album
+from bmem.reports.formulas import plain
 from bmem.reports.page import Picture, Table
-from bmem.reports.words import percent
+from bmem.reports.words import in_tex, percent
 
 TEXT = (
     "Is the posterior calibrated? Truths are drawn from the prior and samples from the bank: the posterior probability "
@@ -80,9 +81,10 @@ def predictive_table(found: Mapping[str, Predictions], quantities: Mapping[str, 
     return Table("Predictive p-values", ("observable", *found), rows, note)
 
 
-def predictive_warnings(name: str, found: Predictions) -> list[str]:
+def predictive_warnings(name: str, found: Predictions, quantities: Mapping[str, Quantity]) -> list[str]:
     """A sentence on observables whose p-value is too small for the number of them (Bonferroni)."""
-    bad = [observable for observable, histogram in found.items() if histogram.p_value < _FALSE_ALARM / len(found)]
+    small = [observable for observable, histogram in found.items() if histogram.p_value < _FALSE_ALARM / len(found)]
+    bad = [plain(_shown(observable, quantities)) for observable in small]
     return [f"{name}: {', '.join(bad)}: not distributed as the posterior predicts."] if bad else []
 
 
@@ -95,9 +97,11 @@ def predictive_figures(album: Album, name: str, found: Predictions, quantities: 
 
 
 def _predictive(album: Album, file: str, name: str, histogram: PredictiveHistogram, quantity: Quantity) -> Picture:
-    caption = f"{name}: {quantity.shown} of the events in the fit, and as the posterior predicts it."
+    caption = (
+        f"{name}: {in_tex(quantity)} of the events in the fit, and as the posterior predicts it; its bins are correlated."
+    )
     return album.panel(file, caption, lambda axes: draw_predictive(axes, histogram, quantity))
 
 
 def _shown(name: str, quantities: Mapping[str, Quantity]) -> str:
-    return quantities[name].shown if name in quantities else name
+    return in_tex(quantities[name]) if name in quantities else name

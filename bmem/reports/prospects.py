@@ -71,7 +71,9 @@ def prospects_figures(album: Album, found: Prospects, events: int, quantity: Qua
         draw_expected_intervals(axes, found.truths, found.regions, quantity)
         legend_above(axes, columns=2)
 
-    caption = f"Expected σ of {events} events, and the share of the information that the reconstruction keeps."
+    caption = (
+        f"Expected σ of {events} events, and the share of the information that the reconstruction keeps, from one bank."
+    )
     shown = [album.panels("expected_sigma", caption, precision)]
     if found.regions:
         caption = f"Expected regions of {percent(found.level)} at every true value."

@@ -16,7 +16,7 @@ def summary_text(page: Page, where: str = "") -> str:
     for headline in page.headlines:
         lines += ["", *_headline(headline)]
     lines += ["", page.verdict] if page.verdict else []
-    lines += ["", *_warnings(page.warnings)] if page.warnings else []
+    lines += ["", *_warnings([warning.text for warning in page.warnings])] if page.warnings else []
     lines += ["", f"report: {where}"] if where else []
     return "\n".join(lines)
 

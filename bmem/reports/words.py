@@ -19,6 +19,11 @@ def hat(quantity: Quantity) -> str:
     return f"{quantity.shown}\u0302" if len(quantity.shown) == 1 else quantity.shown
 
 
+def in_tex(quantity: Quantity) -> str:
+    """What a text of the page calls it: its own name for people, or its symbol as a formula."""
+    return quantity.text or f"${quantity.symbol}$"
+
+
 def value_with_error(value: float, error: float) -> str:
     """``12.3 ± 0.4``, rounded after the error."""
     if not (math.isfinite(value) and math.isfinite(error)):

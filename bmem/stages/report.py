@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, TypeVar, cast
 
@@ -14,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bmem import __version__, artifacts
+from bmem import artifacts
 from bmem.artifacts import Product
 from bmem.calibration.ceiling import Ceiling
 from bmem.calibration.neyman import Belt
@@ -22,7 +19,8 @@ from bmem.calibration.period_verdict import PeriodCalibration
 from bmem.calibration.predictive import PredictiveHistogram
 from bmem.calibration.sample import SampleCalibration
 from bmem.calibration.sbc import SimulationBasedCalibration
-from bmem.channels.contract import display, readable, shown_observables
+from bmem.channels.contract import conditions, display, readable, shown_observables
+from bmem.config import Config
 from bmem.errors import ArtifactError
 from bmem.likelihood.coefficients import load_diagnostics
 from bmem.likelihood.cross_section import FiducialCrossSection
@@ -30,11 +28,14 @@ from bmem.likelihood.density import ResidualDensity
 from bmem.likelihood.networks import Networks
 from bmem.measurement import Measurement
 from bmem.plotting.acceptance import Predictions
+from bmem.plotting.experiment import Experiment
 from bmem.process.contract import Parameter
 from bmem.quantity import Quantity
 from bmem.reports import calibration, events, measurement, networks, nuisances, period, posterior, prospects
 from bmem.reports.album import Album
-from bmem.reports.page import Chapter, Page, Picture, write_page
+from bmem.reports.page import Caution, Chapter, Page, Picture, write_page
+from bmem.reports.provenance import made, provenance
+from bmem.reports.settings import as_toml, used_settings
 from bmem.reports.summary import summary_text
 from bmem.rng import generator
 from bmem.stages import calibrate, ceiling
@@ -47,6 +48,8 @@ from bmem.stages.simulate import load_sample, measured_samples
 from bmem.stages.train import NAMES, load_history, load_networks, load_pairs, trainings
 
 Loaded = TypeVar("Loaded")
+_MEASUREMENT, _EVENTS, _INTEGRATION, _NETWORKS = "Measurement", "Events and goodness of fit", "Integration", "Networks"
+_CALIBRATION, _PERIOD, _POSTERIOR = "Calibration", "Calibration over the period", "Posterior"
 _LEARNED = 20_000
 """Events from the learned density of a background."""
 
@@ -71,6 +74,16 @@ def summary_of(run: Run) -> str:
     return summary_text(_Sources(there).head(), str(page) if page.is_file() else "")
 
 
+def experiment_of(config: Config) -> Experiment | None:
+    """Whose label and look the figures have.
+
+    Raises:
+        MissingExtraError: mplhep is not installed.
+    """
+    look = config.figures
+    return Experiment(look.experiment, look.label) if look.experiment else None
+
+
 @dataclass(frozen=True)
 class _Sources:
     """The finished products of a run, each read once, and the chapters on them."""
@@ -79,7 +92,7 @@ class _Sources:
 
     @cached_property
     def album(self) -> Album:
-        return Album(self.run.out / "figures")
+        return Album(self.run.out / "figures", experiment_of(self.run.config))
 
     @property
     def parameter(self) -> Parameter:
@@ -88,6 +101,10 @@ class _Sources:
     @property
     def quantity(self) -> Quantity:
         return self.parameter.quantity
+
+    @property
+    def observables(self) -> dict[str, Quantity]:
+        return {quantity.name: quantity for quantity in self.run.channel.observables}
 
     @cached_property
     def measurements(self) -> dict[str, Measurement]:
@@ -138,19 +155,21 @@ class _Sources:
         chapters += [*self._posterior(), self._integration(), self._networks()]
         return replace(
             self.head(),
+            made=made(),
             chapters=tuple(chapters),
-            configuration=json.dumps(json.loads(self.run.config.model_dump_json()), indent=1, ensure_ascii=False),
+            configuration=as_toml(used_settings(self.run.config)),
             provenance=self._provenance(),
         )
 
     def _measurement(self) -> Chapter:
         album, found = self.album, self.measurements
-        shown = [measurement.likelihood_figure(album, name, one, self.truths[name]) for name, one in found.items()]
+        taken = conditions(self.run.channel)
+        shown = [measurement.likelihood_figure(album, name, one, self.truths[name], taken) for name, one in found.items()]
         shown += self._belts()
         for figures in (nuisances.ranking_figures, measurement.further_figures):
             shown += [figure for name, one in found.items() for figure in figures(album, name, one)]
         tables = (measurement.budget_table(found), nuisances.ranking_table(found), *measurement.parameter_tables(found))
-        return Chapter("Measurement", "", tuple(table for table in tables if table is not None), tuple(shown))
+        return Chapter(_MEASUREMENT, "", tuple(table for table in tables if table is not None), tuple(shown))
 
     def _belts(self) -> list[Picture]:
         """Every belt of the run, with the curve of the first sample measured with it."""
@@ -167,8 +186,8 @@ class _Sources:
         found, shown = self.measurements, []
         for name, one in found.items():
             shown += events.influence_figures(self.album, name, one) + self._event(name, one)
-        tables = (events.goodness_table(found), *(events.drivers_table(name, one) for name, one in found.items()))
-        return Chapter("Events and goodness of fit", events.TEXT, tables, tuple(shown))
+        tables = (*events.goodness_tables(found), *(events.drivers_table(name, one) for name, one in found.items()))
+        return Chapter(_EVENTS, events.text(found), tables, tuple(shown))
 
     def _event(self, name: str, found: Measurement) -> list[Picture]:
         """The most influential event of a sample, if it is one of its reconstructed events."""
@@ -186,14 +205,14 @@ class _Sources:
         parts = [calibration.calibration_figures(self.album, name, one, quantity) for name, one in found.items()]
         shown = tuple(figure for part in parts for figure in part)
         tables = (calibration.calibration_table(found, quantity), *calibration.ceiling_tables(self.ceilings))
-        return [Chapter("Calibration", calibration.TEXT, tables, shown)]
+        return [Chapter(_CALIBRATION, calibration.TEXT, tables, shown)]
 
     def _period(self) -> list[Chapter]:
         found, quantity = self.range_calibration, self.quantity
         if found is None:
             return []
         shown = tuple(period.period_figures(self.album, found, quantity))
-        return [Chapter("Calibration over the period", period.TEXT, period.period_tables(found, quantity), shown)]
+        return [Chapter(_PERIOD, period.TEXT, period.period_tables(found, quantity), shown)]
 
     def _prospects(self) -> list[Chapter]:
         found, number = FromBank(self.run).prospects.if_there(), self.run.config.fit.size
@@ -208,17 +227,17 @@ class _Sources:
         if self.posterior_calibration is not None:
             tables.append(posterior.posterior_table(self.posterior_calibration))
             shown += posterior.posterior_figures(self.album, self.posterior_calibration)
-        quantities = {quantity.name: quantity for quantity in self.run.channel.observables}
         if self.predictions:
-            tables.append(posterior.predictive_table(self.predictions, quantities))
+            tables.append(posterior.predictive_table(self.predictions, self.observables))
         for name, histograms in self.predictions.items():
-            shown += posterior.predictive_figures(self.album, name, histograms, quantities)
-        return [Chapter("Posterior", posterior.TEXT, tuple(tables), tuple(shown))] if tables else []
+            shown += posterior.predictive_figures(self.album, name, histograms, self.observables)
+        return [Chapter(_POSTERIOR, posterior.TEXT, tuple(tables), tuple(shown))] if tables else []
 
     def _integration(self) -> Chapter:
-        parts = [events.integral_figures(self.album, name, one) for name, one in self.diagnostics.items()]
-        tables = tuple(events.worst_table(name, one) for name, one in self.diagnostics.items())
-        return Chapter("Integration", "", tables, tuple(figure for part in parts for figure in part))
+        limits = self.run.config.integration
+        parts = [events.integral_figures(self.album, name, one, limits) for name, one in self.diagnostics.items()]
+        tables = tuple(events.worst_table(name, self.measurements[name], one) for name, one in self.diagnostics.items())
+        return Chapter(_INTEGRATION, "", tables, tuple(figure for part in parts for figure in part))
 
     def _networks(self) -> Chapter:
         run, album, shown = self.run, self.album, shown_observables(self.run.channel)
@@ -239,7 +258,7 @@ class _Sources:
                 made = learned_sample(run, background, _LEARNED).numpy()
                 figures += networks.background_figures(album, background.name, known, made, shown)
         tables = (networks.training_table(histories), self._cross_sections(), networks.acceptance_table(predictions))
-        return Chapter("Networks", "", tables, tuple(figures))
+        return Chapter(_NETWORKS, "", tables, tuple(figures))
 
     def _cross_sections(self) -> Any:
         (low, high), period_of = self.parameter.bounds, self.parameter.period
@@ -251,34 +270,34 @@ class _Sources:
         errors = networks.LEARNED if self.run.config.likelihood.fiducial == "learned" else networks.COUNTED
         return networks.cross_section_table(fiducial, total, truths, basis, self.quantity, errors=errors)
 
-    def _warnings(self) -> list[str]:
-        """Sentences on what should not be trusted as it stands."""
+    def _warnings(self) -> list[Caution]:
+        """What should not be trusted as it stands, and where more is told of it."""
         run, names = self.run, [*NAMES, *background_parents(self.run)]
         headers = {name: artifacts.read_header(run.network(name)).settings for name in names}
-        found = networks.suspicions({name: settings.get("suspicions", []) for name, settings in headers.items()})
+        doubtful = networks.suspicions({name: settings.get("suspicions", []) for name, settings in headers.items()})
+        found = _cautions(_NETWORKS, doubtful)
         for name, one in self.measurements.items():
-            found += measurement.measurement_warnings(name, one)
-            found += nuisances.nuisance_warnings(name, one, self.diagnostics[name].get("interpolation"))
-            found += events.integral_warnings(name, one, self.diagnostics[name])
-        found += calibration.calibration_warnings(self.calibrations)
+            found += _cautions(_MEASUREMENT, measurement.measurement_warnings(name, one))
+            told = self.diagnostics[name]
+            found += _cautions(_MEASUREMENT, nuisances.nuisance_warnings(name, one, told.get("interpolation")))
+            found += _cautions(_INTEGRATION, events.integral_warnings(name, one, told))
+        found += _cautions(_CALIBRATION, calibration.calibration_warnings(self.calibrations))
         if self.range_calibration is not None:
-            found += period.period_warnings(self.range_calibration, self.quantity)
+            found += _cautions(_PERIOD, period.period_warnings(self.range_calibration, self.quantity))
         if self.posterior_calibration is not None:
-            found += posterior.posterior_warnings(self.posterior_calibration)
+            found += _cautions(_POSTERIOR, posterior.posterior_warnings(self.posterior_calibration))
         for name, histograms in self.predictions.items():
-            found += posterior.predictive_warnings(name, histograms)
+            found += _cautions(_POSTERIOR, posterior.predictive_warnings(name, histograms, self.observables))
         return found
 
     def _provenance(self) -> dict[str, Any]:
         run = self.run
         paths = [run.events("training"), *map(run.network, NAMES), *map(run.coefficients, self.measurements)]
-        checksums = {str(path.relative_to(run.out)): artifacts.read_header(path).sha256[:16] for path in paths}
-        made = {
-            "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-            "bmem": __version__,
-            "platform": platform.platform(),
-        }
-        return made | {"seed": run.config.seed} | artifacts.software_versions() | checksums
+        return provenance(run.config.seed, {str(path.relative_to(run.out)): artifacts.read_header(path) for path in paths})
+
+
+def _cautions(chapter: str, sentences: Sequence[str]) -> list[Caution]:
+    return [Caution(sentence, chapter) for sentence in sentences]
 
 
 def _noise(run: Run, learned: Networks, events: int) -> Tensor:

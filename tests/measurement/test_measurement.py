@@ -87,7 +87,7 @@ def test_it_prints_value_sides_and_events(measured: Measurement) -> None:
 
 def test_it_draws_itself(measured: Measurement) -> None:
     axes = measured.plot(truth=np.radians(40.0))
-    assert axes.get_xlabel() == r"$\varphi$ [deg]"
+    assert axes.get_xlabel() == r"$\varphi$ [°]"
     drawn = max(axes.get_lines(), key=lambda line: len(line.get_xdata()))
     np.testing.assert_allclose(drawn.get_xdata(), np.degrees(measured.curve.theta))
     mpl.pyplot.close(axes.figure)

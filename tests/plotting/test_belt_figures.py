@@ -1,12 +1,12 @@
 """Figures of belts and of the calibration over the period carry the numbers of their results."""
 
+import examples
 import numpy as np
 import pytest
 from quantities import ALPHA
 from scipy import stats
 
 from bmem.calibration.neyman import Belt
-from bmem.calibration.period import PeriodPoint
 from bmem.calibration.period_verdict import TARGETS, PeriodCalibration
 from bmem.calibration.toy_intervals import METHODS
 from bmem.plotting.belt import draw_belt
@@ -18,46 +18,12 @@ LEVELS = np.array([0.3, 0.683, 0.954])
 
 @pytest.fixture
 def belt() -> Belt:
-    values = np.radians(np.arange(-180.0, 180.0, 45.0))
-    critical = stats.chi2.ppf(LEVELS[1:], 1)[:, None] * (1 + 0.2 * np.cos(values))
-    return Belt(
-        name="alpha",
-        bounds=(-np.pi, np.pi),
-        period=2 * np.pi,
-        events=100,
-        toys=1000,
-        levels=LEVELS[1:],
-        values=values,
-        critical=critical,
-        error=0.05 * critical,
-        effective=np.full(8, 5000.0),
-        basis=np.ones((8, 2)),
-        fiducial=np.ones((1, 2)),
-        replicas="marginal",
-        resampled=False,
-    )
+    return examples.belt()
 
 
 @pytest.fixture
-def period(rng) -> PeriodCalibration:
-    def point(degrees: float) -> PeriodPoint:
-        covered = rng.binomial(1000, LEVELS, size=(2, len(METHODS), 3)) / 1000
-        arrays = {name: rng.uniform(0.1, 0.2, 2) for name in ("bias", "spread", "known_bias", "known_spread", "difference")}
-        rest = {name: np.ones(2) for name in ("pull_mean", "pull_width", "unusable", "right_sign")}
-        return PeriodPoint(
-            truth=float(np.radians(degrees)),
-            events=100,
-            toys=2000,
-            levels=LEVELS,
-            effective=np.full(2, 5000.0),
-            covered=covered,
-            covered_magnitude=np.minimum(covered + 0.01, 1),
-            length=np.ones_like(covered),
-            **arrays,
-            **rest,
-        )
-
-    return PeriodCalibration(tuple(point(d) for d in (0, 45, 90, 180)))
+def period() -> PeriodCalibration:
+    return examples.period()
 
 
 def test_belt_is_closed_and_has_its_quantiles(axes, belt, legend_hides_nothing):

@@ -28,7 +28,7 @@ def test_every_source_is_drawn_in_degrees_with_its_own_error(axes, error_bars, l
     np.testing.assert_allclose(y, np.degrees([0.02, 0.02]))
     np.testing.assert_allclose((high - low) / 2 / y, 0.25)
     assert axes.get_xscale() == axes.get_yscale() == "log"
-    assert axes.get_ylabel() == r"$\sigma(\hat{\alpha})$ [deg]"
+    assert axes.get_ylabel() == r"$\sigma(\hat{\alpha})$ [°]"
     legend_hides_nothing(axes)
 
 

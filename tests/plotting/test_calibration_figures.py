@@ -1,5 +1,6 @@
 """Calibration figures carry the numbers of the results that they are given."""
 
+import examples
 import numpy as np
 import pytest
 from quantities import ALPHA
@@ -16,24 +17,8 @@ LEVELS = np.array([0.683, 0.954])
 
 
 @pytest.fixture
-def fits(rng):
-    errors = np.radians(rng.uniform(3, 7, COUNT))
-    errors[7] = np.nan
-    return SubsampleFits(
-        truth=TRUTH,
-        period=2 * np.pi,
-        folded=True,
-        resampled=False,
-        events=np.arange(COUNT * 100).reshape(COUNT, 100),
-        estimates=TRUTH + np.nan_to_num(errors, nan=0.1) * rng.normal(size=COUNT),
-        errors=errors,
-        valid=np.isfinite(errors),
-        levels=LEVELS,
-        intervals=(((),) * COUNT,) * 2,
-        delta_truth=rng.chisquare(1, COUNT),
-        sign_gap=np.zeros(COUNT),
-        excluded=np.zeros(COUNT, int),
-    )
+def fits():
+    return examples.subsamples(COUNT)
 
 
 def test_estimates(panels, fits, error_bars, legend_hides_nothing):
@@ -46,14 +31,14 @@ def test_estimates(panels, fits, error_bars, legend_hides_nothing):
     assert artists["without_error"].get_xdata() == pytest.approx(np.degrees(fits.estimates[7]))
     assert [line.get_xdata()[0] for line in artists["truth"]] == pytest.approx([45, 45])
     assert artists["steps"].get_data().values.sum() == COUNT
-    assert panels[1].get_xlabel() == r"$\hat{\alpha}$ [deg], sign of the truth"
+    assert panels[1].get_xlabel() == r"$\hat{\alpha}$ [°], sign of the truth"
     legend_hides_nothing(panels[0])
 
 
 def test_identical_estimates_can_be_drawn(panels, fits):
     same = SubsampleFits(**{**vars(fits), "estimates": np.full(COUNT, TRUTH), "folded": False})
     assert draw_estimates(panels, same, ALPHA)["steps"].get_data().values.sum() == COUNT
-    assert panels[1].get_xlabel() == r"$\hat{\alpha}$ [deg]"
+    assert panels[1].get_xlabel() == r"$\hat{\alpha}$ [°]"
 
 
 def test_pulls(axes, error_bars, legend_hides_nothing):
@@ -105,6 +90,6 @@ def test_bias_along_the_truth(panels, rng, error_bars, legend_hides_nothing):
         np.testing.assert_allclose(x, [30, 60, 90])
         np.testing.assert_allclose(y, [getattr(s, name) * scale for s in summaries])
         np.testing.assert_allclose((high - low) / 2, [getattr(s, f"{name}_error") * scale for s in summaries])
-    assert panels[1].get_xlabel() == r"true $\alpha$ [deg]"
-    assert panels[0].get_ylabel().endswith("[deg]")
+    assert panels[1].get_xlabel() == r"true $\alpha$ [°]"
+    assert panels[0].get_ylabel().endswith("[°]")
     legend_hides_nothing(panels[0])

@@ -60,7 +60,7 @@ def test_bands_hold_their_share_of_the_curves(axes, curve):
 
 def test_labels_and_legend(axes, curve, legend_hides_nothing):
     draw_likelihood(axes, curve, ALPHA, top=12)
-    assert axes.get_xlabel() == r"$\alpha$ [deg]"
+    assert axes.get_xlabel() == r"$\alpha$ [°]"
     assert r"\log L" in axes.get_ylabel()
     assert axes.get_ylim() == (0, 12)
     names = [text.get_text() for text in axes.get_legend().get_texts()]

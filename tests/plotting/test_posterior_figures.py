@@ -2,23 +2,14 @@
 
 from dataclasses import replace
 
+import examples
 import numpy as np
 import pytest
 
 from bmem.calibration.predictive import PredictiveHistogram
 from bmem.calibration.sbc import SimulationBasedCalibration
-from bmem.inference.bayes import Posterior
 from bmem.plotting.posterior import draw_posterior, draw_predictive, draw_sbc
-from bmem.process.contract import Parameter
 from bmem.quantity import Quantity
-
-ANGLE = Parameter("alpha", (-np.pi, np.pi), 2 * np.pi, r"\alpha", "deg", 180 / np.pi)
-
-
-def two_modes(centre: float) -> Posterior:
-    x = -np.pi + (np.arange(720) + 0.5) * 2 * np.pi / 720
-    density = np.exp(12 * np.cos(x - centre)) + 0.5 * np.exp(12 * np.cos(x + centre))
-    return Posterior(ANGLE, "flat in α", x, np.log(density / density.sum() * 720 / (2 * np.pi)), 0.0)
 
 
 @pytest.fixture
@@ -29,9 +20,9 @@ def predictive(rng: np.random.Generator) -> PredictiveHistogram:
 
 
 def test_posterior_is_a_density_in_degrees(axes, legend_hides_nothing):
-    result = two_modes(0.8)
+    result = examples.posterior(0.8)
     regions = [result.interval(level) for level in (0.683, 0.954)]
-    replicas = [two_modes(0.7), two_modes(0.9)]
+    replicas = [examples.posterior(0.7), examples.posterior(0.9)]
     artists = draw_posterior(axes, result, regions, replicas)
     x, y = artists["curve"].get_data()
     assert np.trapezoid(y, x) == pytest.approx(1, abs=0.01)

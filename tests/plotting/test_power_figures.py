@@ -1,11 +1,11 @@
 """Expected precision, goodness of fit and influence: what is drawn are the numbers of the results, in degrees."""
 
+import examples
 import numpy as np
 import pytest
 from quantities import ALPHA
 
 from bmem.calibration.goodness import Goodness
-from bmem.calibration.power import Power
 from bmem.inference.event_influence import OUTSIDE, Influence
 from bmem.inference.intervals import IntervalSet
 from bmem.plotting.goodness import draw_event_densities, draw_goodness
@@ -25,12 +25,7 @@ TRUTHS = np.radians([-90.0, -45.0, 0.0, 45.0, 90.0])
 
 @pytest.fixture
 def power():
-    """An information that vanishes at 0."""
-    hard = 2 * np.sin(TRUTHS) ** 2
-    quarter = np.full(5, 0.25)
-    return Power(
-        TRUTHS, 0.5 * hard, 0.05 * hard, hard, 0.1 * hard, 2 * quarter, quarter / 10, quarter, quarter, 400 * quarter
-    )
+    return examples.power()
 
 
 def test_sigma_along_the_truth(axes, power, legend_hides_nothing):

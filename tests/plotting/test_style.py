@@ -61,8 +61,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_labels_carry_units():
-    assert ALPHA.label == r"$\alpha$ [deg]"
-    assert ALPHA.estimate_label == r"$\hat{\alpha}$ [deg]"
+    assert ALPHA.label == r"$\alpha$ [°]"
+    assert ALPHA.estimate_label == r"$\hat{\alpha}$ [°]"
     assert math.pi * ALPHA.scale == pytest.approx(180)
     assert Quantity("pt", "p_T", "GeV").label == "$p_T$ [GeV]"
     assert Quantity("eta", r"\eta").label == r"$\eta$"

@@ -1,7 +1,8 @@
 """The report is one valid page that holds everything given, nothing that was not, and no reference to other files."""
 
 import base64
-from dataclasses import fields
+import re
+from dataclasses import fields, replace
 from html.parser import HTMLParser
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from bmem.errors import ArtifactError, InputError
 from bmem.plotting.style import new_figure, save
-from bmem.reports.page import Chapter, Headline, Page, Picture, Table, render, shown, write_page
+from bmem.reports.page import Caution, Chapter, Headline, Page, Picture, Table, render, shown, write_page
 
 VOID = {"meta", "img", "br"}
 
@@ -59,7 +60,8 @@ def report(figure):
         subtitle="quickstart",
         headlines=(Headline("α", "44.1° ± 5.0°", (("68.3 %", "[39°, 49°]"),), (("statistics", "4.9°"),), "sign unknown"),),
         verdict="Calibration passed.",
-        warnings=("12 events have k > 0.7.",),
+        made="1 May 2026 · bmem 1.0",
+        warnings=(Caution("12 events have k > 0.7.", "Figures"), Caution("Beware.")),
         chapters=(Chapter("Events", "Some text.", (table,)), Chapter("Figures", figures=(figure,))),
         configuration='[process]\nname = "thj"',
         provenance={"seed": 17, "events.parquet": "ab" * 32},
@@ -77,7 +79,8 @@ def test_everything_given_is_on_the_page(report, tmp_path):
         "[39°, 49°]",
         "statistics",
         "sign unknown",
-        report.warnings[0],
+        report.warnings[0].text,
+        report.made,
     )
     from_body = (
         "Cut flow",
@@ -114,6 +117,27 @@ def test_what_is_absent_leaves_no_trace(report, absent):
         assert marks[absent] not in page.text
     assert "None" not in page.text
     assert len(page.tags) < len(Parsed(render(report)).tags)
+
+
+def test_a_warning_leads_to_its_chapter(report):
+    page = Parsed(render(report))
+    place = page.text.index("See Figures")
+    assert page.text[:place].count("12 events have k > 0.7.") == 1
+    assert page.links.count("#section-2") == 2, "one in the list of chapters, one behind the warning"
+    assert sum(text.startswith("See ") for text in page.text) == 1, "none without a chapter"
+
+
+def test_columns_of_numbers_are_aligned_and_rounded_alike():
+    """Values with an error, a unit or a total are numbers too; a column of 0.17 and 0.169 used to look like two kinds."""
+    cells = ("−0.47 ± 0.19", "5 of 20", "16 %", "81.0 (−1.2 +1.1)", 0.17, "–", "few points", "20 resamples")
+    text = render(Page("t", chapters=(Chapter("c", tables=(Table("t", tuple("abcdefgh"), (cells,), digits={"e": 3}),)),)))
+    assert re.findall(r'<td class="(\w+)">', text) == ["number"] * 6 + ["short"] * 2
+    assert ">0.170<" in text
+
+
+def test_a_wide_figure_takes_the_page(figure):
+    shown = [render(Page("t", chapters=(Chapter("c", figures=(one,)),))) for one in (figure, replace(figure, wide=True))]
+    assert ['<figure class="wide">' in text for text in shown] == [False, True]
 
 
 def test_an_empty_report_is_a_page():

@@ -29,8 +29,8 @@ def test_counted_cross_sections_have_their_statistical_error(replicas: int, fini
     """Of one replica exactly that of the count; the spread of 400 knows it to 1/√798, 4.3 of which are 15 % (2e-5 each)."""
     pairs = parquet.read_pairs(finished.events("training"))
     table = table_of(counted_cross_section(finished.process, pairs, replicas, seed=3), "counted", tmp_path)
-    assert table.columns == ("α [°]", "σ [fb]", "σ_fid [fb]", "statistical error [fb]", "acceptance")
-    assert table.note == "σ_fid counted from the accepted training events; no branching ratios."
+    assert table.columns == ("α [°]", "σ [fb]", r"$\sigma_\mathrm{fid}$ [fb]", "statistical error [fb]", "acceptance")
+    assert table.note == r"$\sigma_\mathrm{fid}$ counted from the accepted training events; no branching ratios."
     sigma, covariance = simulated_cross_section(finished.process, pairs)
     for degrees, total, fiducial, error, acceptance in table.rows:
         b = finished.process.basis(torch.deg2rad(torch.tensor([degrees], dtype=torch.float64))).numpy()
@@ -45,7 +45,7 @@ def test_learned_cross_sections_have_errors_of_integration_and_network(finished:
     values, covariance = np.stack([0.98 * sigma, 1.02 * sigma]), np.stack([np.outer(sigma, sigma) * 1e-4] * 2)
     table = table_of(FiducialCrossSection(values, covariance, None), "learned", tmp_path)
     assert table.columns[3:5] == ("integration error [fb]", "network error [fb]")
-    assert table.note == "σ_fid integrated with the learned acceptance; no branching ratios."
+    assert table.note == r"$\sigma_\mathrm{fid}$ integrated with the learned acceptance; no branching ratios."
     for _, _, fiducial, integration, network, _ in table.rows:
         assert integration / fiducial == pytest.approx(0.01)
         assert float(network) / fiducial == pytest.approx(0.02 * np.sqrt(2), rel=0.05)  # printed with two digits
@@ -55,5 +55,5 @@ def test_learned_cross_sections_have_errors_of_integration_and_network(finished:
 
 def test_the_page_says_what_was_done(finished: Run) -> None:
     page = (finished.out / "report.html").read_text(encoding="utf-8")
-    assert "σ_fid counted from the accepted training events" in page
+    assert "counted from the accepted training events" in page
     assert "learned acceptance" not in page.partition("Cross sections")[2].partition("</table>")[0]

@@ -131,6 +131,11 @@ class ThjChannel:
         return {"process": RateFactor(of_phase, (1.0,)), "couplings": RateFactor(coupling_basis(), diphoton_coefficients())}
 
     @property
+    def conditions(self) -> str:
+        """The collision energy."""
+        return rf"$\sqrt{{s}}$ = {self.settings.sqrt_s / 1000:g} TeV"
+
+    @property
     def backgrounds(self) -> Mapping[str, Background]:
         if self.objects is not None:
             return {}
