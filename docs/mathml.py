@@ -8,15 +8,30 @@ from docutils import nodes
 from latex2mathml.converter import convert
 
 
+_AS_CHARACTERS = {
+    '<mi mathvariant="script">L</mi>': "<mi>ℒ</mi>",
+    '<mo accent="true">&#x02015;</mo>': '<mo stretchy="true">&#x000AF;</mo>',
+}
+"""What browsers draw otherwise than the converter means: they know no variants of letters, and centre a dash."""
+
+
+def drawn(formula: str, display: str) -> str:
+    """TeX as MathML, "inline" or as a "block"."""
+    markup: str = convert(formula, display=display)
+    for written, meant in _AS_CHARACTERS.items():
+        markup = markup.replace(written, meant)
+    return markup
+
+
 def inline(translator: Any, node: nodes.math) -> None:
     """A formula in a line."""
-    translator.body.append(convert(node.astext()))
+    translator.body.append(drawn(node.astext(), "inline"))
     raise nodes.SkipNode
 
 
 def block(translator: Any, node: nodes.math_block) -> None:
     """A formula by itself; where it is too wide for a narrow screen it scrolls, not the page."""
-    formula = convert(node.astext(), display="block")
+    formula = drawn(node.astext(), "block")
     translator.body.append(f'<div class="formula" style="overflow-x: auto">{formula}</div>\n')
     raise nodes.SkipNode
 

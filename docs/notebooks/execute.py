@@ -1,4 +1,4 @@
-"""Execute the notebooks of this folder in place, so that the pages show what they print: ``python docs/notebooks/execute.py``."""
+"""Execute the notebooks of this folder in place, so that the pages show what they print: ``python execute.py [FILE]...``."""
 
 from __future__ import annotations
 

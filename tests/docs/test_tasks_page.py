@@ -19,6 +19,8 @@ from bmem import cli, errors
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "tasks.md"
 LHE = Path(__file__).parents[1] / "data" / "thj_alpha0_200.lhe.gz"
 _BLOCK = re.compile(r"(?:^<!-- ([\w ]+): (\S+) -->\n)?^```(toml|bash|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+Action = Callable[[str, str, str], None]
+"""Takes how and where, of the comment above a block, and the block."""
 
 
 class Reader:
@@ -27,7 +29,7 @@ class Reader:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.monkeypatch = monkeypatch
         self.names: dict[str, Any] = {"__name__": "__main__"}
-        self.kinds: dict[str, Callable[[str, str, str], None]] = {"toml": self.keep, "bash": self.run, "python": self.execute}
+        self.kinds: dict[str, Action] = {"toml": self.keep, "bash": self.run, "python": self.execute}
 
     def keep(self, how: str, where: str, text: str) -> None:
         with Path(where).open({"file": "w", "add to": "a"}[how], encoding="utf-8") as file:

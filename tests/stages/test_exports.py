@@ -46,5 +46,5 @@ def test_the_command_writes_all_formats(
 
 
 def test_a_run_without_a_measurement_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match="no sample is measured yet; run 'bmem run CONFIG.toml"):
+    with pytest.raises(ArtifactError, match=r"no sample is measured yet; run 'bmem run CONFIG\.toml"):
         finished_measurements(quiet(settings(tmp_path), tmp_path / "out"))
