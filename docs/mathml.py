@@ -7,7 +7,6 @@ from typing import Any
 from docutils import nodes
 from latex2mathml.converter import convert
 
-
 _AS_CHARACTERS = {
     '<mi mathvariant="script">L</mi>': "<mi>ℒ</mi>",
     '<mo accent="true">&#x02015;</mo>': '<mo stretchy="true">&#x000AF;</mo>',

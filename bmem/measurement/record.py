@@ -129,7 +129,7 @@ class Measurement(JsonRecord):
         if self.source is None:
             raise InputError(
                 "this measurement was read from a file, which has no events; measure again from the coefficients of the "
-                "sample, or read the posterior draws beside it with bmem.inference.export.load"
+                "sample, let 'bmem export DIR' do so, or read the posterior draws beside it with bmem.inference.export.load"
             )
         return self.source
 
