@@ -50,7 +50,9 @@ class Series:
         terms = [tuple(chain.from_iterable(factors)) for factors in product(*each)]
         points = _random(parameters, max(_CHECKED, 3 * len(terms)), 1)
         columns, values = _columns(parameters, orders, points), basis.value(points)
-        weights = np.linalg.lstsq(columns, values, rcond=None)[0]
+        weights, left = _solved(columns, values)
+        if left > _PRECISION:
+            raise _no_sum([p.name for p in parameters])
         used = np.abs(weights).max(-1) * np.abs(columns).max(0) > _NEGLIGIBLE * np.abs(values).max()
         return cls(tuple(t for t, u in zip(terms, used, strict=True) if u), weights[used])
 
@@ -68,13 +70,21 @@ def _order(basis: Basis, index: int) -> int:
     lines[..., index] = x
     values = np.concatenate(list(basis.value(lines)), axis=-1)
     for order in range(HIGHEST + 1):
-        columns = _elementary(parameters[index], order, x)
-        left = values - columns @ np.linalg.lstsq(columns, values, rcond=None)[0]
-        if np.abs(left).max() <= _PRECISION * np.abs(values).max():
+        if _solved(_elementary(parameters[index], order, x), values)[1] <= _PRECISION:
             return order
-    raise InputError(
-        f"a workspace: the basis is no finite sum of powers or harmonics of {parameters[index].name!r} up to order "
-        f"{HIGHEST}; export the curve instead (csv, hepdata)"
+    raise _no_sum([parameters[index].name])
+
+
+def _solved(columns: Array, values: Array) -> tuple[Array, float]:
+    """The weights [M, K] of ``columns`` [G, M] that make up ``values`` [G, K], and what is left, over the largest value."""
+    weights = np.linalg.lstsq(columns, values, rcond=None)[0]
+    return weights, float(np.abs(values - columns @ weights).max() / np.abs(values).max())
+
+
+def _no_sum(names: list[str]) -> InputError:
+    return InputError(
+        f"a workspace: the basis is no finite sum of powers or harmonics of {', '.join(names)} up to order {HIGHEST}; "
+        "export the curve instead (csv, hepdata)"
     )
 
 
