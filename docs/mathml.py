@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from docutils import nodes
@@ -13,13 +14,16 @@ _AS_CHARACTERS = {
 }
 """What browsers draw otherwise than the converter means: they know no variants of letters, and centre a dash."""
 
+_FUNCTION = re.compile(r"<mi>(?:log|sin|cos|exp)</mi>(?!<mo stretchy=\"false\">&#x00028;)")
+"""Names of functions whose argument has no parentheses: a space belongs between the two."""
+
 
 def drawn(formula: str, display: str) -> str:
     """TeX as MathML, "inline" or as a "block"."""
     markup: str = convert(formula, display=display)
     for written, meant in _AS_CHARACTERS.items():
         markup = markup.replace(written, meant)
-    return markup
+    return _FUNCTION.sub(r'<mrow>\g<0><mspace width="0.17em"/></mrow>', markup)
 
 
 def inline(translator: Any, node: nodes.math) -> None:
