@@ -9,11 +9,12 @@ if TYPE_CHECKING:
     from bmem.channels.contract import Channel
     from bmem.likelihood.coefficients import Coefficients
     from bmem.measurement import Measurement
+    from bmem.measurement.exports import export
     from bmem.results import load
 
 __version__ = "0.1.0"
 
-__all__ = ["Chain", "Channel", "Coefficients", "Measurement", "__version__", "load", "measure"]
+__all__ = ["Chain", "Channel", "Coefficients", "Measurement", "__version__", "export", "load", "measure"]
 
 __getattr__ = exports(
     __name__,
@@ -22,6 +23,7 @@ __getattr__ = exports(
         "channels.contract": "Channel",
         "likelihood.coefficients": "Coefficients",
         "measurement": "Measurement",
+        "measurement.exports": "export",
         "results": "load",
     },
 )

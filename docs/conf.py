@@ -15,7 +15,9 @@ project = "bmem"
 author = "the bmem developers"
 copyright = "2026, the bmem developers"
 version = release = bmem.__version__
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax", "sphinx.ext.viewcode"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "mathml"]
+html_math_renderer = "mathml"
+nb_execution_mode = "off"  # the notebooks come with their output; the tests execute them
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
 html_theme = "furo"
@@ -27,7 +29,7 @@ autodoc_typehints = "signature"
 autodoc_type_aliases = {name: name for name in ("Array", "IntArray", "BoolArray", "ArrayLike", "Pieces", "Panels", "Curve")}
 autodoc_default_options = {"members": True, "undoc-members": False, "show-inheritance": True}
 python_maximum_signature_line_length = 100
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 
 
 def insert_configuration_keys(app: Any, docname: str, source: list[str]) -> None:

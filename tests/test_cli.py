@@ -13,7 +13,7 @@ from bmem import cli, keys, stages
 from bmem.events import parquet
 
 EVENTS = Path(__file__).parent / "data" / "thj_alpha0_200.lhe.gz"
-OTHERS = ("run", "plan", "import", "example", "show", "keys", "schema", "version")
+OTHERS = ("run", "plan", "import", "example", "show", "export", "keys", "schema", "version")
 SMALL = "[simulation]\nevents = 200\nvalidation_events = 100\n"
 
 

@@ -25,7 +25,7 @@ LEVELS = [
     {"__main__"},
 ]
 LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
-OPTIONAL = {"uproot", "vegas", "dask", "distributed", "mplhep", "pythia8mc"}
+OPTIONAL = {"uproot", "vegas", "dask", "distributed", "mplhep", "pythia8mc", "yaml"}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, fields
 from html import escape
@@ -92,7 +92,7 @@ class Measurement(JsonRecord):
         Raises:
             InputError: the measurement was read from a file.
         """
-        hypothesis = self._hypothesis()
+        hypothesis = self.fitted
         return hypothesis.constrained(hypothesis.likelihood())
 
     def to_arviz(self, rng: np.random.Generator) -> Any:
@@ -101,7 +101,7 @@ class Measurement(JsonRecord):
         Raises:
             InputError: the measurement was read from a file.
         """
-        hypothesis = self._hypothesis()
+        hypothesis = self.fitted
         likelihood, diagnostics = hypothesis.likelihood(), hypothesis.coefficients.diagnostics
         if len(likelihood.parameters) == 1:
             return export.inference_data(likelihood, rng, hypothesis.prior(), diagnostics=diagnostics)
@@ -110,11 +110,28 @@ class Measurement(JsonRecord):
         chains = marginal.draws(size.chains, size.draws, rng, hypothesis.joint_prior)
         return export.inference_data_of_chains(likelihood, chains, rng, diagnostics)
 
-    def _hypothesis(self) -> Hypothesis:
+    def export(self, folder: Path | str, name: str = "sample", formats: Sequence[str] | None = None) -> list[Path]:
+        """Write it for other programs, see ``bmem.measurement.exports.export``; returns the files.
+
+        Raises:
+            InputError: as there.
+            MissingExtraError: as there.
+        """
+        from bmem.measurement.exports import FORMATS, export
+
+        return export({name: self}, folder, FORMATS if formats is None else formats)
+
+    @property
+    def fitted(self) -> Hypothesis:
+        """What was fitted.
+
+        Raises:
+            InputError: the measurement was read from a file.
+        """
         if self.source is None:
             raise InputError(
                 "this measurement was read from a file, which has no events; measure again from the coefficients of the "
-                "sample, or read the posterior draws beside it with bmem.inference.export.load"
+                "sample, let 'bmem export DIR' do so, or read the posterior draws beside it with bmem.inference.export.load"
             )
         return self.source
 

@@ -12,6 +12,7 @@ from bmem.chain import hypotheses
 from bmem.config import BANK, FitSection
 from bmem.errors import RangeError
 from bmem.inference import export
+from bmem.inference.hypothesis import Hypothesis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.measurement import Measurement, measure_hypothesis
 from bmem.measurement.record import KIND
@@ -57,16 +58,23 @@ def _known_as(section: FitSection) -> dict[str, Any]:
 
 def _measured(run: Run, name: str) -> Measurement:
     """The measurement of a sample, by the belt, too, and with the goodness of fit, if there is a bank."""
-    config = run.config
-    signal = Coefficients.load(run.coefficients(name), slice(0, measured_events(run, name)))
-    backgrounds = log_densities(run, name, signal.n_events)
-    known = known_beside(config, backgrounds)
-    result = measure_hypothesis(*hypotheses(signal, run.channel, config.fit, **known))
-    result = replace(result, **_origin_of_events(run, name, signal.n_events))
+    result = measure_hypothesis(*hypotheses_of(run, name))
+    result = replace(result, **_origin_of_events(run, name, result.events))
     if result.excluded:
         lost = list(result.excluded)
         run.say(f"  [yellow]{len(lost)} events have no usable density and are left out: {lost}[/]")
-    return _held_against_bank(run, result, signal) if config.belt.bank_events else result
+    return _held_against_bank(run, result, _integrals(run, name)) if run.config.belt.bank_events else result
+
+
+def hypotheses_of(run: Run, name: str) -> tuple[Hypothesis, dict[str, Hypothesis]]:
+    """What is fitted to a sample, and what else is asked of the same integrals, by name."""
+    signal = _integrals(run, name)
+    known = known_beside(run.config, log_densities(run, name, signal.n_events))
+    return hypotheses(signal, run.channel, run.config.fit, **known)
+
+
+def _integrals(run: Run, name: str) -> Coefficients:
+    return Coefficients.load(run.coefficients(name), slice(0, measured_events(run, name)))
 
 
 def _origin_of_events(run: Run, name: str, measured: int) -> dict[str, Any]:
