@@ -33,7 +33,12 @@ from bmem.inference.objective import Basis
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
-from bmem.likelihood.cross_section import FiducialCrossSection, counted_cross_section, fiducial_cross_section
+from bmem.likelihood.cross_section import (
+    FiducialCrossSection,
+    counted_cross_section,
+    fiducial_cross_section,
+    resampled_cross_section,
+)
 from bmem.likelihood.event_integrals import EventIntegrator
 from bmem.likelihood.learning import Learned, Learner, Observer, unobserved
 from bmem.likelihood.networks import Networks, TrainedNetworks
@@ -41,6 +46,7 @@ from bmem.likelihood.roles import Acceptance, Pairs, Proposal, Role, Transfer
 from bmem.measurement import Measurement
 from bmem.measurement import measure as measure_hypothesis
 from bmem.replicas import Replicas
+from bmem.replicas.resamples import resample_counts
 from bmem.replicas.settings import PosteriorSettings
 from bmem.rng import derive_seed, generator
 from bmem.simulation.hard_events import events_at, uniform_events
@@ -217,6 +223,9 @@ class Chain:
             return fiducial_cross_section(process, acceptance, section.fiducial_events, rng, resamples)
         if pairs is None:
             raise InputError("σ_fid is counted from the training pairs; give them, or set likelihood.fiducial = 'learned'")
+        if self.settings.posterior.resamples:
+            counts = resample_counts(int(pairs.hard.numbers.max()) + 1, len(acceptance), self.seed)
+            return resampled_cross_section(process, pairs, counts, resamples)
         return counted_cross_section(process, pairs, len(acceptance), self.seed, resamples)
 
     def integrator(

@@ -6,7 +6,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from itertools import repeat
 from typing import Any, Self
 
@@ -64,7 +64,8 @@ def plain(value: Any) -> Any:
 
 def _fields(content: Mapping[str, Any], of: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(of)
-    return {field.name: _typed(content[field.name], hints[field.name]) for field in fields(of)}
+    known = [field.name for field in fields(of) if field.name in content or field.default is MISSING]
+    return {name: _typed(content[name], hints[name]) for name in known}
 
 
 def _typed(value: Any, hint: Any) -> Any:

@@ -39,6 +39,11 @@ class HardEvents:
         pdg = None if self.pdg is None else self.pdg[index]
         return HardEvents(self.x[index], self.theta[index], self.weight[index], pdg)
 
+    @property
+    def numbers(self) -> Tensor:
+        """See ``event_numbers``."""
+        return event_numbers(self.x)
+
     def repeat(self, times: int) -> HardEvents:
         """Each event ``times`` times in a row (to shower or smear one hard event repeatedly)."""
         return self[torch.arange(len(self), device=self.x.device).repeat_interleave(times)]
@@ -47,6 +52,11 @@ class HardEvents:
         """The same events on a device."""
         pdg = None if self.pdg is None else self.pdg.to(device)
         return HardEvents(self.x.to(device), self.theta.to(device), self.weight.to(device), pdg)
+
+
+def event_numbers(x: Tensor) -> Tensor:
+    """Which hard event each of the points ``x`` [N, D] is: numbers [N] from 0 on, the same for responses to the same event."""
+    return torch.unique(x[:, 0], return_inverse=True)[1]
 
 
 @dataclass(frozen=True)

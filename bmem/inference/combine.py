@@ -59,10 +59,14 @@ class Budget:
     spread over bootstrap resamples of which each is used in one replica, None if none were kept; ``network`` the spread over
     replicas, None with a single one (not evaluated).
 
-    ``network`` has two parts: ``weights``, the spread with one σ_k for all replicas, and ``simulation``, the spread with the
-    same integrals and the σ_k of each, which were counted from a finite simulation. Where σ_k have a covariance of their own
-    ``simulation`` is that of it, to first order, and part of ``integration``: of a single replica, or of integrated σ_k.
-    ``effective_replicas`` is how many of them make up the average likelihood at the estimate.
+    ``network`` is ``simulation`` statistics and what the posterior of the ``weights`` has beyond them. Replicas that are
+    resamples of the simulated events have all of it in ``simulation``: the events went anew through transfer, acceptance and
+    σ_k; ``weights`` is None, what a training adds by its own chance cannot be told from it. Otherwise ``simulation`` is that of
+    σ_k alone, which were counted from a finite simulation, and ``weights`` that of the integrals alone. Where σ_k have a
+    covariance of their own ``simulation`` is that of it, to first order, and part of ``integration``: of a single replica, or
+    of integrated σ_k. ``by_counting`` and ``by_networks`` are the spreads with the same integrals, and with the same σ_k, for
+    all replicas; of resamples they are correlated. ``effective_replicas`` is how many replicas make up the average likelihood
+    at the estimate.
     """
 
     estimate: FitResult
@@ -73,6 +77,8 @@ class Budget:
     simulation: tuple[float, ...]
     weights: tuple[float, ...] | None
     effective_replicas: float
+    by_counting: tuple[float, ...] | None = None
+    by_networks: tuple[float, ...] | None = None
 
     @property
     def total(self) -> Array:
@@ -86,8 +92,9 @@ class Budget:
 
     def _line(self, i: int, parameter: Parameter) -> str:
         network = "not evaluated"
-        if self.network is not None and self.weights is not None:
-            network = f"{self.network.std[i]:.4f} (simulation {self.simulation[i]:.4f}, weights {self.weights[i]:.4f})"
+        if self.network is not None:
+            weights = "" if self.weights is None else f", weights {self.weights[i]:.4f}"
+            network = f"{self.network.std[i]:.4f} (simulation {self.simulation[i]:.4f}{weights})"
         integration = self.integration_linear[i] if self.integration is None else self.integration.std[i]
         return (
             f"{parameter.name} = {self.estimate.theta[i]:.4f} ± {self.statistical[i]:.4f} (statistical) "
@@ -131,20 +138,25 @@ def budget(
     centres = [np.array(result.nearest(estimate.theta).theta) for result in fits]
     own = replace(coefficients, covariance=np.zeros_like(coefficients.covariance))
     simulation, weights = _linear(own, objective, centres, constraints), None
-    if len(fits) > 1:
+    network = spread(fits, estimate.theta) if len(fits) > 1 else None
+    networks = counting = None
+    if network is not None:
         models = separated(coefficients) if alone is None else alone
-        parts = [_parts(model, objective, estimate, constraints) for model in models]
-        weights = parts[0]
-        simulation = simulation if own.fiducial_covariance.any() else parts[1]
+        networks, counting = (_parts(model, objective, estimate, constraints) for model in models)
+        weights = None if coefficients.resampled else networks
+        if not own.fiducial_covariance.any():
+            simulation = network.std if coefficients.resampled else counting
     return objective, Budget(
         estimate=estimate,
         statistical=_quadratic_mean([result.nearest(estimate.theta).error for result in fits]),
         integration_linear=_linear(coefficients, objective, centres, constraints),
         integration=_integration(coefficients, objective, centres, constraints),
-        network=spread(fits, estimate.theta) if len(fits) > 1 else None,
+        network=network,
         simulation=simulation,
         weights=weights,
         effective_replicas=effective_number(objective.shares(estimate.theta)),
+        by_counting=counting,
+        by_networks=networks,
     )
 
 

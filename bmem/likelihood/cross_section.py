@@ -32,15 +32,19 @@ _CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class FiducialCrossSection:
-    """``values`` [R, K] in pb, their ``covariance`` [R, K, K] and ``bootstrap`` resamples [R, B, K] (or None)."""
+    """``values`` [R, K] in pb, their ``covariance`` [R, K, K] and ``bootstrap`` resamples [R, B, K] (or None).
+
+    ``resampled``: those of a replica are of the resample of the simulation on which its networks were trained.
+    """
 
     values: Array
     covariance: Array
     bootstrap: Array | None
+    resampled: bool = False
 
     def save(self, path: Path, settings: Mapping[str, Any], parents: Mapping[str, Path]) -> None:
         """Write as an artifact."""
-        arrays = {name: array for name, array in vars(self).items() if array is not None}
+        arrays = {name: np.asarray(array) for name, array in vars(self).items() if array is not None}
         artifacts.write(path, KIND, lambda p: np.savez(p, **arrays), settings, parents)
 
     @classmethod
@@ -52,7 +56,7 @@ class FiducialCrossSection:
         """
         artifacts.verify(path, KIND)
         with np.load(path, allow_pickle=False) as stored:
-            return cls(stored["values"], stored["covariance"], stored.get("bootstrap"))
+            return cls(*(stored[n] for n in ("values", "covariance")), stored.get("bootstrap"), bool(stored.get("resampled")))
 
 
 def fiducial_cross_section(
@@ -99,6 +103,25 @@ def counted_cross_section(
     return FiducialCrossSection(values, np.zeros((replicas, *covariance.shape)), bootstrap)
 
 
+def resampled_cross_section(
+    process: Process, pairs: PairedEvents, counts: Tensor, resamples: int = 0
+) -> FiducialCrossSection:
+    """σ_k of the same ``pairs`` in each replica r, which takes hard event i as often as ``counts`` [R, N] say.
+
+    The numbers of the hard events are those of ``HardEvents.numbers``. The error of the finite simulation is in the
+    differences between replicas.
+
+    Raises:
+        InputError: no event was accepted.
+    """
+    accepted, tried = _per_hard_event(process, pairs)
+    taken = (one.to(accepted) for one in counts)  # one after the other: all of them as float64 are large
+    values = torch.stack([(one @ accepted) / (one @ tried) for one in taken]).cpu().numpy()
+    bootstrap = np.repeat(values[:, None], resamples, axis=1) if resamples else None
+    covariance = np.zeros((*values.shape, values.shape[1]))
+    return FiducialCrossSection(values, covariance, bootstrap, resampled=True)
+
+
 def simulated_cross_section(process: Process, pairs: PairedEvents) -> tuple[Array, Array]:
     """σ_k [K] in pb and their covariance [K, K] from simulated ``pairs`` that were made uniform in θ, nothing learned.
 
@@ -107,17 +130,25 @@ def simulated_cross_section(process: Process, pairs: PairedEvents) -> tuple[Arra
     Raises:
         InputError: no event was accepted.
     """
-    hard = pairs.accepted_hard
+    accepted, tried = _per_hard_event(process, pairs)
+    total, all_tried = accepted.sum(0), tried.sum()
+    covariance = (accepted.T @ accepted - torch.outer(total, total) / len(accepted)) / all_tried**2
+    return (total / all_tried).cpu().numpy(), covariance.cpu().numpy()
+
+
+def _per_hard_event(process: Process, pairs: PairedEvents) -> tuple[Tensor, Tensor]:
+    """Of each hard event the sum of s_k over their mixture of its accepted responses [N, K], and how often it was tried [N].
+
+    Responses to one hard event share its weight; they are no independent events.
+    """
+    hard, numbers = pairs.accepted_hard, pairs.hard.numbers
     if not len(hard):
         raise InputError("σ_k from simulated events: none was accepted; give more events or loosen the selection")
     s = process.components(hard.x)
-    weights = s / (s @ mixture_coefficients(process).to(s))[:, None] * hard.weight[:, None] / pairs.hard.weight.mean()
-    # responses to one hard event share its weight; they are no independent events
-    owner = torch.unique(hard.x[:, 0], return_inverse=True)[1]
-    totals = weights.new_zeros(int(owner.max()) + 1, weights.shape[1]).index_add_(0, owner, weights)
-    total, distinct, tried = totals.sum(0), len(torch.unique(pairs.hard.x[:, 0])), len(pairs)
-    covariance = (totals.T @ totals - torch.outer(total, total) / distinct) / tried**2
-    return (total / tried).cpu().numpy(), covariance.cpu().numpy()
+    weights = s / (s @ mixture_coefficients(process).to(s))[:, None] * hard.weight[:, None]
+    totals = weights.new_zeros(int(numbers.max()) + 1, weights.shape[1])
+    tried = totals.new_zeros(len(totals)).index_add_(0, numbers, pairs.hard.weight.to(totals))
+    return totals.index_add_(0, numbers[pairs.accepted], weights), tried
 
 
 def mixture_grid(process: Process) -> Tensor:

@@ -64,6 +64,7 @@ class EventIntegrator:
             diagnostics=integrals.diagnostics() | {"outside": ~self.networks.proposal.seen(x_reco).cpu().numpy()},
             bootstrap=integrals.bootstrap,
             fiducial_bootstrap=_first_resamples(self.fiducial, integrals),
+            resampled=self.fiducial.resampled,
         )
 
 

@@ -20,7 +20,8 @@ class Estimate:
     """``value`` of a ``parameter`` and standard deviations by ``sources``, in printed units; ``intervals`` in stored ones.
 
     ``sources`` has "statistical" (NaN without a curvature), "integration", and if there are replicas "simulation
-    statistics" and "weights", the two parts of what they differ by; ``total`` is all in quadrature (NaN likewise).
+    statistics" and, unless they are resamples of the simulation, "weights", the parts of what they differ by; ``total`` is
+    all in quadrature (NaN likewise).
     """
 
     parameter: Parameter
@@ -38,8 +39,10 @@ class Estimate:
             "statistical": budget.statistical[index],
             "integration": budget.integration_linear[index] if spread is None else spread.std[index],
         }
+        if budget.network is not None:
+            found |= {"simulation statistics": budget.simulation[index]}
         if budget.weights is not None:
-            found |= {"simulation statistics": budget.simulation[index], "weights": budget.weights[index]}
+            found |= {"weights": budget.weights[index]}
         scale = parameter.scale
         sources = {name: float(error) * scale for name, error in found.items()}
         total = float(budget.total[index]) * scale

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
+from bmem.replicas.resamples import resample_counts
 from bmem.rng import derive_seed, generator
 from bmem.training.loop import Objective, Progress, fit
 from bmem.training.network import reset
@@ -33,6 +34,8 @@ class Ensemble:
             module has, those of a point estimate, and run all their epochs, because early stopping would take them back to
             where they came from.
         bootstrap: each member sees its own resample of its training rows; the rows held out of it are not resampled.
+        counts: how often each member takes each row [members, N], where the resamples are those of others too; by default
+            every row is an event of its own.
         modules: the trained members.
         histories: of their trainings.
     """
@@ -40,6 +43,7 @@ class Ensemble:
     members: int
     anew: bool = True
     bootstrap: bool = True
+    counts: Tensor | None = None
     modules: list[nn.Module] = field(default_factory=list, init=False)
     histories: list[History] = field(default_factory=list, init=False)
 
@@ -66,6 +70,7 @@ class Ensemble:
         ensemble goes on where it stopped.
         """
         paths = self.member_paths(checkpoint) if checkpoint else [None] * self.members
+        counts = self._counts(len(data[0]), seed) if self.bootstrap else None
         modules, histories = [], []
         for member, path in enumerate(paths):
             network = copy.deepcopy(module)
@@ -79,13 +84,16 @@ class Ensemble:
                 derive_seed(seed, "ensemble", member),
                 checkpoint=path,
                 progress=progress,
-                bootstrap=self.bootstrap,
+                counts=None if counts is None else counts[member],
                 early_stopping=self.anew,
             )
             modules.append(network)
             histories.append(history)
         self.modules, self.histories = modules, histories
         return max(histories, key=lambda history: history.best_loss)
+
+    def _counts(self, rows: int, seed: int) -> Tensor:
+        return resample_counts(rows, self.members, seed) if self.counts is None else self.counts
 
     def member_paths(self, checkpoint: Path) -> list[Path]:
         """The checkpoints of the members: ``name.3.safetensors`` for member 3 of ``name.safetensors``."""

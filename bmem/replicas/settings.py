@@ -10,6 +10,8 @@ from bmem.errors import InputError
 from bmem.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bmem.replicas.contract import WeightPosterior
 
 
@@ -40,7 +42,7 @@ class PosteriorSettings:
         for name in ("replicas", "epochs", "learning_rate", "prior_scale", "temperature"):
             if not getattr(self, name) > 0:
                 raise InputError(f"posterior.{name} must be positive, not {getattr(self, name)}")
-        if self.method in ("bootstrap", "ensemble") and self.replicas < 2:
+        if self.resamples and self.replicas < 2:
             raise InputError(
                 f"the method {self.method!r} needs posterior.replicas of at least 2; for one network choose 'point'"
             )
@@ -60,18 +62,23 @@ class PosteriorSettings:
         """Whether the posterior is found from a point estimate on."""
         return not self.is_point and self.method != "ensemble"
 
-    def make(self) -> WeightPosterior:
-        """The posterior, not fitted yet."""
+    @property
+    def resamples(self) -> bool:
+        """Whether every replica is trained on a resample of the simulated events."""
+        return self.method in ("bootstrap", "ensemble")
+
+    def make(self, counts: Tensor | None = None) -> WeightPosterior:
+        """The posterior, not fitted yet; ``counts`` [replicas, N] are those of the resamples, if it has some."""
         from bmem import replicas
 
         makers: dict[str, Callable[[], WeightPosterior]] = {
             "point": replicas.PointEstimate,
-            "bootstrap": lambda: replicas.Ensemble(self.replicas, anew=False),
+            "bootstrap": lambda: replicas.Ensemble(self.replicas, anew=False, counts=counts),
             "mean_field": lambda: replicas.MeanField(prior_scale=self.prior_scale, temperature=self.temperature),
             "low_rank": lambda: replicas.LowRank(prior_scale=self.prior_scale),
             "laplace": lambda: replicas.Laplace(prior_scale=self.prior_scale, layers="last"),
             "swag": lambda: replicas.Swag(prior_scale=self.prior_scale),
-            "ensemble": lambda: replicas.Ensemble(self.replicas),
+            "ensemble": lambda: replicas.Ensemble(self.replicas, counts=counts),
         }
         return makers[self.method]()
 

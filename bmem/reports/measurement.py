@@ -76,12 +76,27 @@ def _sources(name: str, main: Estimate, budget: Budget) -> list[tuple[str, ...]]
         rows.append((name, "integration", main.source("integration"), f"{spread.n} resamples", known, switched))
     if budget.network is not None:
         known, switched = percent(budget.network.relative_error, 0), percent(budget.network.switched, 0)
-        replicas = f"{budget.network.n} replicas"
-        for source, what in (("simulation statistics", "the counting of σ_k"), ("weights", "one σ_k for all")):
-            rows.append((name, source, main.source(source), f"{replicas}, {what}", known, switched))
+        for source, what in _replicas(budget).items():
+            rows.append((name, source, main.source(source), f"{budget.network.n} replicas, {what}", known, switched))
+        for what, parts in _by_way(budget):
+            rows.append((name, what, printed(main.quantity, parts[0], 2), "the other of the two as in the mean", "", ""))
         count = f"{budget.effective_replicas:.1f} of {budget.network.n}"
         rows.append((name, "effective replicas", count, "shares in the average likelihood at the estimate", "", ""))
     return rows
+
+
+def _replicas(budget: Budget) -> dict[str, str]:
+    """What the replicas tell, by source: from what."""
+    if budget.weights is not None:
+        return {"simulation statistics": "the counting of σ_k", "weights": "one σ_k for all"}
+    return {"simulation statistics": "resamples of the simulation through networks and σ_k"}
+
+
+def _by_way(budget: Budget) -> list[tuple[str, tuple[float, ...]]]:
+    """The ways in which a resample of the simulation moves an estimate, which are correlated."""
+    if budget.weights is not None or budget.by_counting is None or budget.by_networks is None:
+        return []
+    return [("– through σ_k alone", budget.by_counting), ("– through the networks alone", budget.by_networks)]
 
 
 def parameter_tables(found: Measurements) -> tuple[Table, ...]:
