@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from iminuit.cost import NormalConstraint
 from pydantic import ValidationError
+from torch import Tensor
 
 from bmem.channels import load_channel, meant
 from bmem.channels.contract import Channel, lacking
@@ -18,6 +20,7 @@ from bmem.channels.section import mistakes
 from bmem.config.model import Config, wrong_truth
 from bmem.config.sections import (
     TRAINING,
+    VALIDATION,
     AcceptanceSection,
     DensitySection,
     FitSection,
@@ -27,7 +30,8 @@ from bmem.config.sections import (
 )
 from bmem.devices import chosen
 from bmem.errors import ChannelError, ConfigError, InputError, TrustWarning
-from bmem.events.record import PairedEvents, RecoEvents
+from bmem.events.record import PairedEvents, RecoEvents, event_numbers
+from bmem.inference.bias import Validation
 from bmem.inference.hypothesis import Hypothesis
 from bmem.inference.objective import Basis
 from bmem.integration.settings import IntegrationSettings
@@ -37,6 +41,7 @@ from bmem.likelihood.cross_section import (
     FiducialCrossSection,
     counted_cross_section,
     fiducial_cross_section,
+    mixture_coefficients,
     resampled_cross_section,
 )
 from bmem.likelihood.event_integrals import EventIntegrator
@@ -45,6 +50,7 @@ from bmem.likelihood.networks import Networks, TrainedNetworks
 from bmem.likelihood.roles import Acceptance, Pairs, Proposal, Role, Transfer
 from bmem.measurement import Measurement
 from bmem.measurement import measure as measure_hypothesis
+from bmem.process.contract import Process
 from bmem.replicas import Replicas
 from bmem.replicas.resamples import resample_counts
 from bmem.replicas.settings import PosteriorSettings
@@ -180,14 +186,35 @@ class Chain:
         integrator = self.integrator(networks, networks.fiducial, name, self.settings.integration)
         return integrator.coefficients(x_reco, partial(self.observer, f"integrate {name}"))
 
-    def measure(self, coefficients: Coefficients) -> Measurement:
+    def validate(self, pairs: PairedEvents, networks: TrainedNetworks, *, events: int | None = None) -> Validation:
+        """What tells the bias of a measurement with these ``networks``: the first ``events`` accepted ones of the ``pairs``.
+
+        Args:
+            pairs: uniform in the parameters, as ``simulate(n, name="validation")`` makes them, none of them trained on.
+            networks: from ``train``.
+            events: None: all; each is integrated in one replica of the networks, which take turns.
+
+        Raises:
+            InputError: no event is accepted.
+        """
+        x_reco, x_hard = self.pairs(pairs).accepted_pairs
+        if not len(x_reco):
+            raise InputError("no validation event passes the selection; give more events, or loosen the selection")
+        settings = replace(self.settings.integration, resamples=0)
+        integrator = replace(self.integrator(networks, networks.fiducial, VALIDATION, settings), in_turns=True)
+        observed = integrator.coefficients(x_reco[:events], partial(self.observer, f"integrate {VALIDATION}"))
+        return validation(self.channel.process, observed, x_hard[:events])
+
+    def measure(self, coefficients: Coefficients, validation: Validation | None = None) -> Measurement:
         """The measurement from integrals, of the first ``fit.events`` if the settings name a number.
+
+        ``validation`` events, from ``validate``, tell the bias.
 
         Raises:
             FitError: as ``bmem.measurement.measure``.
         """
         fit = self.settings.fit
-        return measure(coefficients.select(slice(fit.events)), self.channel, fit, self.constraints)
+        return measure(coefficients.select(slice(fit.events)), self.channel, fit, self.constraints, validation=validation)
 
     @property
     def roles(self) -> tuple[Role, ...]:
@@ -250,6 +277,8 @@ def measure(
     channel: Channel | str,
     fit: FitSection | None = None,
     constraints: Sequence[NormalConstraint] = (),
+    *,
+    validation: Validation | None = None,
 ) -> Measurement:
     """Estimate, intervals, uncertainties and posterior of the parameters of a channel.
 
@@ -258,6 +287,7 @@ def measure(
         channel: as for ``Chain``.
         fit: luminosity, further bases and strength, as in the section [fit] of a configuration.
         constraints: external measurements, with names and stored units of the parameters.
+        validation: events that tell the bias of the method, from ``Chain.validate``.
 
     Raises:
         ChannelError: as ``Chain``.
@@ -268,7 +298,14 @@ def measure(
     for name in fit.bases:
         if name not in channel.bases:
             raise ConfigError(f"fit.bases: the channel has no basis {name!r}{meant(name, channel.bases)}")
-    return measure_hypothesis(*hypotheses(coefficients, channel, fit, constraints=constraints))
+    known = hypotheses(coefficients, channel, fit, constraints=constraints)
+    return measure_hypothesis(*known, validation=validation)
+
+
+def validation(process: Process, observed: Coefficients, x_hard: Tensor) -> Validation:
+    """Validation events, uniform in the parameters: their integrals, each in one replica, and their ``x_hard`` [N, D]."""
+    exact, mixture = process.components(x_hard).cpu().numpy(), mixture_coefficients(process).numpy()
+    return Validation(observed.values[0], exact, mixture, event_numbers(x_hard).cpu().numpy())
 
 
 def hypotheses(

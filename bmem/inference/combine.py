@@ -15,6 +15,7 @@ import numpy as np
 from iminuit.cost import NormalConstraint
 from numpy.typing import ArrayLike, NDArray
 
+from bmem.inference.bias import Bias, Validation
 from bmem.inference.constraints import Joint
 from bmem.inference.fit import FitResult, difference, fit
 from bmem.inference.objective import (
@@ -60,13 +61,15 @@ class Budget:
     replicas, None with a single one (not evaluated).
 
     ``network`` is ``simulation`` statistics and what the posterior of the ``weights`` has beyond them. Replicas that are
-    resamples of the simulated events have all of it in ``simulation``: the events went anew through transfer, acceptance and
-    σ_k; ``weights`` is None, what a training adds by its own chance cannot be told from it. Otherwise ``simulation`` is that of
-    σ_k alone, which were counted from a finite simulation, and ``weights`` that of the integrals alone. Where σ_k have a
-    covariance of their own ``simulation`` is that of it, to first order, and part of ``integration``: of a single replica, or
-    of integrated σ_k. ``by_counting`` and ``by_networks`` are the spreads with the same integrals, and with the same σ_k, for
-    all replicas; of resamples they are correlated. ``effective_replicas`` is how many replicas make up the average likelihood
-    at the estimate.
+    resamples of the simulated events have all of it in ``simulation``: the events went anew through transfer, acceptance
+    and σ_k; ``weights`` is None, what a training adds by its own chance cannot be told from it. Otherwise ``simulation`` is
+    that of σ_k alone, which were counted from a finite simulation, and ``weights`` that of the integrals alone. Where σ_k
+    have a covariance of their own ``simulation`` is that of it, to first order, and part of ``integration``: of a single
+    replica, or of integrated σ_k. ``by_counting`` and ``by_networks`` are the spreads with the same integrals, and with the
+    same σ_k, for all replicas; of resamples they are correlated.
+
+    ``effective_replicas`` is how many replicas make up the average likelihood at the estimate. ``bias`` is what all of them
+    have in common, None where it was not measured.
     """
 
     estimate: FitResult
@@ -79,13 +82,15 @@ class Budget:
     effective_replicas: float
     by_counting: tuple[float, ...] | None = None
     by_networks: tuple[float, ...] | None = None
+    bias: Bias | None = None
 
     @property
     def total(self) -> Array:
         """All evaluated sources in quadrature [P], the integration error by the bootstrap where there is one."""
         integration = self.integration_linear if self.integration is None else self.integration.std
         network = np.zeros(len(self.statistical)) if self.network is None else self.network.std
-        return np.sqrt(np.square(self.statistical) + np.square(integration) + np.square(network))
+        bias = np.zeros(len(self.statistical)) if self.bias is None else self.bias.size
+        return np.sqrt(sum(np.square(source) for source in (self.statistical, integration, network, bias)))
 
     def __str__(self) -> str:
         return "\n".join(self._line(i, parameter) for i, parameter in enumerate(self.estimate.parameters))
@@ -96,9 +101,10 @@ class Budget:
             weights = "" if self.weights is None else f", weights {self.weights[i]:.4f}"
             network = f"{self.network.std[i]:.4f} (simulation {self.simulation[i]:.4f}{weights})"
         integration = self.integration_linear[i] if self.integration is None else self.integration.std[i]
+        bias = "" if self.bias is None else f"; bias: {self.bias.shift[i]:.4f} ± {self.bias.error[i]:.4f}"
         return (
             f"{parameter.name} = {self.estimate.theta[i]:.4f} ± {self.statistical[i]:.4f} (statistical) "
-            f"± {integration:.4f} (integration); network: {network}"
+            f"± {integration:.4f} (integration); network: {network}{bias}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,6 +123,7 @@ def budget(
     constraints: Sequence[NormalConstraint] = (),
     *,
     alone: tuple[Coefficients, Coefficients] | None = None,
+    validation: Validation | None = None,
 ) -> tuple[MarginalLikelihood, Budget]:
     """Fit the likelihood averaged over replicas and take the budget of its global minimum.
 
@@ -128,12 +135,14 @@ def budget(
         constraints: external measurements of some parameters; every fit has them, and the statistical errors theirs.
         alone: the same with differences of the weights alone and of σ_k alone, ``separated`` of the signal where there are
             backgrounds.
+        validation: events that tell the bias of the method.
 
     Returns:
         The marginal likelihood (without the constraints, see ``Joint``), for curves and intervals, and the budget.
     """
     objective = MarginalLikelihood.of(coefficients, basis, luminosity, exclude)
     estimate = fit(_constrained(objective, constraints))
+    theta = np.array(estimate.theta)
     fits = [fit(_constrained(replica, constraints)) for replica in objective.replicas]
     centres = [np.array(result.nearest(estimate.theta).theta) for result in fits]
     own = replace(coefficients, covariance=np.zeros_like(coefficients.covariance))
@@ -157,6 +166,7 @@ def budget(
         effective_replicas=effective_number(objective.shares(estimate.theta)),
         by_counting=counting,
         by_networks=networks,
+        bias=None if validation is None else validation.bias(_constrained(objective, constraints).estimator, basis, theta),
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from iminuit.cost import NormalConstraint
 from numpy.typing import ArrayLike, NDArray
 
+from bmem.inference.bias import Validation
 from bmem.inference.combine import Budget, budget, resampled, separated
 from bmem.inference.constraints import GaussianTerm, Joint
 from bmem.inference.mixture import mixture_by_fractions
@@ -28,7 +29,7 @@ class Hypothesis:
     """Coefficients and basis of everything that the events may be, and the external ``constraints`` on its parameters.
 
     Events in ``excluded`` have no usable density. ``alone`` are the coefficients in which only the weights, and only σ_k,
-    differ between replicas.
+    differ between replicas. ``mixed``: some events may be of a background.
     """
 
     coefficients: Coefficients
@@ -37,6 +38,7 @@ class Hypothesis:
     constraints: tuple[NormalConstraint, ...]
     excluded: NDArray[np.int64]
     alone: tuple[Coefficients, Coefficients]
+    mixed: bool = False
 
     @classmethod
     def of(
@@ -69,7 +71,7 @@ class Hypothesis:
         basis = with_strength(basis) if strength else basis
         names = {p.name for p in basis.parameters}
         known = tuple(c for c in constraints if set(c._parameters) <= names)
-        return cls(coefficients, basis, luminosity, known, lost, (weights, simulation))
+        return cls(coefficients, basis, luminosity, known, lost, (weights, simulation), mixed=bool(backgrounds))
 
     def likelihood(self) -> MarginalLikelihood:
         """Of the events alone, averaged over replicas."""
@@ -84,10 +86,13 @@ class Hypothesis:
         lost = unusable_events(coefficients, self.basis)
         return self.constrained(MarginalLikelihood.of(coefficients, self.basis, self.luminosity, lost))
 
-    def budget(self) -> tuple[MarginalLikelihood, Budget]:
-        """The likelihood of the events alone, and its constrained fit with the uncertainties by source."""
+    def budget(self, validation: Validation | None = None) -> tuple[MarginalLikelihood, Budget]:
+        """The likelihood of the events alone, and its constrained fit with the uncertainties by source.
+
+        ``validation`` events of the signal tell the bias of the method, but not where there are backgrounds.
+        """
         everything = self.coefficients, self.basis, self.luminosity, self.excluded, self.constraints
-        return budget(*everything, alone=self.alone)
+        return budget(*everything, alone=self.alone, validation=None if self.mixed else validation)
 
     def prior(self) -> Prior:
         """Of the first parameter: flat, times what is known of it from elsewhere."""

@@ -42,9 +42,14 @@ class FiducialCrossSection:
     bootstrap: Array | None
     resampled: bool = False
 
+    @property
+    def mean(self) -> FiducialCrossSection:
+        """The mean over the replicas as a single one, with the mean of their own errors."""
+        return FiducialCrossSection(self.values.mean(0, keepdims=True), self.covariance.mean(0, keepdims=True), None)
+
     def save(self, path: Path, settings: Mapping[str, Any], parents: Mapping[str, Path]) -> None:
         """Write as an artifact."""
-        arrays = {name: np.asarray(array) for name, array in vars(self).items() if array is not None}
+        arrays: dict[str, Any] = {name: array for name, array in vars(self).items() if array is not None}
         artifacts.write(path, KIND, lambda p: np.savez(p, **arrays), settings, parents)
 
     @classmethod
@@ -56,7 +61,8 @@ class FiducialCrossSection:
         """
         artifacts.verify(path, KIND)
         with np.load(path, allow_pickle=False) as stored:
-            return cls(*(stored[n] for n in ("values", "covariance")), stored.get("bootstrap"), bool(stored.get("resampled")))
+            resampled = bool(stored.get("resampled"))
+            return cls(stored["values"], stored["covariance"], stored.get("bootstrap"), resampled)
 
 
 def fiducial_cross_section(

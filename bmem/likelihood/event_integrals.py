@@ -20,13 +20,17 @@ from bmem.workers import Workers
 
 @dataclass(frozen=True)
 class EventIntegrator:
-    """Integrates events of a ``process``; the ``seed`` and the number of an event decide its points."""
+    """Integrates events of a ``process``; the ``seed`` and the number of an event decide its points.
+
+    With ``in_turns`` every event is integrated in one replica, which take turns; σ_k are the mean over the replicas.
+    """
 
     process: Process
     networks: Networks
     fiducial: FiducialCrossSection
     settings: IntegrationSettings
     seed: int
+    in_turns: bool = False
 
     def coefficients(self, x_reco: Tensor, progress: Callable[[int, int], None] | None = None) -> Coefficients:
         """Those of observations ``x_reco`` [N, D]; ``progress(done, N)`` is called after every block.
@@ -52,19 +56,22 @@ class EventIntegrator:
         return self._integrand(x_reco).replica(0)
 
     def _arguments(self, x_reco: Tensor) -> tuple[Any, ...]:
-        return self._integrand(x_reco), len(x_reco), mixture_coefficients(self.process), self.settings, self.seed
+        integrand = self._integrand(x_reco)
+        weights = integrand.in_turns if self.in_turns else integrand
+        return weights, len(x_reco), mixture_coefficients(self.process), self.settings, self.seed
 
     def _coefficients(self, integrals: EventIntegrals, x_reco: Tensor) -> Coefficients:
         """With the diagnostic ``outside``: whether an event lies outside of the range of the training data."""
+        fiducial = self.fiducial.mean if self.in_turns else self.fiducial
         return Coefficients(
             values=integrals.values,
             covariance=integrals.covariance,
-            fiducial=self.fiducial.values,
-            fiducial_covariance=self.fiducial.covariance,
+            fiducial=fiducial.values,
+            fiducial_covariance=fiducial.covariance,
             diagnostics=integrals.diagnostics() | {"outside": ~self.networks.proposal.seen(x_reco).cpu().numpy()},
             bootstrap=integrals.bootstrap,
-            fiducial_bootstrap=_first_resamples(self.fiducial, integrals),
-            resampled=self.fiducial.resampled,
+            fiducial_bootstrap=_first_resamples(fiducial, integrals),
+            resampled=fiducial.resampled,
         )
 
 

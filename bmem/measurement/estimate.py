@@ -20,8 +20,8 @@ class Estimate:
     """``value`` of a ``parameter`` and standard deviations by ``sources``, in printed units; ``intervals`` in stored ones.
 
     ``sources`` has "statistical" (NaN without a curvature), "integration", and if there are replicas "simulation
-    statistics" and, unless they are resamples of the simulation, "weights", the parts of what they differ by; ``total`` is
-    all in quadrature (NaN likewise).
+    statistics" and, unless they are resamples of the simulation, "weights", the parts of what they differ by; where the bias
+    was measured "method bias", its shift and error in quadrature; ``total`` is all in quadrature (NaN likewise).
     """
 
     parameter: Parameter
@@ -43,6 +43,8 @@ class Estimate:
             found |= {"simulation statistics": budget.simulation[index]}
         if budget.weights is not None:
             found |= {"weights": budget.weights[index]}
+        if budget.bias is not None:
+            found |= {"method bias": float(budget.bias.size[index])}
         scale = parameter.scale
         sources = {name: float(error) * scale for name, error in found.items()}
         total = float(budget.total[index]) * scale

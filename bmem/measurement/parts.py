@@ -9,6 +9,7 @@ import numpy as np
 from iminuit.cost import NormalConstraint
 
 from bmem.calibration.record import Array, JsonRecord
+from bmem.inference.bias import Validation
 from bmem.inference.combine import Budget
 from bmem.inference.contours import ContourSet, contours
 from bmem.inference.hypothesis import Hypothesis
@@ -88,9 +89,9 @@ class FurtherFit(JsonRecord):
     excluded: tuple[int, ...]
 
     @classmethod
-    def of(cls, hypothesis: Hypothesis) -> FurtherFit:
+    def of(cls, hypothesis: Hypothesis, validation: Validation | None = None) -> FurtherFit:
         """The fit of a ``hypothesis`` of at least two parameters."""
-        likelihood, table = hypothesis.budget()
+        likelihood, table = hypothesis.budget(validation)
         total, count = hypothesis.constrained(likelihood), len(likelihood.parameters)
         return cls(
             budget=table,

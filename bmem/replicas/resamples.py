@@ -1,8 +1,8 @@
 """Resamples of simulated events, one for each replica: how often a replica takes an event.
 
-Everything that a replica learns or counts takes the same resample. The resamples are balanced (Davison, Hinkley and Schechtman,
-Biometrika 73 (1986) 555): over all replicas every event is taken as often as once in each, so that the mean over the
-replicas of what is linear in the events is that of the events themselves, whatever the number of replicas.
+Everything that a replica learns or counts takes the same resample. The resamples are balanced (Davison, Hinkley and
+Schechtman, Biometrika 73 (1986) 555): over all replicas every event is taken as often as once in each, so that the mean over
+the replicas of what is linear in the events is that of the events themselves, whatever the number of replicas.
 """
 
 from __future__ import annotations

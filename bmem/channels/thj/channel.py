@@ -66,7 +66,7 @@ class ThjChannel:
     def __init__(self, settings: ThjSettings | None = None) -> None:
         self.settings = settings = settings or ThjSettings()
         self.selection = Selection(settings.selection)
-        self.transfer = ThjReco(jet_pt_min=settings.selection.jet_pt)
+        self.transfer = ThjReco(settings.selection.jet_pt, settings.selection.jet_eta)
         self.proposal = ThjHard()
         self.unconditional = ObservedReco(settings.selection.jet_pt)
         self.lhe = ThjLHE()

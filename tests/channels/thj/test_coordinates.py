@@ -20,7 +20,7 @@ def hard_points(n: int = 64) -> Tensor:
         4 * u[:, 2] - 2,
         3 + 150 * u[:, 3],
         angle[:, 4],
-        8 * u[:, 5] - 4,
+        10 * u[:, 5] - 5,
         4 * u[:, 6] - 2,
     ]
     return torch.stack(columns, -1)
@@ -31,7 +31,8 @@ def reco_points(n: int = 64) -> Tensor:
     u = torch.rand(n, 11, generator=rng, dtype=torch.float64)
     hard = hard_points(n)
     top = 300 * u[:, 6:8] - 150
-    columns = [hard[:, 0], hard[:, 1], hard[:, 2], 26 + 150 * u[:, 3], hard[:, 4], hard[:, 5], top[:, 0], top[:, 1]]
+    eta = torch.where(u[:, 5] < 0.5, hard[:, 5].clamp(-4.6, 4.6) + 0.1 * (u[:, 5] - 0.25), 9.38 * u[:, 5] - 4.69)
+    columns = [hard[:, 0], hard[:, 1], hard[:, 2], 26 + 150 * u[:, 3], hard[:, 4], eta, top[:, 0], top[:, 1]]
     return torch.stack([*columns, 4 * u[:, 8] - 2, 100 + 100 * u[:, 9], 50 + 60 * u[:, 10]], -1)
 
 
