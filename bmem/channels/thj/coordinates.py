@@ -69,11 +69,11 @@ class _Within:
         self.limit = limit
 
     def forward(self, eta: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """The residual, and the logarithm of its derivative with respect to η."""
-        share, inside = eta / self.limit, self._inside(y)
-        slope = 1 / (1 - inside.square())
+        """The residual, and the logarithm of its derivative with respect to η: -inf beyond the limit, where is no density."""
+        beyond, inside = eta.abs() >= self.limit, self._inside(y)
+        share, slope = (eta / self.limit).clamp(-_INSIDE, _INSIDE), 1 / (1 - inside.square())
         residual, log_slope = _compressed(self.limit * (torch.atanh(share) - torch.atanh(inside)) / slope)
-        return residual, log_slope - torch.log1p(-share.square()) - torch.log(slope)
+        return residual, torch.where(beyond, -torch.inf, log_slope - torch.log1p(-share.square()) - torch.log(slope))
 
     def inverse(self, residual: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """η of a residual, and the logarithm of its derivative with respect to the residual."""
