@@ -152,7 +152,7 @@ class ToyScan:
             yield self._curves(rows, logs, choice)
 
     def _curves(self, rows: IntArray, logs: Array, rng: np.random.Generator) -> tuple[Array, Array | None]:
-        """-2 log L [T, G + E] of the toys made of the events ``rows`` [T, n], and its mean [T, G] where replicas are averaged."""
+        """-2 log L [T, G + E] of toys made of the events ``rows`` [T, n], and its mean [T, G] if replicas are averaged."""
         toys, events = rows.shape
         starts = np.arange(0, rows.size + 1, events)
         counts = csr_array((np.ones(rows.size), rows.ravel(), starts), shape=(toys, self.bank.n_events))

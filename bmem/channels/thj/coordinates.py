@@ -50,8 +50,8 @@ _INSIDE = 1 - 2.0**-53
 def _compressed(difference: Tensor) -> tuple[Tensor, Tensor]:
     """A difference of rapidities d, compressed beyond its core, and the logarithm of the slope: asinh(d / core).
 
-    Where another jet is taken for the spectator d is a hundred times larger than where it is not. Linear in d, one event in
-    fifty would lie so far in the tails that a network of finite slopes puts too few there.
+    Where another jet is taken for the spectator, in one event of fifty, d is a hundred times larger than where it is not; in
+    this coordinate both are within a few units.
     """
     return torch.asinh(difference / _CORE), -0.5 * torch.log(difference.square() + _CORE**2)
 
@@ -63,13 +63,13 @@ class _Within:
     moved inside smoothly, is divided by the slope there, and so is η - y for a jet that was measured well.
     """
 
-    _SHARPNESS = 64
+    _SHARPNESS, _LARGEST = 64, 0.9999
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
 
     def forward(self, eta: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """The residual, and the logarithm of its derivative with respect to η: -inf beyond the limit, where is no density."""
+        """The residual, and the logarithm of its derivative with respect to η: -inf beyond the limit, no density there."""
         beyond, inside = eta.abs() >= self.limit, self._inside(y)
         share, slope = (eta / self.limit).clamp(-_INSIDE, _INSIDE), 1 / (1 - inside.square())
         residual, log_slope = _compressed(self.limit * (torch.atanh(share) - torch.atanh(inside)) / slope)
@@ -86,9 +86,10 @@ class _Within:
         return eta, log_square + torch.log(slope) - _compressed(difference)[1]
 
     def _inside(self, y: Tensor) -> Tensor:
-        """y / limit, moved into (-1, 1)."""
+        """y / limit, moved into (-1, 1), and not so close to the ends that the slope would be lost in rounding."""
         share = y / self.limit
-        return share / (1 + share.abs() ** self._SHARPNESS) ** (1 / self._SHARPNESS)
+        inside = share / (1 + share.abs() ** self._SHARPNESS) ** (1 / self._SHARPNESS)
+        return inside.clamp(-self._LARGEST, self._LARGEST)
 
 
 class ThjReco:
@@ -173,7 +174,6 @@ class ThjReco:
 class ThjHard:
     """Residuals of x_hard given the 11 observables: the coordinates of the proposal."""
 
-    version = 2
     circular = (False, True, False, False, True, False, False)
     n_features = 12
 
@@ -181,34 +181,32 @@ class ThjHard:
         pt_h, phi_h, y_h, pt_j, phi_j, eta_j = reference[..., :6].unbind(-1)
         hard_pt_h, hard_phi_h, hard_y_h, hard_pt_j, hard_phi_j, hard_y_j, hard_y_t = target.unbind(-1)
         frame = Frame(phi_h, phi_j, eta_j)
-        rapidity, log_slope = _compressed(hard_y_j - eta_j)
         residual = [
             torch.log(hard_pt_h / pt_h),
             frame.s * kin.wrap(hard_phi_h - phi_h),
             frame.y * (hard_y_h - y_h),
             torch.log(hard_pt_j / pt_j),
             frame.s * kin.wrap(hard_phi_j - phi_j),
-            frame.y * rapidity,
+            frame.y * (hard_y_j - eta_j),
             frame.y * (hard_y_t - reference[..., 8]),
         ]
-        return torch.stack(residual, -1), log_slope - torch.log(hard_pt_h * hard_pt_j)
+        return torch.stack(residual, -1), -torch.log(hard_pt_h * hard_pt_j)
 
     def inverse(self, residual: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
         r = residual.unbind(-1)
         pt_h, phi_h, y_h, pt_j, phi_j, eta_j = reference[..., :6].unbind(-1)
         frame = Frame(phi_h, phi_j, eta_j)
-        difference = _CORE * torch.sinh(r[5])
         target = [
             pt_h * torch.exp(r[0]),
             kin.wrap(phi_h + frame.s * r[1]),
             y_h + frame.y * r[2],
             pt_j * torch.exp(r[3]),
             kin.wrap(phi_j + frame.s * r[4]),
-            eta_j + frame.y * difference,
+            eta_j + frame.y * r[5],
             reference[..., 8] + frame.y * r[6],
         ]
         point = torch.stack(target, -1)
-        return point, torch.log(point[..., 0] * point[..., 3]) - _compressed(difference)[1]
+        return point, torch.log(point[..., 0] * point[..., 3])
 
     def features(self, reference: Tensor) -> Tensor:
         """Invariants of x_reco under the symmetries: [..., 12], with the transverse imbalance."""
