@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,23 +14,31 @@ import torch
 from iminuit.cost import NormalConstraint
 from numpy.typing import ArrayLike
 from pydantic import ValidationError
+from torch import Tensor
 
 from bmem.channels import load_channel, meant
 from bmem.channels.contract import Channel, acceptance_coordinates, lacking
 from bmem.channels.nuisances import make_nuisances, varied_response
 from bmem.channels.section import mistakes
 from bmem.config.model import ChainSettings, Config, wrong_truth
-from bmem.config.sections import TRAINING, FitSection, NuisanceSection
+from bmem.config.sections import TRAINING, VALIDATION, FitSection, NuisanceSection
 from bmem.devices import chosen
 from bmem.errors import ChannelError, ConfigError, InputError, TrustWarning
-from bmem.events.record import PairedEvents, RecoEvents
+from bmem.events.record import PairedEvents, RecoEvents, event_numbers
+from bmem.inference.bias import Validation
 from bmem.inference.hypothesis import Hypothesis
 from bmem.inference.objective import Basis
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.coordinates import Varied
-from bmem.likelihood.cross_section import FiducialCrossSection, counted_cross_section, fiducial_cross_section
+from bmem.likelihood.cross_section import (
+    FiducialCrossSection,
+    counted_cross_section,
+    fiducial_cross_section,
+    mixture_coefficients,
+    resampled_cross_section,
+)
 from bmem.likelihood.event_integrals import EventIntegrator
 from bmem.likelihood.learning import Learned, Learner, Observer, unobserved
 from bmem.likelihood.networks import Networks, TrainedNetworks
@@ -37,7 +46,9 @@ from bmem.likelihood.nuisances import NONE, Nuisances
 from bmem.likelihood.ratio import Ratio
 from bmem.likelihood.roles import Acceptance, Pairs, Proposal, Role, Transfer
 from bmem.measurement import Measurement, measure_hypothesis
+from bmem.process.contract import Process
 from bmem.replicas import Replicas
+from bmem.replicas.resamples import resample_counts
 from bmem.rng import derive_seed, generator
 from bmem.simulation.contract import Response
 from bmem.simulation.hard_events import events_at, uniform_events, with_drawn_nuisances, with_nuisances_at
@@ -174,20 +185,45 @@ class Chain:
         integrator = self.integrator(networks, networks.fiducial, name, self.settings.integration)
         return integrator.coefficients(x_reco, partial(self.observer, f"integrate {name}"), self.workers)
 
-    def measure(self, coefficients: Coefficients, backgrounds: Mapping[str, ArrayLike] | None = None) -> Measurement:
+    def validate(self, pairs: PairedEvents, networks: TrainedNetworks, *, events: int | None = None) -> Validation:
+        """What tells the bias of a measurement with these ``networks``: the first ``events`` accepted ones of the ``pairs``.
+
+        Args:
+            pairs: uniform in the parameters, as ``simulate(n, name="validation")`` makes them, none of them trained on.
+            networks: from ``train``.
+            events: None: all; each is integrated in one replica of the networks, which take turns.
+
+        Raises:
+            InputError: no event is accepted.
+        """
+        x_reco, x_hard = self.pairs(pairs).accepted_pairs
+        if not len(x_reco):
+            raise InputError("no validation event passes the selection; give more events, or loosen the selection")
+        settings = replace(self.settings.integration, resamples=0)
+        integrator = replace(self.integrator(networks, networks.fiducial, VALIDATION, settings), in_turns=True)
+        observed = integrator.coefficients(x_reco[:events], partial(self.observer, f"integrate {VALIDATION}"), self.workers)
+        return validation(self.channel.process, observed, x_hard[:events])
+
+    def measure(
+        self,
+        coefficients: Coefficients,
+        backgrounds: Mapping[str, ArrayLike] | None = None,
+        validation: Validation | None = None,
+    ) -> Measurement:
         """The measurement from integrals, of the first ``fit.events`` if the settings name a number.
 
         Args:
             coefficients: from ``integrate``.
             backgrounds: as for ``bmem.measure``, of the same events.
+            validation: events that tell the bias, from ``validate``.
 
         Raises:
             FitError: as ``bmem.measurement.measure_hypothesis``.
         """
         fit, first = self.settings.fit, slice(self.settings.fit.events)
         known = {name: np.asarray(logs)[..., first] for name, logs in (backgrounds or {}).items()}
-        chosen = coefficients.select(first)
-        return measure(chosen, self.channel, fit, self.constraints, backgrounds=known, nuisances=self.nuisances)
+        beside: dict[str, Any] = {"backgrounds": known, "nuisances": self.nuisances, "validation": validation}
+        return measure(coefficients.select(first), self.channel, fit, self.constraints, **beside)
 
     @property
     def response(self) -> Response:
@@ -243,6 +279,9 @@ class Chain:
             return fiducial_cross_section(process, acceptance, section.fiducial_events, rng, resamples)
         if pairs is None:
             raise InputError("σ_fid is counted from the training pairs; give them, or set likelihood.fiducial = 'learned'")
+        if self.settings.posterior.resamples:
+            counts = resample_counts(int(pairs.hard.numbers.max()) + 1, len(acceptance), self.seed)
+            return resampled_cross_section(process, pairs, counts, resamples, nuisances=self.nuisances)
         return counted_cross_section(process, pairs, len(acceptance), self.seed, resamples, nuisances=self.nuisances)
 
     def integrator(
@@ -271,6 +310,7 @@ def measure(
     *,
     backgrounds: Mapping[str, ArrayLike] | None = None,
     nuisances: Nuisances | Sequence[Mapping[str, Any] | NuisanceSection] = NONE,
+    validation: Validation | None = None,
 ) -> Measurement:
     """Estimate, intervals, uncertainties and posterior of the parameters of a channel.
 
@@ -283,6 +323,7 @@ def measure(
         backgrounds: log-densities [N] or [R, N] of the observations under each background, by name; those that the channel
             states are ``channel.backgrounds[name].log_density``. Their fractions are fitted too.
         nuisances: those with which the events were integrated, as for ``Chain``.
+        validation: events that tell the bias of the method, from ``Chain.validate``.
 
     Raises:
         ChannelError: as ``Chain``.
@@ -296,7 +337,13 @@ def measure(
     varied = _nuisances(nuisances, channel)
     known = [*constraints, *external_constraints(varied)]
     stated = hypotheses(coefficients, channel, fit, constraints=known, backgrounds=backgrounds, nuisances=varied.basis)
-    return measure_hypothesis(*stated)
+    return measure_hypothesis(*stated, validation=validation)
+
+
+def validation(process: Process, observed: Coefficients, x_hard: Tensor) -> Validation:
+    """Validation events, uniform in the parameters: their integrals, each in one replica, and their ``x_hard`` [N, D]."""
+    exact, mixture = process.components(x_hard).cpu().numpy(), mixture_coefficients(process).numpy()
+    return Validation(observed.values[0], exact, mixture, event_numbers(x_hard).cpu().numpy())
 
 
 def external_constraints(nuisances: Nuisances) -> tuple[NormalConstraint, ...]:

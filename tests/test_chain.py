@@ -19,9 +19,12 @@ from bmem.channels.toy.channel import ToyChannel
 from bmem.config import Config, parse
 from bmem.errors import ArtifactError, ChannelError, ConfigError, InputError
 from bmem.events.record import PairedEvents
+from bmem.likelihood.cross_section import resampled_cross_section
 from bmem.likelihood.networks import TrainedNetworks
+from bmem.replicas import Ensemble
 from bmem.rng import derive_seed, generator
 from bmem.stages import STAGES, Run
+from bmem.training.settings import History
 from bmem.workers import processes
 
 SMALL = {"blocks": 2, "hidden": 16, "layers": 1, "bins": 4}
@@ -36,7 +39,7 @@ CONTENT = {
     **SECTIONS,
     "seed": 3,
     "channel": {"name": "toy", "efficiency": 0.8},
-    "simulation": {"events": 2000, "validation_events": 100},
+    "simulation": {"events": 2000, "validation_events": 200},
     "sample": [{"name": "tilted", "theta": 0.3, "events": 100}],
     "fit": {"events": 50},
     "calibration": {"subsamples": 3, "size": 15},
@@ -101,10 +104,14 @@ def test_the_coefficients_are_those_of_the_command_line(finished: Run, coefficie
 
 
 def test_the_measurement_is_that_of_the_command_line(
-    finished: Run, chain: bmem.Chain, coefficients: bmem.Coefficients
+    finished: Run, chain: bmem.Chain, coefficients: bmem.Coefficients, networks: TrainedNetworks
 ) -> None:
-    there, result = bmem.load(finished.fit("tilted")), chain.measure(coefficients)
+    validation = chain.validate(chain.simulate(200, name="validation"), networks, events=12_000)
+    there, result = bmem.load(finished.fit("tilted")), chain.measure(coefficients, validation)
     assert isinstance(there, bmem.Measurement)
+    assert there.budget.bias is not None
+    assert result.budget.bias == there.budget.bias
+    assert there.budget.bias.events == len(validation.exact)
     assert str(result).splitlines()[:2] == str(there).splitlines()[:2]
     np.testing.assert_allclose(result.curve.delta, there.curve.delta, rtol=1e-6, atol=1e-6)
 
@@ -125,6 +132,28 @@ def test_backgrounds_are_measured_too(chain: bmem.Chain, coefficients: bmem.Coef
     assert [estimate.parameter.name for estimate in result.estimates] == ["theta", "f_wide"]
     assert result.estimates[1].value == pytest.approx(0, abs=1e-3)
     assert result.estimates[0].value == pytest.approx(chain.measure(coefficients).estimates[0].value, abs=1e-3)
+def test_all_that_a_replica_learns_and_counts_is_of_one_resample(
+    config: Config, pairs: PairedEvents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transfer takes an accepted event as often as the acceptance does, and σ_k counts it as often."""
+    taken, fit = [], Ensemble.fit
+
+    def spy(self: Ensemble, *given: Any, **named: Any) -> History:
+        taken.append(self.counts)
+        return fit(self, *given, **named)
+
+    monkeypatch.setattr(Ensemble, "fit", spy)
+    found = bmem.Chain.of(config).train(pairs)
+    transfer, acceptance = taken
+    numbers = pairs.hard.numbers
+    assert transfer is not None
+    assert acceptance is not None
+    assert acceptance.shape == (2, 2000)
+    assert torch.equal(transfer, acceptance[:, pairs.accepted])
+    counts = torch.zeros(2, 2000, dtype=acceptance.dtype).index_copy_(1, numbers, acceptance)
+    expected = resampled_cross_section(ToyChannel().process, pairs, counts)
+    np.testing.assert_array_equal(found.fiducial.values, expected.values)
+    assert found.fiducial.resampled
 
 
 def test_observers_are_told(told: list[tuple[str, int, int]], coefficients: bmem.Coefficients) -> None:

@@ -1,7 +1,7 @@
 """Goodness of fit: is this sample compatible with any θ at all?
 
 The absolute densities log p(x_n | θ̂) of the events at the fitted θ̂ are held against those of toys drawn from the bank at
-θ̂ and fitted in the same way. Two statistics:
+θ̂ and fitted in the same way; log p is the mean over the replicas of the networks, as in the estimate. Two statistics:
 
 - "mean": their mean less the mean expected at θ̂, in units of its spread; events where the density is low make it negative;
 - "distance": the Anderson-Darling distance (Ann. Math. Stat. 23 (1952) 193) of their distribution from the expected one.
@@ -24,7 +24,7 @@ from scipy import stats
 from scipy.sparse import csr_array
 
 from bmem.calibration.bank import Bank
-from bmem.calibration.mean_density import log_mean_density
+from bmem.calibration.mean_density import mean_log_density
 from bmem.calibration.record import Array, IntArray, JsonRecord
 from bmem.calibration.toys import true_values
 from bmem.errors import InputError
@@ -148,7 +148,7 @@ class GoodnessTest:
         own = self.bank.fiducial
         if fiducial.shape != own.shape or not np.allclose(fiducial, own, rtol=1e-6, atol=1e-6 * np.abs(own).max()):
             raise InputError("the σ_k of the sample are not those of the bank: give a bank of the same networks")
-        logs = log_mean_density(coefficients.values[:, kept], fiducial, self._scan.b)
+        logs = mean_log_density(coefficients.values[:, kept], fiducial, self._scan.b)
         place = int(logs.sum(axis=0).argmax())
         column = self._scan.column(place)
         return Goodness(
@@ -190,7 +190,7 @@ class _Scan:
         parameter = bank.basis.parameters[0]
         values = true_values(parameter, grid + (parameter.period is not None))
         b = bank.basis.value(values[:, None])
-        return cls(bank, values, b, log_mean_density(bank.integrals, bank.fiducial, b))
+        return cls(bank, values, b, mean_log_density(bank.integrals, bank.fiducial, b))
 
     def column(self, place: int) -> _Column:
         if place not in self.columns:

@@ -1,7 +1,8 @@
-"""The density of one event averaged over the replicas of the networks, and its score: what is expected of an event.
+"""log p of one event averaged over the replicas of the networks, and its score: what an estimate adds up.
 
-In one replica it is the density itself. A measurement averages the likelihood of the whole sample instead, which does not
-factorise into events; for expectations and tests that speak of single events this is the next best thing.
+An estimate is the minimum of the mean of -2 log L over the replicas, each with the same weight. What is expected of single
+events, and tests of them, are of the same mean. A constant by which the log-density of a replica is wrong for all events
+drops out of the score, and of whatever is held against events of the same networks.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import numpy as np
 from bmem.calibration.record import Array
 
 
-def log_mean_density(integrals: Array, fiducial: Array, b: Array) -> Array:
-    """log of the mean over replicas of Σ_k b_k I_k / Σ_k b_k σ_k.
+def mean_log_density(integrals: Array, fiducial: Array, b: Array) -> Array:
+    """Mean over replicas of log[Σ_k b_k I_k / Σ_k b_k σ_k].
 
     Args:
         integrals: I_k [R, N, K].
@@ -20,22 +21,15 @@ def log_mean_density(integrals: Array, fiducial: Array, b: Array) -> Array:
         b: values of the basis [G, K].
 
     Returns:
-        [N, G], in the inverse unit of the observables.
+        [N, G], of a density in the inverse unit of the observables.
     """
-    each = (_log_density(*replica, b) for replica in zip(integrals, fiducial, strict=True))
-    total = next(each)
-    for logs in each:
-        total = np.logaddexp(total, logs)
-    return total - np.log(len(integrals))
+    total = np.zeros((integrals.shape[1], len(b)))
+    for values, sigma in zip(integrals, fiducial, strict=True):
+        total += np.log(values @ b.T) - np.log(b @ sigma)
+    return total / len(integrals)
 
 
-def mean_density_score(integrals: Array, fiducial: Array, b: Array, slope: Array) -> Array:
-    """∂ log p/∂θ [N] of the mean density at one θ, where the basis is ``b`` [K] and its derivative ``slope`` [K]."""
-    density, sigma = integrals @ b, fiducial @ b
-    share = density / sigma[:, None]
-    scores = integrals @ slope / density - (fiducial @ slope / sigma)[:, None]
-    return (share * scores).sum(axis=0) / share.sum(axis=0)
-
-
-def _log_density(integrals: Array, fiducial: Array, b: Array) -> Array:
-    return np.log(integrals @ b.T) - np.log(b @ fiducial)
+def mean_score(integrals: Array, fiducial: Array, b: Array, slope: Array) -> Array:
+    """∂/∂θ [N] of ``mean_log_density`` at one θ, where the basis is ``b`` [K] and its derivative ``slope`` [K]."""
+    scores = integrals @ slope / (integrals @ b) - (fiducial @ slope / (fiducial @ b))[:, None]
+    return np.asarray(scores.mean(axis=0))

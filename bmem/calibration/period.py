@@ -172,8 +172,8 @@ class _Half:
         return _Measured(
             truth=truth,
             toys=toys,
-            found=toys.minima(),
-            known=known.minima(),
+            found=toys.estimates(),
+            known=known.estimates(),
             covered=inside[..., 0].mean(axis=-1),
             covered_magnitude=inside.any(axis=-1).mean(axis=-1),
             length=lengths(toys, levels, np.array(along)),
@@ -182,7 +182,7 @@ class _Half:
 
 @dataclass(frozen=True)
 class _Measured:
-    """Toys of one signed truth, with their minima and those with x_hard known."""
+    """Toys of one signed truth, with their estimates and those with x_hard known."""
 
     truth: float
     toys: Toys

@@ -6,7 +6,8 @@ vanishes (θ = 0 and 180°, for an even likelihood) σ is infinite, though an in
 likelihood (Cowan et al., 1007.1727), that of the average sample of n events, with profile or Feldman-Cousins thresholds.
 
 The information of the reconstructed events is that in their likelihood's score ŝ as an estimator of θ,
-(∂E[ŝ]/∂θ)² / Var(ŝ) = E[ŝ s]² / Var(ŝ), with s the exact score of x_hard. For an exact likelihood it is the Fisher
+(∂E[ŝ]/∂θ)² / Var(ŝ) = E[ŝ s]² / Var(ŝ), with s the exact score of x_hard; ŝ is the mean over the replicas, as in the
+estimate. For an exact likelihood it is the Fisher
 information E[ŝ²]; an error of networks or integrals makes it smaller, where E[ŝ²] would count noise as information. The
 share that the reconstruction keeps is then the squared correlation of ŝ and s.
 """
@@ -23,7 +24,7 @@ from scipy.optimize import brentq
 from scipy.stats import chi2
 
 from bmem.calibration.bank import Bank
-from bmem.calibration.mean_density import mean_density_score
+from bmem.calibration.mean_density import mean_score
 from bmem.calibration.neyman import Belt
 from bmem.calibration.record import Array, JsonRecord
 from bmem.errors import InputError, RangeError
@@ -132,8 +133,8 @@ def _at(bank: Bank, truth: float, minimum: float) -> tuple[tuple[float, ...], fl
     b, slope = bank.basis.value([truth]), bank.basis.gradient([truth])[0]
     used = weights > 0
     w = weights[used]
-    own = mean_density_score(bank.integrals[:, used], bank.fiducial, b, slope)
-    exact = mean_density_score(bank.exact[None, used], bank.exact_fiducial[None], b, slope)
+    own = mean_score(bank.integrals[:, used], bank.fiducial, b, slope)
+    exact = mean_score(bank.exact[None, used], bank.exact_fiducial[None], b, slope)
     low, high = bank.basis.parameters[0].bounds
     own, exact = (_unless_rounding(score - w @ score, w, high - low) for score in (own, exact))
     return _shape(own, exact, w), effective

@@ -20,7 +20,7 @@ def held(toys: Toys, levels: Array, critical: Array) -> BoolArray:
     ``critical`` [L, E] are the critical values of the belt at the points. Without a curvature error there is no Hesse
     interval, which then holds nothing.
     """
-    found, t = toys.minima(), toys.statistic()
+    found, t = toys.estimates(), toys.statistic()
     offset = short_way(found.place[:, None] - toys.points, toys.period)
     reached = (stats.chi2.cdf(np.square(offset / found.error[:, None]), 1), stats.chi2.cdf(t, 1), toys.mass_above())
     inside = [level <= np.asarray(levels)[:, None, None] for level in reached]
@@ -30,9 +30,9 @@ def held(toys: Toys, levels: Array, critical: Array) -> BoolArray:
 
 def lengths(toys: Toys, levels: Array, critical: Array) -> Array:
     """Mean total lengths [M, L] of the intervals, to a step of the grid; ``critical`` [L, G] is the belt on the grid."""
-    found, step = toys.minima(), toys.values[1] - toys.values[0]
+    found, step = toys.estimates(), toys.values[1] - toys.values[0]
     whole = step * (len(toys.values) - (toys.period is None))
-    excess = toys.curves - found.value[:, None]
+    excess = toys.curves - toys.minima().value[:, None]
     density = np.sort(np.exp(-excess / 2), axis=1)[:, ::-1]
     mass = density.cumsum(axis=1) / density.sum(axis=1, keepdims=True)
     error = np.where(np.isnan(found.error), whole, found.error)

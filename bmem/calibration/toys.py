@@ -2,8 +2,9 @@
 
 A toy is analysed as a measurement would be. With several replicas of the networks there are two ways: the likelihood is the
 average over the replicas, each normalised ("marginal", see ``bmem.inference.objective.MarginalLikelihood``), or that of one
-replica, drawn for each toy ("drawn"). The integration errors are those
-that the events of the bank have; "resampled" toys are given another realisation of them, which counts them twice.
+replica, drawn for each toy ("drawn"). Estimates are minima of the mean of -2 log L over the replicas, not modes of the
+average. The integration errors are those that the events of the bank have; "resampled" toys are given another realisation
+of them, which counts them twice.
 """
 
 from __future__ import annotations
@@ -57,17 +58,25 @@ class Minima:
 
 @dataclass(frozen=True)
 class Toys:
-    """-2 log L of T toys: ``curves`` [T, G] on the even grid ``values`` [G], and ``at_points`` [T, E] at ``points`` [E]."""
+    """-2 log L of T toys: ``curves`` [T, G] on the even grid ``values`` [G], and ``at_points`` [T, E] at ``points`` [E].
+
+    ``means`` [T, G] are the means over the replicas, of which the estimates are the minima; None: the ``curves`` are.
+    """
 
     values: Array
     curves: Array
     points: Array
     at_points: Array
     period: float | None
+    means: Array | None = None
 
     def minima(self) -> Minima:
-        """By the parabola through the lowest point of the grid and its neighbours."""
+        """Of the ``curves``, by the parabola through the lowest point of the grid and its neighbours."""
         return minima(self.curves, self.values, self.period is not None)
+
+    def estimates(self) -> Minima:
+        """Estimates with their curvature errors, as a measurement has them."""
+        return self.minima() if self.means is None else minima(self.means, self.values, self.period is not None)
 
     def statistic(self) -> Array:
         """t = -2 log L(point)/L(θ̂) [T, E], at least zero."""
@@ -116,10 +125,10 @@ class ToyScan:
             RangeError: the bank is worth fewer than ``minimum`` events at ``truth``.
             InputError: the treatment resamples, but the bank keeps no resamples.
         """
-        blocks = list(self._blocks(truth, points, shape, rng, minimum))
-        curves = np.concatenate([block[:, : len(self.values)] for block in blocks])
-        at_points = np.concatenate([block[:, len(self.values) :] for block in blocks])
-        return Toys(self.values, curves, points, at_points, self.bank.basis.parameters[0].period)
+        averages, means = zip(*self._blocks(truth, points, shape, rng, minimum), strict=True)
+        curves, at_points = np.split(np.concatenate(averages), [len(self.values)], axis=1)
+        period = self.bank.basis.parameters[0].period
+        return Toys(self.values, curves, points, at_points, period, None if means[0] is None else np.concatenate(means))
 
     def statistics(self, truth: float, shape: tuple[int, int], rng: np.random.Generator, minimum: float = 0.0) -> Array:
         """t at the truth of ``shape`` = (toys, events) drawn there, [toys].
@@ -131,8 +140,8 @@ class ToyScan:
 
     def _blocks(
         self, truth: float, points: Array, shape: tuple[int, int], rng: np.random.Generator, minimum: float
-    ) -> Iterator[Array]:
-        """-2 log L on the grid and at the points, [block, G + E], in blocks that bound memory."""
+    ) -> Iterator[tuple[Array, Array | None]]:
+        """-2 log L on the grid and at the points, [block, G + E], and its mean, [block, G], in blocks that bound memory."""
         toys, events = shape
         size = _RESAMPLED_BLOCK if self.treatment.resampled else _BLOCK
         choice = rng.spawn(1)[0]  # its own stream: the events of the toys are the same whatever the treatment
@@ -142,19 +151,20 @@ class ToyScan:
             logs = _logs(self.bank.resampled(block), np.append(self.values, points)) if fixed is None else fixed
             yield self._curves(rows, logs, choice)
 
-    def _curves(self, rows: IntArray, logs: Array, rng: np.random.Generator) -> Array:
-        """-2 log L [T, G] of the toys made of the events ``rows`` [T, n]."""
+    def _curves(self, rows: IntArray, logs: Array, rng: np.random.Generator) -> tuple[Array, Array | None]:
+        """-2 log L [T, G + E] of toys made of the events ``rows`` [T, n], and its mean [T, G] if replicas are averaged."""
         toys, events = rows.shape
         starts = np.arange(0, rows.size + 1, events)
         counts = csr_array((np.ones(rows.size), rows.ravel(), starts), shape=(toys, self.bank.n_events))
         if len(logs) == 1:
-            return -2 * (counts @ logs[0])
+            return -2 * (counts @ logs[0]), None
         if self.treatment.replicas == "marginal":
-            return self._average(np.stack([counts @ replica for replica in logs]))
+            each = np.stack([counts @ replica for replica in logs])
+            return self._average(each), -2 * each[:, :, : len(self.values)].mean(axis=0)
         drawn, curves = rng.integers(len(logs), size=toys), np.empty((toys, logs.shape[2]))
         for r, replica in enumerate(logs):
             curves[drawn == r] = -2 * (counts[drawn == r] @ replica)
-        return curves
+        return curves, None
 
     def _average(self, logs: Array) -> Array:
         """-2 log L [T, G + E] averaged over replicas as a measurement is, from log L [R, T, G + E] of each."""

@@ -229,6 +229,9 @@ class CalibrationSection(Section):
 
     subsamples: int = Field(20, ge=3, description="number of subsamples, at most")
     size: Positive = Field(100, description="events in each")
+    bias_events: int = Field(
+        12_000, ge=0, description="validation events that are integrated to tell the bias of the method (0: not evaluated)"
+    )
     toys: int = Field(4000, ge=100, description="toys from the bank at each truth, where there is a bank")
     truths: tuple[float, ...] = Field(
         (), description="truths of the first parameter, printed; half of the toys of an angle at their negatives; empty: 13"

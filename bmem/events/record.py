@@ -70,7 +70,7 @@ class HardEvents:
 
 
 def event_numbers(x: Tensor) -> Tensor:
-    """Which hard event each of the points ``x`` [N, D] is: numbers [N] from 0 on, one for all responses to an event."""
+    """Which hard event each of the points ``x`` [N, D] is: numbers [N] from 0 on, the same for responses to one event."""
     return torch.unique(x[:, 0], return_inverse=True)[1]
 
 

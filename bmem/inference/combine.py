@@ -15,6 +15,7 @@ import numpy as np
 from iminuit.cost import NormalConstraint
 from numpy.typing import ArrayLike, NDArray
 
+from bmem.inference.bias import Bias, Validation
 from bmem.inference.constraints import Joint
 from bmem.inference.minima import FitResult, difference, fit
 from bmem.inference.newton import nuisance_indices
@@ -61,11 +62,17 @@ class Budget:
     spread over bootstrap resamples of which each is used in one replica, None if none were kept; ``network`` the spread over
     replicas, None with a single one (not evaluated).
 
-    ``network`` has two parts: ``weights``, the spread with one σ_k for all replicas, and ``simulation``, the spread with the
-    same integrals and the σ_k of each, which were counted from a finite simulation. Where σ_k have a covariance of their own
-    ``simulation`` is that of it, to first order, and part of ``integration``: of a single replica, or of integrated σ_k.
-    ``effective_replicas`` is how many of them make up the average likelihood at the estimate. Where there are nuisance
-    parameters ``statistical`` is with these held, and ``nuisances`` what they add to it, in quadrature.
+    ``network`` is ``simulation`` statistics and what the posterior of the ``weights`` has beyond them. Replicas that are
+    resamples of the simulated events have all of it in ``simulation``: the events went anew through transfer, acceptance
+    and σ_k; ``weights`` is None, what a training adds by its own chance cannot be told from it. Otherwise ``simulation`` is
+    that of σ_k alone, which were counted from a finite simulation, and ``weights`` that of the integrals alone. Where σ_k
+    have a covariance of their own ``simulation`` is that of it, to first order, and part of ``integration``: of a single
+    replica, or of integrated σ_k. ``by_counting`` and ``by_networks`` are the spreads with the same integrals, and with the
+    same σ_k, for all replicas; of resamples they are correlated.
+
+    ``effective_replicas`` is how many replicas make up the average likelihood at the estimate. Where there are nuisance
+    parameters ``statistical`` is with these held, and ``nuisances`` what they add to it, in quadrature. ``bias`` is what all
+    replicas have in common, None where it was not measured.
     """
 
     estimate: FitResult
@@ -77,26 +84,34 @@ class Budget:
     weights: tuple[float, ...] | None
     effective_replicas: float
     nuisances: tuple[float, ...] | None = None
+    by_counting: tuple[float, ...] | None = None
+    by_networks: tuple[float, ...] | None = None
+    bias: Bias | None = None
 
     @property
     def total(self) -> Array:
         """All evaluated sources in quadrature [P], the integration error by the bootstrap where there is one."""
         integration = self.integration_linear if self.integration is None else self.integration.std
         network = np.zeros(len(self.statistical)) if self.network is None else self.network.std
-        nuisances = np.zeros(len(self.statistical)) if self.nuisances is None else self.nuisances
-        return np.sqrt(np.square(self.statistical) + np.square(nuisances) + np.square(integration) + np.square(network))
+        none = np.zeros(len(self.statistical))
+        nuisances = none if self.nuisances is None else self.nuisances
+        bias = none if self.bias is None else self.bias.size
+        sources = (self.statistical, nuisances, integration, network, bias)
+        return np.sqrt(sum(np.square(source) for source in sources))
 
     def __str__(self) -> str:
         return "\n".join(self._line(i, parameter) for i, parameter in enumerate(self.estimate.parameters))
 
     def _line(self, i: int, parameter: Parameter) -> str:
         network = "not evaluated"
-        if self.network is not None and self.weights is not None:
-            network = f"{self.network.std[i]:.4f} (simulation {self.simulation[i]:.4f}, weights {self.weights[i]:.4f})"
+        if self.network is not None:
+            weights = "" if self.weights is None else f", weights {self.weights[i]:.4f}"
+            network = f"{self.network.std[i]:.4f} (simulation {self.simulation[i]:.4f}{weights})"
         integration = self.integration_linear[i] if self.integration is None else self.integration.std[i]
+        bias = "" if self.bias is None else f"; bias: {self.bias.shift[i]:.4f} ± {self.bias.error[i]:.4f}"
         return (
             f"{parameter.name} = {self.estimate.theta[i]:.4f} ± {self.statistical[i]:.4f} (statistical) "
-            f"± {integration:.4f} (integration); network: {network}"
+            f"± {integration:.4f} (integration); network: {network}{bias}"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -115,6 +130,7 @@ def budget(
     constraints: Sequence[NormalConstraint] = (),
     *,
     alone: tuple[Coefficients, Coefficients] | None = None,
+    validation: Validation | None = None,
 ) -> tuple[MarginalLikelihood, Budget]:
     """Fit the likelihood averaged over replicas and take the budget of its global minimum.
 
@@ -126,32 +142,40 @@ def budget(
         constraints: external measurements of some parameters; every fit has them, and the statistical errors theirs.
         alone: the same with differences of the weights alone and of σ_k alone, ``separated`` of the signal where there are
             backgrounds.
+        validation: events that tell the bias of the method.
 
     Returns:
         The marginal likelihood (without the constraints, see ``Joint``), for curves and intervals, and the budget.
     """
     objective = MarginalLikelihood.of(coefficients, basis, luminosity, exclude)
     estimate = fit(_constrained(objective, constraints))
+    theta = np.array(estimate.theta)
     fits = [fit(_constrained(replica, constraints)) for replica in objective.replicas]
     centres = [np.array(result.nearest(estimate.theta).theta) for result in fits]
     own = replace(coefficients, covariance=np.zeros_like(coefficients.covariance))
     simulation, weights = _linear(own, objective, centres, constraints), None
-    if len(fits) > 1:
+    network = spread(fits, estimate.theta) if len(fits) > 1 else None
+    networks = counting = None
+    if network is not None:
         models = separated(coefficients) if alone is None else alone
-        parts = [_parts(model, objective, estimate, constraints) for model in models]
-        weights = parts[0]
-        simulation = simulation if own.fiducial_covariance.any() else parts[1]
+        networks, counting = (_parts(model, objective, estimate, constraints) for model in models)
+        weights = None if coefficients.resampled else networks
+        if not own.fiducial_covariance.any():
+            simulation = network.std if coefficients.resampled else counting
     statistical, nuisances = _statistical(objective, fits, estimate, constraints)
     return objective, Budget(
         estimate=estimate,
         statistical=statistical,
         integration_linear=_linear(coefficients, objective, centres, constraints),
         integration=_integration(coefficients, objective, centres, constraints),
-        network=spread(fits, estimate.theta) if len(fits) > 1 else None,
+        network=network,
         simulation=simulation,
         weights=weights,
         effective_replicas=effective_number(objective.shares(estimate.theta)),
         nuisances=nuisances,
+        by_counting=counting,
+        by_networks=networks,
+        bias=None if validation is None else validation.bias(_constrained(objective, constraints).estimator, basis, theta),
     )
 
 

@@ -11,6 +11,7 @@ from iminuit.util import describe
 from numpy.typing import ArrayLike, NDArray
 
 from bmem.inference.bayes import FLAT, Prior
+from bmem.inference.bias import Validation
 from bmem.inference.combine import Budget, budget, resampled, separated
 from bmem.inference.constraints import GaussianTerm, Joint
 from bmem.inference.mixture import mixture_by_fractions
@@ -31,7 +32,8 @@ class Hypothesis:
     """Coefficients and basis of everything that the events may be, and the external ``constraints`` on its parameters.
 
     Events in ``excluded`` have no usable density. ``alone`` are the coefficients in which only the weights, and only σ_k,
-    differ between replicas.
+    differ between replicas. ``mixed``: some events may be of a
+    background, or there are nuisance parameters: neither is known to validation events.
     """
 
     coefficients: Coefficients
@@ -40,6 +42,7 @@ class Hypothesis:
     constraints: tuple[NormalConstraint, ...]
     excluded: NDArray[np.int64]
     alone: tuple[Coefficients, Coefficients]
+    mixed: bool = False
 
     @classmethod
     def of(
@@ -76,7 +79,8 @@ class Hypothesis:
         basis = with_strength(basis) if strength else basis
         names = {p.name for p in basis.parameters}
         known = tuple(c for c in constraints if set(describe(c)) <= names)
-        return cls(coefficients, basis, luminosity, known, lost, (weights, simulation))
+        beyond = bool(backgrounds) or nuisances is not None
+        return cls(coefficients, basis, luminosity, known, lost, (weights, simulation), beyond)
 
     def likelihood(self) -> MarginalLikelihood:
         """Of the events alone, averaged over replicas."""
@@ -91,10 +95,13 @@ class Hypothesis:
         lost = unusable_events(coefficients, self.basis)
         return self.constrained(MarginalLikelihood.of(coefficients, self.basis, self.luminosity, lost))
 
-    def budget(self) -> tuple[MarginalLikelihood, Budget]:
-        """The likelihood of the events alone, and its constrained fit with the uncertainties by source."""
+    def budget(self, validation: Validation | None = None) -> tuple[MarginalLikelihood, Budget]:
+        """The likelihood of the events alone, and its constrained fit with the uncertainties by source.
+
+        ``validation`` events of the signal tell the bias of the method, but not where there are backgrounds or nuisances.
+        """
         everything = self.coefficients, self.basis, self.luminosity, self.excluded, self.constraints
-        return budget(*everything, alone=self.alone)
+        return budget(*everything, alone=self.alone, validation=None if self.mixed else validation)
 
     def prior(self) -> Prior:
         """Of the first parameter: flat, times what is known of it from elsewhere."""

@@ -31,7 +31,8 @@ class Coefficients:
     ``values`` [R, N, K] the integrals I_k and ``covariance`` [R, N, K, K] of their Monte Carlo estimate; ``fiducial`` [R, K]
     the fiducial cross sections σ_k in pb and ``fiducial_covariance`` [R, K, K]; ``diagnostics`` arrays [N] by name
     (``effective_fraction``, ``pareto_k``, ``points``, ``flagged``, ...); ``bootstrap`` [R, B, N, K] and
-    ``fiducial_bootstrap`` [R, B, K] resamples, or None.
+    ``fiducial_bootstrap`` [R, B, K] resamples, or None; ``resampled``: networks and σ_k of a replica are of one resample of
+    the simulation.
     """
 
     values: Array
@@ -41,6 +42,7 @@ class Coefficients:
     diagnostics: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     bootstrap: Array | None = None
     fiducial_bootstrap: Array | None = None
+    resampled: bool = False
 
     def __post_init__(self) -> None:
         if self.values.ndim != 3:
@@ -152,7 +154,7 @@ class Coefficients:
             variables["bootstrap"] = (("replica", "resample", "event", "component"), self.bootstrap)
             variables["fiducial_bootstrap"] = (("replica", "resample", "component"), self.fiducial_bootstrap)
         variables |= {f"{_DIAGNOSTIC}{name}": (("event",), array) for name, array in self.diagnostics.items()}
-        return xr.Dataset(variables, attrs={"fiducial_unit": "pb"})
+        return xr.Dataset(variables, attrs={"fiducial_unit": "pb", "resampled": int(self.resampled)})
 
     @classmethod
     def from_dataset(cls, dataset: xr.Dataset) -> Coefficients:
@@ -160,7 +162,7 @@ class Coefficients:
         arrays = {str(name): variable.to_numpy() for name, variable in dataset.data_vars.items()}
         names = [name for name in arrays if name.startswith(_DIAGNOSTIC)]
         diagnostics = {name.removeprefix(_DIAGNOSTIC): arrays.pop(name) for name in names}
-        return cls(diagnostics=diagnostics, **arrays)
+        return cls(diagnostics=diagnostics, resampled=bool(dataset.attrs.get("resampled", False)), **arrays)
 
     def save(
         self, path: Path, settings: Mapping[str, Any] | None = None, parents: Mapping[str, Path] | None = None

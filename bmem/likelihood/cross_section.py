@@ -33,11 +33,20 @@ _CHUNK = 1 << 16
 
 @dataclass(frozen=True)
 class FiducialCrossSection:
-    """``values`` [R, K] in pb, their ``covariance`` [R, K, K] and ``bootstrap`` resamples [R, B, K] (or None)."""
+    """``values`` [R, K] in pb, their ``covariance`` [R, K, K] and ``bootstrap`` resamples [R, B, K] (or None).
+
+    ``resampled``: those of a replica are of the resample of the simulation on which its networks were trained.
+    """
 
     values: Array
     covariance: Array
     bootstrap: Array | None
+    resampled: bool = False
+
+    @property
+    def mean(self) -> FiducialCrossSection:
+        """The mean over the replicas as a single one, with the mean of their own errors."""
+        return FiducialCrossSection(self.values.mean(0, keepdims=True), self.covariance.mean(0, keepdims=True), None)
 
     def nominal(self, components: int) -> FiducialCrossSection:
         """The same with nuisance parameters held at 0: the first of the ``components`` that go with their monomials."""
@@ -49,7 +58,7 @@ class FiducialCrossSection:
 
     def save(self, path: Path, settings: Mapping[str, Any], parents: Mapping[str, Path]) -> None:
         """Write as an artifact."""
-        arrays = {name: array for name, array in vars(self).items() if array is not None}
+        arrays: dict[str, Any] = {name: array for name, array in vars(self).items() if array is not None}
         artifacts.write(path, KIND, lambda p: np.savez(p, **arrays), settings, parents)
 
     @classmethod
@@ -61,7 +70,8 @@ class FiducialCrossSection:
         """
         artifacts.verify(path, KIND)
         with np.load(path, allow_pickle=False) as stored:
-            return cls(stored["values"], stored["covariance"], stored.get("bootstrap"))
+            resampled = bool(stored.get("resampled"))
+            return cls(stored["values"], stored["covariance"], stored.get("bootstrap"), resampled)
 
 
 def fiducial_cross_section(
@@ -107,6 +117,25 @@ def counted_cross_section(
     values = sigma + (shifts - shifts.mean(0)) * np.sqrt(replicas / (replicas - 1))
     bootstrap = np.repeat(values[:, None], resamples, axis=1) if resamples else None
     return FiducialCrossSection(values, np.zeros((replicas, *covariance.shape)), bootstrap)
+
+
+def resampled_cross_section(
+    process: Process, pairs: PairedEvents, counts: Tensor, resamples: int = 0, *, nuisances: Nuisances = NONE
+) -> FiducialCrossSection:
+    """σ_k of the same ``pairs`` in each replica r, which takes hard event i as often as ``counts`` [R, N] say.
+
+    The numbers of the hard events are those of ``HardEvents.numbers``. The error of the finite simulation is in the
+    differences between replicas. With ``nuisances`` there are M K of them, see ``simulated_cross_section``.
+
+    Raises:
+        InputError: no event was accepted, or the pairs were not made with the nuisances of the detector.
+    """
+    accepted, tried, _ = _per_hard_event(process, pairs, nuisances)
+    taken = (one.to(accepted) for one in counts)  # one after the other: all of them as float64 are large
+    values = torch.stack([(one @ accepted) / (one @ tried) for one in taken]).cpu().numpy()
+    bootstrap = np.repeat(values[:, None], resamples, axis=1) if resamples else None
+    covariance = np.zeros((*values.shape, values.shape[1]))
+    return FiducialCrossSection(values, covariance, bootstrap, resampled=True)
 
 
 def simulated_cross_section(process: Process, pairs: PairedEvents, nuisances: Nuisances = NONE) -> tuple[Array, Array]:

@@ -22,7 +22,10 @@ from bmem.workers import Workers
 
 @dataclass(frozen=True)
 class EventIntegrator:
-    """Integrates events of a ``process``; the ``seed`` and the number of an event decide its points."""
+    """Integrates events of a ``process``; the ``seed`` and the number of an event decide its points.
+
+    With ``in_turns`` every event is integrated in one replica, which take turns; σ_k are the mean over the replicas.
+    """
 
     process: Process
     networks: Networks
@@ -30,6 +33,7 @@ class EventIntegrator:
     settings: IntegrationSettings
     seed: int
     nuisances: Nuisances = NONE
+    in_turns: bool = False
 
     def coefficients(
         self, x_reco: Tensor, progress: Callable[[int, int], None] | None = None, workers: Workers | None = None
@@ -58,22 +62,25 @@ class EventIntegrator:
         return self._integrand(x_reco).replica(0)
 
     def _arguments(self, x_reco: Tensor) -> tuple[Any, ...]:
-        mixture = mixture_coefficients(self.process)
+        mixture, integrand = mixture_coefficients(self.process), self._integrand(x_reco)
         reference = mixture.new_zeros(len(mixture) * (self.nuisances.monomials + len(self.nuisances.checks)))
         reference[: len(mixture)] = mixture
-        return self._integrand(x_reco), len(x_reco), reference, self.settings, self.seed
+        weights = integrand.in_turns if self.in_turns else integrand
+        return weights, len(x_reco), reference, self.settings, self.seed
 
     def _coefficients(self, integrals: EventIntegrals, x_reco: Tensor) -> Coefficients:
         """With the diagnostic ``outside``: whether an event lies outside of the range of the training data."""
+        fiducial = self.fiducial.mean if self.in_turns else self.fiducial
         kept, checked = self._split(integrals)
         return Coefficients(
             values=kept.values,
             covariance=kept.covariance,
-            fiducial=self.fiducial.values,
-            fiducial_covariance=self.fiducial.covariance,
+            fiducial=fiducial.values,
+            fiducial_covariance=fiducial.covariance,
             diagnostics=kept.diagnostics() | {"outside": ~self.networks.proposal.seen(x_reco).cpu().numpy()} | checked,
             bootstrap=kept.bootstrap,
-            fiducial_bootstrap=_first_resamples(self.fiducial, kept),
+            fiducial_bootstrap=_first_resamples(fiducial, kept),
+            resampled=fiducial.resampled,
         )
 
     def _split(self, integrals: EventIntegrals) -> tuple[EventIntegrals, dict[str, Array]]:

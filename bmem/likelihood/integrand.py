@@ -58,6 +58,19 @@ class Integrand:
             result[:, inside] = weights
         return result.unflatten(1, (len(events), points))
 
+    def in_turns(self, events: Tensor, points: int, generators: list[torch.Generator]) -> Tensor:
+        """Weights [1, E, points, K] as of a single replica: those of event n in replica n modulo R.
+
+        What is averaged over events is then averaged over replicas too, at the cost of one.
+        """
+        turns = events % len(self.transfer)
+        parts, order = [], []
+        for r in turns.unique().tolist():
+            places = (turns == r).nonzero().flatten()
+            parts.append(self.replica(r)(events[places], points, [generators[place] for place in places.tolist()]))
+            order.append(places)
+        return torch.cat(parts, dim=1)[:, torch.cat(order).argsort()]
+
     def _weights(self, x_reco: Tensor, x_hard: Tensor, log_q: Tensor, s: Tensor) -> Tensor:
         """[R, n, components] at points inside of the phase space, where the components of the process are ``s`` [n, K]."""
         if not self.nuisances:

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from bmem.errors import TrustWarning
 from bmem.likelihood.roles import Role
 from bmem.replicas import PointEstimate, Replicas, WeightPosterior
+from bmem.replicas.resamples import resample_counts
 from bmem.replicas.settings import PosteriorSettings
 from bmem.rng import derive_seed, generator
 from bmem.training.settings import History, TrainingSettings
@@ -39,6 +41,9 @@ class Learned:
 @dataclass(frozen=True)
 class Learner:
     """Trains networks.
+
+    Where the posterior resamples, replica r of every network that learns from simulated pairs takes resample r of the hard
+    events, that of ``resample_counts`` with this ``seed``.
 
     Attributes:
         posterior: that over the weights of the roles that have one.
@@ -66,7 +71,7 @@ class Learner:
         trainee = _Trainee(role, module, role.prepare(module, data, made))
         histories: dict[str, History] = {}
         suspicions: list[str] = []
-        fits = _fits(role, self.posterior, self.workers)
+        fits = _fits(role, self.posterior, self.workers, self._counts(role, data))
         for name, (posterior, settings) in fits.items():
             histories[name], doubts = self._fit(trainee, posterior, settings, name)
             suspicions += doubts
@@ -74,6 +79,13 @@ class Learner:
         count = self.posterior.drawn if role.has_posterior else 1
         replicas = posterior.sample(count, generator(self.seed, "replicas", role.name))
         return Learned(replicas, histories, tuple(suspicions))
+
+    def _counts(self, role: Role, data: Any) -> Tensor | None:
+        """How often each replica takes each row of a ``role`` [R, N], where the rows are of simulated events."""
+        numbers = role.numbers(data) if self.posterior.resamples else None
+        if numbers is None:
+            return None
+        return resample_counts(data.hard_events, self.posterior.replicas, self.seed)[:, numbers.cpu()]
 
     def _fit(
         self, trainee: _Trainee, posterior: WeightPosterior, settings: TrainingSettings, name: str
@@ -121,7 +133,7 @@ def epochs_of(role: Role, posterior: PosteriorSettings) -> dict[str, int]:
 
 
 def _fits(
-    role: Role, posterior: PosteriorSettings, workers: Workers | None = None
+    role: Role, posterior: PosteriorSettings, workers: Workers | None = None, counts: Tensor | None = None
 ) -> dict[str, tuple[WeightPosterior, TrainingSettings]]:
     """The point estimate, unless the posterior starts from nothing, and the posterior."""
     bayesian = role.has_posterior and not posterior.is_point
@@ -129,5 +141,5 @@ def _fits(
     if posterior.warm or not bayesian:
         found[role.name] = PointEstimate(), role.training
     if bayesian:
-        found[posterior_of(role.name)] = posterior.make(workers), posterior.training(role.training)
+        found[posterior_of(role.name)] = posterior.make(workers, counts), posterior.training(role.training)
     return found

@@ -5,11 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from bmem.events.record import event_numbers
 from bmem.likelihood.acceptance import AcceptanceNetwork
 from bmem.likelihood.coordinates import Residuals, nothing
 from bmem.likelihood.density import ResidualDensity, condition_layout
@@ -37,6 +39,16 @@ class Pairs:
         """The same pairs on a device."""
         nuisances = None if self.nuisances is None else self.nuisances.to(device)
         return Pairs(self.x_hard.to(device), self.accepted.to(device), self.x_reco.to(device), nuisances)
+
+    @cached_property
+    def numbers(self) -> Tensor:
+        """Which hard event each of the N simulated ones is, see ``bmem.events.record.event_numbers``."""
+        return event_numbers(self.x_hard)
+
+    @property
+    def hard_events(self) -> int:
+        """How many different ones there are."""
+        return int(self.numbers.max()) + 1
 
     @property
     def accepted_pairs(self) -> tuple[Tensor, Tensor]:
@@ -72,6 +84,10 @@ class Role(ABC):
     def build(self) -> Network:
         """The network without its weights."""
 
+    def numbers(self, data: Any) -> Tensor | None:
+        """Which simulated event each row is, [N], where other roles are trained on the same events; None: on no others."""
+        return None
+
     def objective(self, module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         """Mean loss over a batch of what ``prepare`` returns."""
         return negative_log_likelihood(module, batch)
@@ -103,6 +119,9 @@ class Acceptance(Role):
     def objective(self, module: nn.Module, batch: tuple[Tensor, ...]) -> Tensor:
         return cross_entropy(module, batch)
 
+    def numbers(self, data: Pairs) -> Tensor:
+        return data.numbers
+
     def prepare(self, module: AcceptanceNetwork, data: Pairs, made: Mapping[str, Replicas]) -> Rows:
         module.fit_features(data.conditions)
         return data.conditions, data.accepted.double()
@@ -119,6 +138,9 @@ class _DensityRole(Role):
 @dataclass(frozen=True)
 class Transfer(_DensityRole):
     """p(x_reco | x_hard), trained on the accepted pairs."""
+
+    def numbers(self, data: Pairs) -> Tensor:
+        return data.numbers[data.accepted]
 
     def prepare(self, module: ResidualDensity, data: Pairs, made: Mapping[str, Replicas]) -> Rows:
         pairs = data.x_reco, data.conditions[data.accepted]

@@ -19,9 +19,10 @@ from bmem.quantity import Quantity
 class Estimate:
     """``value`` of a ``parameter`` and standard deviations by ``sources``, in printed units; ``intervals`` in stored ones.
 
-    ``sources`` has "statistical" (NaN without a curvature), "nuisances" if there are any, "integration",
-    and if there are replicas "simulation statistics" and "weights", the two parts of what they differ by;
-    ``total`` is all in quadrature (NaN likewise).
+    ``sources`` has "statistical" (NaN without a curvature), "nuisances" if there are any, "integration", and if there are
+    replicas "simulation statistics" and, unless they are resamples of the simulation, "weights", the parts of what they
+    differ by; where the bias was measured "method bias", its shift and error in quadrature; ``total`` is all in quadrature
+    (NaN likewise).
     """
 
     parameter: Parameter
@@ -40,8 +41,12 @@ class Estimate:
             **({} if budget.nuisances is None else {"nuisances": budget.nuisances[index]}),
             "integration": budget.integration_linear[index] if spread is None else spread.std[index],
         }
+        if budget.network is not None:
+            found |= {"simulation statistics": budget.simulation[index]}
         if budget.weights is not None:
-            found |= {"simulation statistics": budget.simulation[index], "weights": budget.weights[index]}
+            found |= {"weights": budget.weights[index]}
+        if budget.bias is not None:
+            found |= {"method bias": float(budget.bias.size[index])}
         scale = parameter.scale
         sources = {name: float(error) * scale for name, error in found.items()}
         total = float(budget.total[index]) * scale

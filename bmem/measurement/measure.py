@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bmem.inference.bias import Validation
 from bmem.inference.event_influence import influence
 from bmem.inference.hypothesis import Hypothesis
 from bmem.inference.intervals import profile, profile_intervals
@@ -17,7 +18,10 @@ _RESAMPLES = 100
 
 
 def measure_hypothesis(
-    hypothesis: Hypothesis, further: Mapping[str, Hypothesis] | None = None, available: int | None = None
+    hypothesis: Hypothesis,
+    further: Mapping[str, Hypothesis] | None = None,
+    available: int | None = None,
+    validation: Validation | None = None,
 ) -> Measurement:
     """Estimate, intervals, uncertainties by source, posterior and influence of every event.
 
@@ -25,11 +29,12 @@ def measure_hypothesis(
         hypothesis: the coefficients of the events, and what may be true of them.
         further: other hypotheses of the same events, of at least two parameters each, by name.
         available: events that there were to choose from.
+        validation: events of the signal that tell the bias of the method.
 
     Raises:
         FitError: the likelihood has no minimum, or does not depend on one of several parameters.
     """
-    likelihood, table = hypothesis.budget()
+    likelihood, table = hypothesis.budget(validation)
     total = hypothesis.constrained(likelihood)
     grid = axes(total.parameters[:1])[0]
     diagnostics = hypothesis.coefficients.diagnostics
@@ -49,6 +54,6 @@ def measure_hypothesis(
         impacts=impacts(total.estimator, table.estimate.best, hypothesis.constraints),
         posterior=PosteriorSummary.of(hypothesis, likelihood),
         influence=influence(likelihood, table.estimate, diagnostics, hypothesis.constraints),
-        further={name: FurtherFit.of(other) for name, other in (further or {}).items()},
+        further={name: FurtherFit.of(other, validation) for name, other in (further or {}).items()},
         source=hypothesis,
     )

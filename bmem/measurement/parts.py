@@ -11,6 +11,7 @@ from iminuit.util import describe
 
 from bmem.calibration.record import Array, JsonRecord
 from bmem.inference.bayes import FLAT, posterior
+from bmem.inference.bias import Validation
 from bmem.inference.combine import Budget
 from bmem.inference.hypothesis import Hypothesis
 from bmem.inference.intervals import IntervalSet, profile_intervals
@@ -96,9 +97,9 @@ class FurtherFit(JsonRecord):
     excluded: tuple[int, ...]
 
     @classmethod
-    def of(cls, hypothesis: Hypothesis) -> FurtherFit:
+    def of(cls, hypothesis: Hypothesis, validation: Validation | None = None) -> FurtherFit:
         """The fit of a ``hypothesis`` of at least two parameters."""
-        likelihood, table = hypothesis.budget()
+        likelihood, table = hypothesis.budget(validation)
         total, count = hypothesis.constrained(likelihood), len(likelihood.parameters)
         return cls(
             budget=table,

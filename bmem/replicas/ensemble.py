@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from bmem.errors import InputError
 from bmem.replicas.contract import Replicas
+from bmem.replicas.resamples import resample_counts
 from bmem.rng import derive_seed, generator
 from bmem.training.loop import BatchLoss, Progress, train
 from bmem.training.network import reset
@@ -43,7 +44,7 @@ class _Training:
     settings: TrainingSettings
     seed: int
     anew: bool
-    bootstrap: bool
+    counts: Tensor | None
 
     def __call__(self, member: _Member) -> tuple[nn.Module, History]:
         network, number = copy.deepcopy(self.module), member.number
@@ -56,7 +57,7 @@ class _Training:
             self.settings,
             derive_seed(self.seed, "ensemble", number),
             checkpoint=member.checkpoint,
-            bootstrap=self.bootstrap,
+            counts=None if self.counts is None else self.counts[number],
             early_stopping=self.anew,
         )
         return network, history
@@ -75,6 +76,8 @@ class Ensemble:
             where they came from.
         bootstrap: each member sees its own resample of its training rows; the rows held out of it are not resampled.
         workers: share the members; without any they are trained in this process.
+        counts: how often each member takes each row [members, N], where the resamples are those of others too; by default
+            every row is an event of its own.
         modules: the trained members.
         histories: of their trainings.
     """
@@ -83,6 +86,7 @@ class Ensemble:
     anew: bool = True
     bootstrap: bool = True
     workers: Workers | None = None
+    counts: Tensor | None = None
     modules: list[nn.Module] = field(default_factory=list, init=False)
     histories: list[History] = field(default_factory=list, init=False)
 
@@ -108,8 +112,9 @@ class Ensemble:
         Each member has a checkpoint, ``checkpoint`` with its number in the name (``member_paths``), so that an interrupted
         ensemble goes on where it stopped; ``progress`` is called after every member.
         """
-        training = _Training(module, objective, data, settings, seed, self.anew, self.bootstrap)
         paths = self.member_paths(checkpoint) if checkpoint else [None] * self.members
+        counts = self._counts(len(data[0]), seed) if self.bootstrap else None
+        training = _Training(module, objective, data, settings, seed, self.anew, counts)
         trained: dict[int, tuple[nn.Module, History]] = {}
         for member, found in map_chunks(training, [_Member(*named) for named in enumerate(paths)], self.workers):
             trained[member] = found
@@ -118,6 +123,9 @@ class Ensemble:
         self.modules = [trained[member][0] for member in range(self.members)]
         self.histories = [trained[member][1] for member in range(self.members)]
         return max(self.histories, key=lambda history: history.best_loss)
+
+    def _counts(self, rows: int, seed: int) -> Tensor:
+        return resample_counts(rows, self.members, seed) if self.counts is None else self.counts
 
     def member_paths(self, checkpoint: Path) -> list[Path]:
         """The checkpoints of the members: ``name.3.safetensors`` for member 3 of ``name.safetensors``."""

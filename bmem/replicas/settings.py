@@ -10,6 +10,8 @@ from bmem.errors import InputError
 from bmem.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from bmem.replicas.contract import WeightPosterior
     from bmem.workers import Workers
 
@@ -41,7 +43,7 @@ class PosteriorSettings:
         for name in ("replicas", "epochs", "learning_rate", "prior_scale", "temperature"):
             if not getattr(self, name) > 0:
                 raise InputError(f"posterior.{name} must be positive, not {getattr(self, name)}")
-        if self.method in ("bootstrap", "ensemble") and self.replicas < 2:
+        if self.resamples and self.replicas < 2:
             raise InputError(
                 f"the method {self.method!r} needs posterior.replicas of at least 2; for one network choose 'point'"
             )
@@ -66,18 +68,28 @@ class PosteriorSettings:
         """Whether the posterior is found from a point estimate on."""
         return not self.is_point and self.method != "ensemble"
 
-    def make(self, workers: Workers | None = None) -> WeightPosterior:
-        """The posterior, not fitted yet; members of an ensemble are trained by the ``workers``."""
+    @property
+    def resamples(self) -> bool:
+        """Whether every replica is trained on a resample of the simulated events."""
+        return self.method in ("bootstrap", "ensemble")
+
+    def make(self, workers: Workers | None = None, counts: Tensor | None = None) -> WeightPosterior:
+        """The posterior, not fitted yet.
+
+        Args:
+            workers: train the members of an ensemble.
+            counts: those of the resamples [replicas, N], if it has some.
+        """
         from bmem import replicas
 
         makers: dict[str, Callable[[], WeightPosterior]] = {
             "point": replicas.PointEstimate,
-            "bootstrap": lambda: replicas.Ensemble(self.replicas, anew=False, workers=workers),
+            "bootstrap": lambda: replicas.Ensemble(self.replicas, anew=False, workers=workers, counts=counts),
             "mean_field": lambda: replicas.MeanField(prior_scale=self.prior_scale, temperature=self.temperature),
             "low_rank": lambda: replicas.LowRank(prior_scale=self.prior_scale),
             "laplace": lambda: replicas.Laplace(prior_scale=self.prior_scale, layers="last"),
             "swag": lambda: replicas.Swag(prior_scale=self.prior_scale),
-            "ensemble": lambda: replicas.Ensemble(self.replicas, workers=workers),
+            "ensemble": lambda: replicas.Ensemble(self.replicas, workers=workers, counts=counts),
         }
         return makers[self.method]()
 

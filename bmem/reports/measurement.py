@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bmem.calibration.neyman import Belt
+from bmem.inference.bias import Bias
 from bmem.inference.combine import Budget, estimates_needed
 from bmem.inference.intervals import IntervalSet
 from bmem.measurement import Measurement
@@ -15,11 +16,11 @@ from bmem.plotting.contours import draw_contours
 from bmem.process.contract import Parameter
 from bmem.reports.album import Album
 from bmem.reports.page import Headline, Picture, Table
-from bmem.reports.words import percent, printed
+from bmem.reports.words import percent, printed, value_with_error
 
 Measurements = Mapping[str, Measurement]
 """By the name of the sample."""
-_PRINTED = ("statistical", "integration", "simulation statistics", "weights")
+_PRINTED = ("statistical", "integration", "simulation statistics", "weights", "method bias")
 
 
 def headline(name: str, found: Measurement, truth: float | None) -> Headline:
@@ -37,6 +38,7 @@ def headline(name: str, found: Measurement, truth: float | None) -> Headline:
         )
     budget = [(source, main.source(source)) for source in main.sources]
     budget += [("simulation statistics and weights", "not evaluated")] * (found.budget.network is None)
+    budget += [("method bias", "not evaluated")] * (found.budget.bias is None)
     remark = found.events_line
     if truth is not None:
         remark += f", generated at {main.quantity.shown} = {printed(main.quantity, truth)}"
@@ -78,13 +80,35 @@ def _sources(name: str, main: Estimate, budget: Budget) -> list[tuple[str, ...]]
         rows.append((name, "integration", main.source("integration"), f"{spread.n} resamples", known, switched))
     if budget.network is not None:
         known, switched = percent(budget.network.relative_error, 0), percent(budget.network.switched, 0)
-        replicas = f"{budget.network.n} replicas"
-        parts = {"simulation statistics": r"the counting of $\sigma_k$", "weights": r"one $\sigma_k$ for all"}
-        for source, what in parts.items():
-            rows.append((name, source, main.source(source), f"{replicas}, {what}", known, switched))
+        for source, what in _replicas(budget).items():
+            rows.append((name, source, main.source(source), f"{budget.network.n} replicas, {what}", known, switched))
+        for what, parts in _by_way(budget):
+            rows.append((name, what, printed(main.quantity, parts[0], 2), "the other of the two as in the mean", "", ""))
         count = f"{budget.effective_replicas:.1f} of {budget.network.n}"
         rows.append((name, "effective replicas", count, "shares in the average likelihood at the estimate", "", ""))
-    return rows
+    return [*rows, _bias(name, main, budget.bias)]
+
+
+def _bias(name: str, main: Estimate, bias: Bias | None) -> tuple[str, ...]:
+    if bias is None:
+        return name, "method bias", "not evaluated", "", "", ""
+    shift = value_with_error(*main.quantity.printed([bias.shift[0], bias.error[0]]))
+    source = f"a shift of {shift}{main.quantity.suffix}, by the scores of {bias.events} validation events"
+    return name, "method bias", main.source("method bias"), source, "", ""
+
+
+def _replicas(budget: Budget) -> dict[str, str]:
+    """What the replicas tell, by source: from what."""
+    if budget.weights is not None:
+        return {"simulation statistics": "the counting of σ_k", "weights": "one σ_k for all"}
+    return {"simulation statistics": "resamples of the simulation through networks and σ_k"}
+
+
+def _by_way(budget: Budget) -> list[tuple[str, tuple[float, ...]]]:
+    """The ways in which a resample of the simulation moves an estimate, which are correlated."""
+    if budget.weights is not None or budget.by_counting is None or budget.by_networks is None:
+        return []
+    return [("– through σ_k alone", budget.by_counting), ("– through the networks alone", budget.by_networks)]
 
 
 def parameter_tables(found: Measurements) -> tuple[Table, ...]:

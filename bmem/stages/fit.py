@@ -8,19 +8,20 @@ from typing import Any
 from bmem import artifacts
 from bmem.artifacts import Product, Work
 from bmem.calibration.goodness import Goodness, goodness_of_fit
-from bmem.chain import hypotheses
-from bmem.config import BANK, FitSection
+from bmem.chain import hypotheses, validation
+from bmem.config import BANK, VALIDATION, FitSection
 from bmem.errors import RangeError
 from bmem.inference import export
+from bmem.inference.bias import Validation
 from bmem.inference.hypothesis import Hypothesis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.measurement import Measurement, measure_hypothesis
 from bmem.measurement.record import KIND
 from bmem.rng import numpy_generator
-from bmem.stages.backgrounds import background_parents, log_densities
+from bmem.stages.backgrounds import background_parents, log_densities, observed
 from bmem.stages.belt import load_bank, measured_with_belt
 from bmem.stages.hypotheses import known_beside
-from bmem.stages.integrate import AVAILABLE
+from bmem.stages.integrate import AVAILABLE, tells_bias
 from bmem.stages.run import Run, plain
 from bmem.stages.simulate import UNREAD, is_observed, measured_events, measured_samples
 
@@ -34,6 +35,8 @@ def _product(run: Run, name: str) -> Product[Measurement]:
     lists = {key: [plain(entry) for entry in getattr(run.config, key)] for key in ("constraint", "background", "nuisance")}
     settings: dict[str, Any] = {"fit": _known_as(run.config.fit) | {"events": measured_events(run, name)}} | lists
     parents = {"coefficients": run.coefficients(name)} | background_parents(run)
+    if tells_bias(run):
+        parents |= {"validation": run.coefficients(VALIDATION)}
     if run.config.belt.bank_events:
         settings |= {"belt": plain(run.config.belt)}
         parents |= {"bank": run.coefficients(BANK)}
@@ -58,7 +61,7 @@ def _known_as(section: FitSection) -> dict[str, Any]:
 
 def _measured(run: Run, name: str) -> Measurement:
     """The measurement of a sample, by the belt, too, and with the goodness of fit, if there is a bank."""
-    result = measure_hypothesis(*hypotheses_of(run, name))
+    result = measure_hypothesis(*hypotheses_of(run, name), validation=_validation(run))
     result = replace(result, **_origin_of_events(run, name, result.events))
     if result.excluded:
         lost = list(result.excluded)
@@ -75,6 +78,15 @@ def hypotheses_of(run: Run, name: str) -> tuple[Hypothesis, dict[str, Hypothesis
 
 def _integrals(run: Run, name: str) -> Coefficients:
     return Coefficients.load(run.coefficients(name), slice(0, measured_events(run, name)))
+
+
+def _validation(run: Run) -> Validation | None:
+    """The validation events that tell the bias of the method; None where they are not integrated."""
+    if not tells_bias(run):
+        return None
+    found, x_hard = Coefficients.load(run.coefficients(VALIDATION)), observed(run, VALIDATION).x_hard
+    assert x_hard is not None  # they are simulated
+    return validation(run.process, found, x_hard[: found.n_events])
 
 
 def _origin_of_events(run: Run, name: str, measured: int) -> dict[str, Any]:

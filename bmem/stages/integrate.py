@@ -17,7 +17,7 @@ from torch import Tensor
 from bmem import artifacts
 from bmem.artifacts import Product, Work
 from bmem.calibration.yardstick import yardstick_coefficients
-from bmem.config import BANK, TRAINING
+from bmem.config import BANK, TRAINING, VALIDATION
 from bmem.events import parquet
 from bmem.integration.importance import warn_if_broken
 from bmem.integration.settings import IntegrationSettings
@@ -28,7 +28,7 @@ from bmem.likelihood.integrals_file import integral_blocks
 from bmem.likelihood.networks import Networks
 from bmem.stages.backgrounds import background_events, mixed, observed
 from bmem.stages.run import Run, nuisance_settings, plain
-from bmem.stages.simulate import measured_events, measured_samples
+from bmem.stages.simulate import accepted_events, measured_events, measured_samples
 from bmem.stages.train import NAMES, chain_of, load_networks
 
 BANK_RESAMPLES = 20
@@ -49,10 +49,10 @@ def integrate_all(run: Run) -> None:
 
 
 def products(run: Run) -> list[Product[Any]]:
-    """σ_fid, and of every sample and the bank the integrals and, where x_hard is known, the yardstick."""
+    """σ_fid, the integrals of every sample, the bank and validation events, and yardsticks where x_hard is known."""
     integrals = _Integrals(run)
     names = [sample.name for sample in measured_samples(run)] + [BANK] * bool(run.config.belt.bank_events)
-    samples = [integrals.products(name) for name in names]
+    samples = [integrals.products(name) for name in names + [VALIDATION] * tells_bias(run)]
     return [integrals.fiducial_product, *(product for found in samples for product in found)]
 
 
@@ -92,11 +92,11 @@ class _Integrals:
             name,
             run.coefficients(name),
             make=lambda: self._coefficients(name),
-            cost=(Work("integral", wanted(run, name) or 0),),
+            cost=(Work("integral", (wanted(run, name) or 0) // turns_of(run, name)),),
             unfinished=run.cache("integrate", name),
         )
         hard = of_kind(f"{name}, x_hard known", run.hard_coefficients(name), make=lambda: self._hard_coefficients(name))
-        return [hard, found] if truth_is_kept(run, name) else [found]
+        return [hard, found] if name != VALIDATION and truth_is_kept(run, name) else [found]
 
     def _fiducial(self) -> FiducialCrossSection:
         run, section, acceptance = self.run, self.run.config.likelihood, self.networks.acceptance
@@ -141,7 +141,20 @@ class _Integrals:
         run = self.run
         kept = integral_blocks(run.cache("integrate", name), _identity(run, name))
         integrator = chain_of(run).integrator(self.networks, self.fiducial, name, _settings(run, name))
+        integrator = replace(integrator, in_turns=name == VALIDATION)
         return integrator.blocks(x_reco, kept, run.workers)
+
+
+def tells_bias(run: Run) -> bool:
+    """Whether validation events are integrated, for the bias of what is measured: of signal alone, no ν free."""
+    config = run.config
+    wanted_and_pure = bool(config.calibration.bias_events) and not (config.background or config.nuisance)
+    return wanted_and_pure and bool(measured_samples(run)) and accepted_events(run, VALIDATION) != 0
+
+
+def turns_of(run: Run, name: str) -> int:
+    """Of how many replicas each event is integrated in one: validation events take turns."""
+    return run.config.posterior.drawn if name == VALIDATION else 1
 
 
 def truth_is_kept(run: Run, name: str) -> bool:
@@ -179,15 +192,17 @@ def _identity(run: Run, name: str) -> dict[str, Any]:
 
 
 def _settings(run: Run, name: str) -> IntegrationSettings:
-    """Those of the configuration; the bank, which is large, keeps few resamples."""
+    """Those of the configuration; the bank, which is large, keeps few resamples, and validation events none."""
     settings = run.config.integration
+    if name == VALIDATION:
+        return replace(settings, resamples=0)
     return settings if name != BANK else replace(settings, resamples=min(settings.resamples, BANK_RESAMPLES))
 
 
 def wanted(run: Run, name: str) -> int | None:
-    """Events that the fit or the calibration need; of the bank all of them. None: all that there are."""
-    if name == BANK:
-        return run.config.belt.bank_events
+    """Events that the fit or the calibration need, at most; of the bank all of them. None: all that there are."""
+    if name in (BANK, VALIDATION):
+        return run.config.belt.bank_events if name == BANK else run.config.calibration.bias_events
     measured = measured_events(run, name)
     return None if measured is None else max(measured, run.config.calibration.subsamples * run.config.calibration.size)
 

@@ -203,6 +203,7 @@ def _small(config: Config, points: int | None) -> Config:
     samples = tuple(SampleSection(name=f"pilot{i}", events=1, **truth) for i in range(number))
     calibration = {
         "subsamples": SUBSAMPLES,
+        "bias_events": 0,
         "toys": PERIOD_TOYS,
         "truths": _one_of(config.truths),
         "simulations": SIMULATIONS,

@@ -219,8 +219,13 @@ class _Planner:
 
     @property
     def integrated(self) -> list[int]:
-        """Events to integrate, of every sample and of the bank where there is one."""
-        return self.events if self.config.belt.bank_events else self.events[:-1] or [0]
+        """Events to integrate, of every sample and of the bank where there is one; validation events in one replica each."""
+        found = self.events if self.config.belt.bank_events else self.events[:-1] or [0]
+        if self.config.background or not self.config.sample:
+            return found
+        section = self.config.simulation
+        there = section.validation_events * section.repeats * float(self.pairs.accepted.double().mean())
+        return [*found, round(min(self.config.calibration.bias_events, there) / self.config.posterior.drawn)]
 
     def fit(self) -> Cost:
         size, bank = self.config.calibration.size, self.events[-1] if self.config.belt.bank_events else 0

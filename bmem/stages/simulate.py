@@ -113,7 +113,7 @@ def measured_events(run: Run, name: str) -> int | None:
 
 def measured_samples(run: Run) -> list[SampleSection]:
     """The samples with at least one accepted event, or whose events are not there yet; nothing can be said of others."""
-    return [sample for sample in run.config.sample if _accepted(run, sample.name) != 0]
+    return [sample for sample in run.config.sample if accepted_events(run, sample.name) != 0]
 
 
 def tell_what_is_not_measured(run: Run) -> None:
@@ -122,14 +122,14 @@ def tell_what_is_not_measured(run: Run) -> None:
         missing = escape("there is no [[sample]] in the configuration: networks are trained, nothing is measured")
         run.say(f"  [yellow]{missing}[/]")
     for sample in run.config.sample:
-        if _accepted(run, sample.name) == 0:
+        if accepted_events(run, sample.name) == 0:
             run.say(
                 f"  [yellow]{sample.name}: no event passes the selection, the sample is not measured; give more events, or "
                 "loosen the selection[/]"
             )
 
 
-def _accepted(run: Run, name: str) -> int | None:
+def accepted_events(run: Run, name: str) -> int | None:
     """Events of a sample that pass the selection; None if they are not there yet."""
     path = run.events(name)
     if not artifacts.exists(path):

@@ -110,12 +110,19 @@ def products(run: Run) -> list[Product[Replicas]]:
     pairs = cache(lambda: load_pairs(run, TRAINING))
     found = []
     for role in roles(run):
-        settings = {role.name: plain(getattr(run.config, role.name)), "seed": run.config.seed}
-        if role.has_posterior:
-            settings["posterior"] = plain(run.config.posterior)
+        settings = {role.name: plain(getattr(run.config, role.name)), "seed": run.config.seed, **_made_of(run, role)}
         parents = {"training": run.events(TRAINING)} | {name: run.network(name) for name in role.follows}
         found.append(replace(network_product(run, role, pairs, settings, parents), cost=_cost(run, role)))
     return found
+
+
+def _made_of(run: Run, role: Role) -> dict[str, Any]:
+    """What else decides a network: the version of its coordinates, if there is one, and the posterior with its resamples."""
+    found = {"coordinates": role.coordinates.version} if hasattr(role.coordinates, "version") else {}
+    if not role.has_posterior:
+        return found
+    posterior = plain(run.config.posterior)
+    return found | {"posterior": posterior | {"resampled": "hard events"} if run.config.posterior.resamples else posterior}
 
 
 def network_product(

@@ -45,7 +45,7 @@ def train(
     *,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
-    bootstrap: bool = False,
+    counts: Tensor | None = None,
     early_stopping: bool = True,
 ) -> History:
     """Train ``module`` in place with AdamW; it ends in evaluation mode.
@@ -63,17 +63,17 @@ def train(
         seed: of the split into training and held-out data and of the order of the batches.
         checkpoint: file to go on from if it is there, rewritten after every epoch; a finished one gives its result at once.
         progress: called after every epoch.
-        bootstrap: train on as many rows drawn from the training rows with replacement; the held-out rows stay apart.
+        counts: how often each row is taken [N], if not once (a resample); of the held-out rows each is taken once.
         early_stopping: keep the weights of the lowest held-out loss and mind ``patience``; otherwise all epochs are run and
             the last weights kept, as an objective with a prior of its own wants it.
 
     Raises:
         TrainingError: no or unequal data, a loss that is not finite, or a checkpoint of another training.
     """
-    rows = source(data, settings, seed, bootstrap)
+    rows = source(data, settings, seed, counts)
     state = _State(module, settings, math.ceil(len(rows) / settings.batch_size), early_stopping)
-    variant = {"bootstrap": bootstrap, "early_stopping": early_stopping, "rows": len(rows)}
-    known = rows.held_out if isinstance(data, Supply) else data
+    variant = {"bootstrap": counts is not None, "early_stopping": early_stopping, "rows": len(rows)}
+    known = rows.held_out if isinstance(data, Supply) else data if counts is None else (*data, counts)
     identity = checkpoints.identity(module, settings, known, seed) | variant if checkpoint else {}
     if checkpoint and checkpoint.is_file():
         state.restore(*checkpoints.load(checkpoint, identity))

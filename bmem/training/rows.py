@@ -41,18 +41,18 @@ class Source(Protocol):
         ...
 
 
-def source(data: Rows | Supply, settings: TrainingSettings, seed: int, bootstrap: bool) -> Source:
-    """Where the rows of a training come from.
+def source(data: Rows | Supply, settings: TrainingSettings, seed: int, counts: Tensor | None) -> Source:
+    """Where the rows of a training come from; ``counts`` [N] tell how often each row is taken, if not once.
 
     Raises:
         TrainingError: no or unequal data, or too few rows.
-        InputError: a bootstrap of fresh rows.
+        InputError: fresh rows are to be taken several times, or the counts are not those of the rows.
     """
     if not isinstance(data, Supply):
         training, held_out = split(data, settings, seed)
-        return _Kept(_resample(training, seed) if bootstrap else training, held_out)
-    if bootstrap:
-        raise InputError("rows that are drawn anew for every epoch cannot be resampled; train without bootstrap")
+        return _Kept(training if counts is None else _repeated(data, settings, seed, counts), held_out)
+    if counts is not None:
+        raise InputError("rows that are drawn anew for every epoch cannot be resampled; train without counts")
     count = _held_out(data.rows, settings)
     return _Drawn(data.draw, data.rows - count, data.draw(count, generator(seed, "training", "held out")), seed)
 
@@ -81,12 +81,14 @@ def _held_out(total: int, settings: TrainingSettings) -> int:
     return held_out
 
 
-def _resample(data: Rows, seed: int) -> Rows:
-    """As many rows, drawn with replacement."""
-    total = len(data[0])
-    rng = generator(seed, "training", "bootstrap")
-    rows = torch.randint(total, (total,), generator=rng, device=rng.device).to(data[0].device)
-    return tuple(tensor[rows] for tensor in data)
+def _repeated(data: Rows, settings: TrainingSettings, seed: int, counts: Tensor) -> Rows:
+    """The training rows, each as often as its count says."""
+    if counts.shape != data[0].shape[:1]:
+        raise InputError(f"{len(data[0])} rows cannot be taken as often as counts of shape {tuple(counts.shape)} say")
+    (*rows, times), _ = split((*data, counts.to(data[0].device)), settings, seed)
+    if not times.any():
+        raise TrainingError(f"none of the {len(times)} training rows is in the resample; simulate more events")
+    return tuple(tensor.repeat_interleave(times.long(), dim=0) for tensor in rows)
 
 
 @dataclass(frozen=True)

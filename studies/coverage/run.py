@@ -110,7 +110,7 @@ def larger_samples(run: Run) -> Rows:
             shifts = []
             for analysed in (bank.known(), bank):
                 rng = numpy_generator(run.config.seed, "larger samples", degrees, events)
-                found = ToyScan(analysed, 360).draw(truth, np.array([truth]), (toys, events), rng).minima()
+                found = ToyScan(analysed, 360).draw(truth, np.array([truth]), (toys, events), rng).estimates()
                 shifts.append(np.degrees(fold(found.place, truth, 2 * np.pi) - truth))
             biases = (f"{x.mean():+.2f} ± {x.std() / np.sqrt(toys):.2f}°" for x in shifts)
             rows.append((f"{degrees}°", f"{events}", *biases, f"{shifts[1].std():.1f}°"))

@@ -10,9 +10,9 @@ from scipy import stats
 
 from bmem.calibration.bank import Bank
 from bmem.calibration.goodness import Goodness, GoodnessSettings, GoodnessTest, goodness_of_fit
-from bmem.calibration.mean_density import log_mean_density, mean_density_score
+from bmem.calibration.mean_density import mean_log_density, mean_score
 from bmem.errors import InputError, RangeError
-from bmem.inference.objective import NegativeTwoLogLikelihood
+from bmem.inference.objective import MeanLikelihood, NegativeTwoLogLikelihood
 from bmem.likelihood.coefficients import Coefficients
 from bmem.process.toy import LinearGaussian
 from bmem.rng import generator
@@ -141,15 +141,15 @@ def test_what_cannot_be_tested_is_refused(bank: Bank, check: GoodnessTest) -> No
         GoodnessSettings(toys=10)
 
 
-def test_mean_density_and_its_score() -> None:
-    """Against the mean of the densities, and a difference quotient."""
+def test_mean_log_density_and_its_score() -> None:
+    """Against the mean over the replicas that an estimate minimises, and a difference quotient."""
     one = toy_events(TOY, 40, 0.3, seed=4).observed
     integrals = np.concatenate([one.values, one.values[:, ::-1]])
     fiducial = np.concatenate([one.fiducial, one.fiducial[:, ::-1]])
     basis = toy_bank(TOY, 5, (0.0,), seed=1).basis
     b = basis.value(np.array([[0.3], [0.3 + 1e-6], [0.3 - 1e-6]]))
-    density = (integrals @ b.T / (fiducial @ b.T)[:, None]).mean(axis=0)
-    logs = log_mean_density(integrals, fiducial, b)
-    np.testing.assert_allclose(logs, np.log(density))
-    score = mean_density_score(integrals, fiducial, b[0], basis.gradient([0.3])[0])
+    replicas = [NegativeTwoLogLikelihood(i, sigma, basis) for i, sigma in zip(integrals, fiducial, strict=True)]
+    logs = mean_log_density(integrals, fiducial, b)
+    np.testing.assert_allclose(-2 * logs.sum(axis=0)[0], MeanLikelihood(replicas).value([0.3]))
+    score = mean_score(integrals, fiducial, b[0], basis.gradient([0.3])[0])
     np.testing.assert_allclose(score, (logs[:, 1] - logs[:, 2]) / 2e-6, atol=1e-7)

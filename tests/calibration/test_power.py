@@ -65,7 +65,7 @@ def test_sigma_is_the_spread_of_toys(bank: Bank, found: Power) -> None:
     """1000 toys of 400 events at 0.7: the spread is known to 2.2 %, σ from the bank to 1 %; corrections in 1/n: 3 %."""
     half, other = bank.halves(numpy_generator(3))
     toys = ToyScan(other, 720).draw(0.7, np.array([0.7]), (1000, 400), numpy_generator(4))
-    spread = np.angle(np.exp(1j * (toys.minima().place - 0.7))).std(ddof=1)
+    spread = np.angle(np.exp(1j * (toys.estimates().place - 0.7))).std(ddof=1)
     expected = power_at(half, [0.7])
     error = np.hypot(1 / np.sqrt(2000), expected.sigma_error(400)[0] / expected.sigma(400)[0])
     assert spread / expected.sigma(400)[0] == pytest.approx(1, abs=0.03 + LIMIT * error)

@@ -114,9 +114,22 @@ def test_a_toy_is_averaged_as_a_measurement_is(bank: Bank) -> None:
     """The curve of a toy is that of ``MarginalLikelihood`` for the same events, up to a constant of each event."""
     both, events = two_replicas(bank), np.arange(25)
     values = true_values(both.basis.parameters[0], 91)
-    curve = ToyScan(both, 90)._curves(events[None], _logs(both, values), numpy_generator(1))
+    curve, _ = ToyScan(both, 90)._curves(events[None], _logs(both, values), numpy_generator(1))
     expected = MarginalLikelihood.of(both.coefficients(events), both.basis).value(values[:, None])
     np.testing.assert_allclose(curve[0], expected, atol=1e-8)
+
+
+def test_a_toy_is_estimated_as_a_measurement_is(bank: Bank) -> None:
+    """The minimum of the mean over the replicas within 0.01 of its error; it used to be the mode of their average."""
+    both, shape = two_replicas(bank), (10, 100)
+    toys, rows = ToyScan(both, 360).draw(0.4, POINTS, shape, numpy_generator(2)), both.draw([0.4], shape, numpy_generator(2))
+    found = toys.estimates()
+    for i, events in enumerate(rows):
+        result = fit(MarginalLikelihood.of(both.coefficients(events), both.basis))
+        offset = np.angle(np.exp(1j * (found.place[i] - result.theta[0])))
+        assert abs(offset) < 0.01 * result.error[0]
+        assert found.error[i] == pytest.approx(result.error[0], rel=0.03)
+    assert np.abs(found.place - toys.minima().place).max() > 0.02 * found.error.min()
 
 
 def test_resampled_toys_use_the_resamples_in_turn(bank: Bank) -> None:

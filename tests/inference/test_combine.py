@@ -130,6 +130,20 @@ def test_the_network_error_is_that_of_the_simulation_and_that_of_the_weights():
     assert 1 <= of_both.effective_replicas <= 10
 
 
+def test_replicas_that_are_resamples_of_the_simulation_have_all_of_their_spread_in_it():
+    """What a resample moves through σ_k and through the networks is correlated: neither part is a source of its own."""
+    drawn = measured(replicas=10, network=0.02)
+    tilt = 1 + 0.5 * (drawn.fiducial / FIDUCIAL - 1)[:, None]
+    resampled = replace(drawn, values=drawn.values * tilt, fiducial_covariance=np.zeros((10, K, K)), resampled=True)
+    _, result = budget(resampled, BASIS)
+    assert result.simulation == result.network.std
+    assert result.weights is None
+    apart = budget(replace(resampled, resampled=False), BASIS)[1]
+    assert (result.by_counting, result.by_networks) == (apart.simulation, apart.weights)
+    assert result.simulation[0] < 0.7 * np.hypot(apart.simulation[0], apart.weights[0])  # they cancel, by a half
+    assert result.total == pytest.approx(apart.total)
+
+
 def test_the_simulation_statistics_of_a_single_replica_come_from_the_covariance():
     coefficients = measured()
     _, result = budget(coefficients, BASIS)

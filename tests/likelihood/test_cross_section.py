@@ -22,11 +22,13 @@ from bmem.likelihood.cross_section import (
     fiducial_cross_section,
     mixture_coefficients,
     mixture_grid,
+    resampled_cross_section,
     simulated_cross_section,
 )
 from bmem.process.contract import Parameter
 from bmem.process.toy import LinearGaussian
 from bmem.replicas import Replicas
+from bmem.replicas.resamples import resample_counts
 
 FALSE_ALARM = 2e-5
 TOY = LinearGaussian()
@@ -173,6 +175,34 @@ def test_replicas_have_the_error_of_counting_in_their_differences() -> None:
     np.testing.assert_array_equal(found.bootstrap[:, 0], found.values)
     ratio = found.values.var(0, ddof=1) / np.diag(covariance)
     assert (np.abs(ratio - 1) < stats.norm.isf(FALSE_ALARM / 6) * np.sqrt(2 / 2000)).all()
+
+
+def test_a_resample_counts_events_as_often_as_it_takes_them() -> None:
+    """Against the count of pairs in which they stand so often: the same sums, in another order."""
+    sample = pairs(300, 1, repeats=2)
+    counts = resample_counts(300, 4, seed=5)
+    found = resampled_cross_section(TOY, sample, counts, resamples=2)
+    assert found.resampled
+    assert found.bootstrap is not None
+    np.testing.assert_array_equal(found.bootstrap[:, 1], found.values)
+    for r, taken in enumerate(counts):
+        times = taken[sample.hard.numbers].long()
+        rows = torch.arange(len(sample)).repeat_interleave(times)
+        reco = sample.reco[torch.arange(len(sample.reco)).repeat_interleave(times[sample.accepted])]
+        written_out = PairedEvents(sample.hard[rows], sample.accepted[rows], reco)
+        np.testing.assert_allclose(found.values[r], simulated_cross_section(TOY, written_out)[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_resamples_differ_by_the_error_of_counting(repeats: int) -> None:
+    """1000 of 5000 hard events: variances to √(2/1000), rate 2e-5 over 3; the mean is the count to the second order, 1/5000
+    of it, and a thousandth of the error."""
+    sample = pairs(5000, 1, repeats=repeats)
+    values, covariance = simulated_cross_section(TOY, sample)
+    found = resampled_cross_section(TOY, sample, resample_counts(5000, 1000, seed=2))
+    ratio = found.values.var(0, ddof=1) / np.diag(covariance)
+    assert (np.abs(ratio - 1) < stats.norm.isf(FALSE_ALARM / 6) * np.sqrt(2 / 1000)).all()
+    np.testing.assert_allclose(found.values.mean(0), values, rtol=1e-3)
 
 
 def test_nothing_accepted_is_an_error() -> None:

@@ -181,7 +181,8 @@ def test_thj_densities_integrate_to_one(residuals: Residuals, signs: tuple[int, 
 def test_points_carry_their_own_density(residuals: Residuals, defensive: float, dtype: torch.dtype) -> None:
     """What ``from_noise`` says of a point is what ``log_prob`` says of it: to rounding, which in float32 is below 1e-4.
 
-    Left out: the rare point whose spectator ends on the threshold itself, once its excess is below the rounding of 25 GeV.
+    Left out: the rare point whose spectator ends on the threshold itself, once its excess is below the rounding of 25 GeV,
+    and those of the tails that end on the largest |η|, to rounding; the network, which is not trained, has 1 % of them.
     """
     density = thj_density(residuals, defensive, dtype)
     hard = hard_points(5000, torch.Generator().manual_seed(6))
@@ -189,10 +190,12 @@ def test_points_carry_their_own_density(residuals: Residuals, defensive: float, 
     noise = torch.rand(5000, density.noise_dim, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
     with torch.no_grad():
         x, log_density = density.from_noise(noise, condition)
-        above = x[:, 3] > JET_PT_MIN if isinstance(residuals, ThjReco) else torch.ones(5000, dtype=torch.bool)
+        above = torch.ones(5000, dtype=torch.bool)
+        if isinstance(residuals, ThjReco):
+            above = (x[:, 3] > JET_PT_MIN) & (x[:, 5].abs() < residuals.eta.limit - 1e-6)
         again = density.log_prob(x[above], condition[above])
     assert x.dtype == log_density.dtype == again.dtype == torch.float64
-    assert above.sum() >= 4995
+    assert above.sum() >= 4950
     torch.testing.assert_close(again, log_density[above], rtol=0, atol=1e-10 if dtype == torch.float64 else 1e-4)
 
 

@@ -276,7 +276,8 @@ def test_without_early_stopping_the_last_weights_are_kept() -> None:
 
 
 def test_a_checkpoint_of_a_bootstrapped_training_is_another_one(tmp_path: Path) -> None:
-    train(network(), squared, data(), SETTINGS, 1, checkpoint=tmp_path / "state", bootstrap=True)
+    counts = torch.full((len(data()[0]),), 2)
+    train(network(), squared, data(), SETTINGS, 1, checkpoint=tmp_path / "state", counts=counts)
     with pytest.raises(TrainingError, match="bootstrap: here False, there True"):
         train(network(), squared, data(), SETTINGS, 1, checkpoint=tmp_path / "state")
 
@@ -320,7 +321,7 @@ def test_a_training_on_fresh_rows_goes_on_to_the_same_bits(tmp_path: Path) -> No
 
 
 def test_fresh_rows_are_not_resampled_and_must_be_enough() -> None:
-    with pytest.raises(InputError, match="without bootstrap"):
-        train(network(), squared, Supply(Fresh(), 500), SETTINGS, 1, bootstrap=True)
+    with pytest.raises(InputError, match="without counts"):
+        train(network(), squared, Supply(Fresh(), 500), SETTINGS, 1, counts=torch.ones(500))
     with pytest.raises(TrainingError, match="cannot be split"):
         train(network(), squared, Supply(Fresh(), 2), SETTINGS, 1)

@@ -94,7 +94,7 @@ class ThjChannel:
         self.settings = settings = settings or ThjSettings()
         cuts = settings.selection
         self.selection = Selection(cuts, settings.most_jets)
-        self.acceptance = ThjReco(jet_pt_min=cuts.jet_pt)
+        self.acceptance = ThjReco(cuts.jet_pt, cuts.jet_eta)
         self.transfer: Residuals = self.acceptance
         self.proposal: Residuals = ThjHard()
         self.unconditional: Residuals | None = ObservedReco(cuts.jet_pt)

@@ -20,7 +20,7 @@ def hard_points(n: int = 64) -> Tensor:
         4 * u[:, 2] - 2,
         3 + 150 * u[:, 3],
         angle[:, 4],
-        8 * u[:, 5] - 4,
+        10 * u[:, 5] - 5,
         4 * u[:, 6] - 2,
     ]
     return torch.stack(columns, -1)
@@ -31,7 +31,8 @@ def reco_points(n: int = 64) -> Tensor:
     u = torch.rand(n, 11, generator=rng, dtype=torch.float64)
     hard = hard_points(n)
     top = 300 * u[:, 6:8] - 150
-    columns = [hard[:, 0], hard[:, 1], hard[:, 2], 26 + 150 * u[:, 3], hard[:, 4], hard[:, 5], top[:, 0], top[:, 1]]
+    eta = torch.where(u[:, 5] < 0.5, hard[:, 5].clamp(-4.6, 4.6) + 0.1 * (u[:, 5] - 0.25), 9.38 * u[:, 5] - 4.69)
+    columns = [hard[:, 0], hard[:, 1], hard[:, 2], 26 + 150 * u[:, 3], hard[:, 4], eta, top[:, 0], top[:, 1]]
     return torch.stack([*columns, 4 * u[:, 8] - 2, 100 + 100 * u[:, 9], 50 + 60 * u[:, 10]], -1)
 
 
@@ -101,3 +102,23 @@ def test_no_density_below_the_jet_threshold() -> None:
     anywhere = 3 * torch.randn(500, 11, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     points, _ = residuals.inverse(anywhere, hard_points(500))
     assert (points[:, 3] > 25.0).all()
+
+
+def test_no_density_beyond_the_largest_eta() -> None:
+    """Wherever the parton is; and a jet that was measured well has its η less that of the parton, in units of the core."""
+    residuals = ThjReco(jet_eta_max=4.7)
+    anywhere = 9 * torch.randn(500, 11, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    points, log_jacobian = residuals.inverse(anywhere, hard_points(500))
+    assert (points[:, 5].abs() < 4.7).all()
+    assert torch.isfinite(log_jacobian).all()
+    beyond = reco_points()
+    beyond[:, 5] = torch.where(torch.arange(64) % 2 == 0, beyond.new_tensor(-4.7), beyond.new_tensor(4.8))
+    assert (residuals.forward(beyond, hard_points())[1] == -torch.inf).all()
+    far = hard_points()
+    far[:, 5] *= 10  # 50 instead of 5
+    assert torch.isfinite(residuals.forward(reco_points(), far)[1]).all()
+    hard, near = hard_points(), reco_points()
+    inside = hard[:, 5].abs() < 4
+    near[:, 5] = hard[:, 5] + 1e-4
+    found = residuals.forward(near, hard)[0][inside, 5] * torch.sign(hard[inside, 5])
+    torch.testing.assert_close(found, torch.full_like(found, 1e-4 / 0.05), rtol=0.01, atol=0)

@@ -16,17 +16,31 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from torch import Tensor
 
 from bmem import artifacts
+from bmem.channels.thj.coordinates import ThjReco
 from bmem.config import load
 from bmem.events import parquet
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection
+from bmem.likelihood.density import ResidualDensity
 from bmem.replicas import Replicas
 from bmem.stages import STAGES, Run
 from bmem.stages.train import build
 
 STUDY = Path(__file__).parent / "study.toml"
+
+
+class LinearEta(ThjReco):
+    """The coordinates of that time: the spectator's η had no bound, and its residual was the plain difference."""
+
+    def inverse(self, residual: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
+        """As then; of the Jacobian the factor of η is left out."""
+        point, log_jacobian = super().inverse(residual, reference)
+        sign = torch.where(reference[..., 5] < 0, -1.0, 1.0)
+        point[..., 5] = reference[..., 5] + sign * residual[..., 5]
+        return point, log_jacobian
 
 
 def kept(run: Run) -> list[Path]:
@@ -46,7 +60,7 @@ def contents(run: Run) -> dict[str, Any]:
     pairs = parquet.read_pairs(run.events("alpha45"))
     x = pairs.hard.x[:5]
     acceptance = Replicas.load(run.network("acceptance"), build(run, "acceptance"))
-    transfer = Replicas.load(run.network("transfer"), build(run, "transfer"))
+    transfer = Replicas.load(run.network("transfer"), ResidualDensity(LinearEta(), run.config.transfer.network))
     noise = torch.full((5, 11), 0.4, dtype=torch.float64)
     coefficients = Coefficients.load(run.coefficients("alpha45"))
     with torch.no_grad():
