@@ -41,7 +41,7 @@ class KnownElsewhere:
             index = [names.index(p.name) for p in term.parameters]
             if 0 in index:
                 raise InputError(
-                    f"a constraint on {names[0]} itself has no place in its belt, which is of what the events say: take it out"
+                    f"a constraint on {names[0]} has no place in its belt, which is of what the events say; take it out"
                 )
             precision[np.ix_(index, index)] += term.inverse
             pull[index] += term.inverse @ term.centre
@@ -68,8 +68,8 @@ class KnownElsewhere:
         unknown = self.free()
         if unknown:
             raise InputError(
-                f"nothing is known of {', '.join(unknown)}, so that no value can be drawn: constrain it, or make the belt at "
-                "profiled values"
+                f"nothing is known of {', '.join(unknown)}, so no value can be drawn: constrain it, or make the belt at profiled "
+                "values"
             )
         others = len(self.parameters) - 1
         if not others:

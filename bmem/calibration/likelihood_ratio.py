@@ -16,7 +16,7 @@ _NEAR = 30.0
 
 @dataclass(frozen=True)
 class Ratios:
-    """Of T samples: ``t`` [T] at a θ, the other parameters fitted ``there`` [T, Q], and the ``best`` values of all [T, P]."""
+    """Of T samples: ``t`` [T] at a θ, the other parameters fitted ``there`` [T, Q], and the ``best`` of all [T, P]."""
 
     t: Array
     there: Array

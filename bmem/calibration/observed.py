@@ -52,7 +52,8 @@ class Data:
         if hypothesis.luminosity is not None:
             used = np.concatenate([used, np.tile(fiducial, (len(lost), 1))])
         known = KnownElsewhere.of(hypothesis.constraints, hypothesis.basis.parameters)
-        return cls(hypothesis.basis, used, fiducial, hypothesis.luminosity, known, np.asarray(nominal), len(values) - len(lost))
+        kept = len(values) - len(lost)
+        return cls(hypothesis.basis, used, fiducial, hypothesis.luminosity, known, np.asarray(nominal), kept)
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from iminuit.cost import NormalConstraint
 from numpy.typing import ArrayLike
 
 from bmem.calibration.composition import Composition

@@ -1,4 +1,4 @@
-"""Neyman construction with likelihood-ratio ordering where θ is not the only parameter: backgrounds, rates, systematic effects.
+"""Neyman construction with likelihood-ratio ordering where θ is not alone: backgrounds, rates, systematic effects.
 
 The critical value of t = -2 log L(θ)/L(θ̂), all other parameters η fitted in both, is the quantile of t in toys at θ and at
 some η. ``others`` says at which (see ``bmem.calibration.experiments``): at those that the data profile at this θ, or at
@@ -46,9 +46,9 @@ class PopulationBelt(JsonRecord):
     """Critical values of t for samples of ``events`` events (None: of any number), or of a ``luminosity`` in 1/pb.
 
     ``critical`` [L, A, M] at the ``levels`` [L], true ``values`` [A] and ``nodes`` [M, Q] of the parameters ``names`` beside
-    the first (the centre, then a lower and a higher value of each; with drawn ones the centre alone), with statistical errors
+    the first (the centre, then a lower and a higher value of each; with drawn ones the centre alone), with their statistical
     ``error``; ``toys`` at each value and the centre; ``effective`` [A, S] what the sources of the population were worth.
-    ``basis`` [A, K], ``fiducial`` [K] (pb) and ``precision`` [P, P] are those of the population: data with others are refused.
+    ``basis`` [A, K], ``fiducial`` [K] (pb) and ``precision`` [P, P] are the population's: data with others are refused.
     """
 
     name: str

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from bmem.calibration.coverage import FALSE_ALARM
 from bmem.calibration.experiments import Experiments, Others
 from bmem.calibration.population import Population
 from bmem.calibration.population_belt import PopulationBelt
@@ -17,6 +18,7 @@ from bmem.errors import InputError
 from bmem.rng import numpy_generator
 
 METHODS = ("profile", "Feldman-Cousins")
+RECOMMENDED = METHODS[1]
 """t below the χ² quantile; t below the critical value of the belt."""
 
 
@@ -33,6 +35,50 @@ class CoveragePoint(JsonRecord):
     covered: Array
     bias: Array
     spread: Array
+
+
+@dataclass(frozen=True)
+class PopulationCoverage(JsonRecord):
+    """The ``points`` of A truths with the same levels."""
+
+    points: tuple[CoveragePoint, ...]
+
+    @property
+    def truths(self) -> Array:
+        """[A]."""
+        return np.array([point.truth for point in self.points])
+
+    @property
+    def levels(self) -> Array:
+        """[L]."""
+        return self.points[0].levels
+
+    def coverage(self, method: str) -> Array:
+        """Fraction of the intervals of a method that hold the truth, [A, L]."""
+        return self._halves(method).mean(axis=1)
+
+    def error(self, method: str) -> Array:
+        """Of ``coverage`` [A, L]: binomial, of the level, but at least half the rms difference of the halves."""
+        toys = np.array([2 * point.toys for point in self.points])[:, None]
+        halves = self._halves(method)
+        common = np.sqrt(np.square((halves[:, 0] - halves[:, 1]) / 2).mean(axis=0))
+        return np.maximum(np.sqrt(self.levels * (1 - self.levels) / toys), common)
+
+    def undercovers(self, method: str) -> list[tuple[float, float]]:
+        """(truth, level) where the coverage is significantly too low; a perfect method is blamed at all in 1 % of cases."""
+        pull = (self.coverage(method) - self.levels) / self.error(method)
+        low = np.argwhere(pull < -stats.norm.isf(FALSE_ALARM / 2 / pull.size))
+        return [(float(self.truths[a]), float(self.levels[i])) for a, i in low]
+
+    def __str__(self) -> str:
+        covered = self.coverage(RECOMMENDED)
+        shares = zip(self.levels, covered.min(axis=0), covered.max(axis=0), strict=True)
+        parts = (f"{100 * level:.1f} % covers {100 * low:.1f} to {100 * high:.1f} %" for level, low, high in shares)
+        return f"{RECOMMENDED}: {', '.join(parts)}"
+
+    def _halves(self, method: str) -> Array:
+        """[A, H, L]."""
+        return np.array([point.covered[:, METHODS.index(method)] for point in self.points])
 
 
 def coverage_point(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from bmem.artifacts import Product, product
-from bmem.stages import backgrounds, calibrate, fit, integrate, period, prospects, simulate
+from bmem.stages import backgrounds, calibrate, fit, integrate, period, population, prospects, simulate
 from bmem.stages.report import report
 from bmem.stages.run import Run
 from bmem.stages.train import train_all
@@ -16,7 +16,9 @@ PRODUCTS: dict[str, Callable[[Run], list[Product[Any]]]] = {
     "simulate": lambda run: [*backgrounds.event_products(run), *simulate.products(run)],
     "integrate": integrate.products,
     "fit": fit.products,
-    "calibrate": lambda run: [*calibrate.products(run), *period.products(run), *prospects.products(run)],
+    "calibrate": lambda run: [
+        *(product for room in (calibrate, period, population, prospects) for product in room.products(run))
+    ],
 }
 """What each stage leaves in its folder."""
 

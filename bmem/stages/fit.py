@@ -17,9 +17,10 @@ from bmem.measurement import Measurement, measure
 from bmem.measurement.record import KIND
 from bmem.rng import numpy_generator
 from bmem.stages.backgrounds import background_parents, log_densities
-from bmem.stages.belt import load_bank, measured_with_belt
-from bmem.stages.hypotheses import known_beside
+from bmem.stages.belt import known_as, load_bank, measured_with_belt
+from bmem.stages.hypotheses import known_beside, listed
 from bmem.stages.integrate import AVAILABLE
+from bmem.stages.population import is_needed, measured_with_population
 from bmem.stages.run import Run, plain
 from bmem.stages.simulate import UNREAD, is_observed, measured_events, measured_samples
 
@@ -30,11 +31,13 @@ def products(run: Run) -> list[Product[Measurement]]:
 
 
 def _product(run: Run, name: str) -> Product[Measurement]:
-    lists = {key: [plain(entry) for entry in getattr(run.config, key)] for key in ("constraint", "background")}
-    settings: dict[str, Any] = {"fit": _known_as(run.config.fit) | {"events": measured_events(run, name)}} | lists
+    settings: dict[str, Any] = {"fit": _known_as(run.config.fit) | {"events": measured_events(run, name)}}
+    settings |= listed(run.config)
     parents = {"coefficients": run.coefficients(name)} | background_parents(run)
     if run.config.belt.bank_events:
-        settings |= {"belt": plain(run.config.belt)}
+        settings |= {"belt": known_as(run.config.belt)}
+        if is_needed(run.config):
+            settings["belt"]["nuisances"] = run.config.belt.nuisances
         parents |= {"bank": run.coefficients(BANK)}
 
     def make() -> Measurement:
@@ -81,7 +84,8 @@ def _origin_of_events(run: Run, name: str, measured: int) -> dict[str, Any]:
 
 def _held_against_bank(run: Run, result: Measurement, signal: Coefficients) -> Measurement:
     """With the intervals by the belt and the goodness of fit, or the reasons why there are none."""
-    belt, goodness = measured_with_belt(run, result), _goodness(run, signal)
+    belt = (measured_with_population if is_needed(run.config) else measured_with_belt)(run, result)
+    goodness = None if run.config.background else _goodness(run, signal)
     refused = {name: found for name, found in (("belt", belt), ("goodness", goodness)) if isinstance(found, str)}
     return replace(
         result,

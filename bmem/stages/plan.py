@@ -26,7 +26,7 @@ from bmem.events.record import PairedEvents, RecoEvents
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.learning import posterior_of
-from bmem.stages import PRODUCTS, calibrate, fit, period, prospects
+from bmem.stages import PRODUCTS, calibrate, fit, period, population, prospects
 from bmem.stages import belt as belts
 from bmem.stages.pilot import SIMULATIONS, SUBSAMPLES, Pilot, timed, with_config
 from bmem.stages.report import report
@@ -241,7 +241,8 @@ class _Planner:
         """Seconds of the belt of the fit in the pilot; 0 without a bank."""
         if not self.config.belt.bank_events:
             return 0.0
-        return timed(lambda: _or_refused(lambda: belts.belt_of(self.pilot.run, self.config.fit.size)))
+        run = self.pilot.run
+        return timed(lambda: _or_refused(lambda: run.engine.ensure(population.any_belt(run, self.config.fit.size))))
 
     def calibrate(self) -> Cost:
         run, shared = self.pilot.run, 0.0
@@ -275,7 +276,7 @@ class _Planner:
 
 def _work(run: Run) -> dict[str, float]:
     """The work in all products of a run, and in the belt for its measurements, by unit."""
-    belt = [belts.product(run, run.config.fit.size)] if run.config.belt.bank_events else []
+    belt = [population.any_belt(run, run.config.fit.size)] if run.config.belt.bank_events else []
     return work([*belt, *(product for products in PRODUCTS.values() for product in products(run))])
 
 

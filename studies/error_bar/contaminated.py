@@ -1,7 +1,7 @@
 """The linear-Gaussian toy with 30 % background and two systematic effects on the signal, all densities in closed form.
 
-The components of the signal change with ν_1 and ν_2 by some 10 % for a standard deviation; the share of the background is known
-to 5 %. The tests of ``bmem.calibration`` use it, too.
+The components of the signal change with ν_1 and ν_2 by some 10 % for a standard deviation; the share of the background is
+known to 5 %. The tests of ``bmem.calibration`` use it, too.
 """
 
 from __future__ import annotations
@@ -70,7 +70,8 @@ def signal_events(n: int, theta: float, effects: np.ndarray, seed: int) -> torch
     b, s = TOY.basis(torch.tensor([theta], dtype=torch.float64)).numpy(), TOY.components(hard).numpy()
     ratio = (s * (1 + effects @ SLOPES)) @ b / (s @ b)
     kept = hard[torch.rand(len(hard), generator=rng, dtype=torch.float64).numpy() * 1.9 < ratio][:n]
-    assert len(kept) == n and ratio.max() < 1.9
+    assert len(kept) == n
+    assert ratio.max() < 1.9
     return TOY.response(kept, rng)
 
 

@@ -74,10 +74,10 @@ class _Covered:
 
 
 def _covered(others: Others, scale: int) -> _Covered:
-    halves = ContaminatedBank.of(60_000, 20_000, SEED).population().halves(numpy_generator(SEED, "halves"))
-    settings, begun = BeltSettings(points=25, toys=6000 // scale, halvings=1), time.process_time()
+    halves = ContaminatedBank.of(40_000, 14_000, SEED).population().halves(numpy_generator(SEED, "halves"))
+    settings, begun = BeltSettings(points=25, toys=max(3000 // scale, 400), halvings=0), time.process_time()
     belts = [make_population_belt(half, SEED + number, settings, others) for number, half in enumerate(halves)]
-    minutes, toys = (time.process_time() - begun) / 60, 2500 // scale
+    minutes, toys = (time.process_time() - begun) / 60, 2000 // scale
     points: list[CoveragePoint] = []
     for degrees in TRUTHS:
         points.append(coverage_point(halves, belts, float(np.radians(degrees)), toys=toys, seed=SEED))
