@@ -17,6 +17,7 @@ from bmem import __version__, artifacts
 from bmem.artifacts import Product
 from bmem.calibration.neyman import Belt
 from bmem.calibration.period_verdict import PeriodCalibration
+from bmem.calibration.population_coverage import PopulationCoverage
 from bmem.calibration.predictive import PredictiveHistogram
 from bmem.calibration.sample import SampleCalibration
 from bmem.calibration.sbc import SimulationBasedCalibration
@@ -28,7 +29,7 @@ from bmem.measurement import Measurement
 from bmem.plotting.acceptance import Predictions
 from bmem.process.contract import Parameter
 from bmem.quantity import Quantity
-from bmem.reports import calibration, events, measurement, networks, period, posterior, prospects
+from bmem.reports import calibration, coverage, events, measurement, networks, period, posterior, prospects
 from bmem.reports.album import Album
 from bmem.reports.page import Chapter, Page, Picture, write_page
 from bmem.reports.summary import summary
@@ -37,6 +38,7 @@ from bmem.stages import calibrate
 from bmem.stages.backgrounds import background_parents, background_trainings, held_out_events, learned_sample, observed
 from bmem.stages.calibrate import true_value
 from bmem.stages.period import product as period_product
+from bmem.stages.population import coverage_product
 from bmem.stages.prospects import FromBank
 from bmem.stages.run import Run
 from bmem.stages.simulate import load_sample, measured_samples
@@ -104,6 +106,10 @@ class _Sources:
     @cached_property
     def range_calibration(self) -> PeriodCalibration | None:
         return period_product(self.run).if_there()
+
+    @cached_property
+    def mixed_coverage(self) -> PopulationCoverage | None:
+        return coverage_product(self.run).if_there()
 
     @cached_property
     def posterior_calibration(self) -> SimulationBasedCalibration | None:
@@ -181,6 +187,9 @@ class _Sources:
 
     def _period(self) -> list[Chapter]:
         found, quantity = self.range_calibration, self.quantity
+        if self.mixed_coverage is not None:
+            table = coverage.coverage_table(self.mixed_coverage, quantity)
+            return [Chapter("Calibration over the range", coverage.TEXT, (table,), ())]
         if found is None:
             return []
         shown = tuple(period.period_figures(self.album, found, quantity))
@@ -253,6 +262,8 @@ class _Sources:
         found += calibration.calibration_warnings(self.calibrations)
         if self.range_calibration is not None:
             found += period.period_warnings(self.range_calibration, self.quantity)
+        if self.mixed_coverage is not None:
+            found += coverage.coverage_warnings(self.mixed_coverage, self.quantity)
         if self.posterior_calibration is not None:
             found += posterior.posterior_warnings(self.posterior_calibration)
         for name, histograms in self.predictions.items():

@@ -14,6 +14,7 @@ from contaminated import (
     coefficients,
     hypothesis,
     log_background,
+    signal_basis,
     signal_events,
 )
 from scipy import stats
@@ -28,6 +29,7 @@ from bmem.calibration.population_coverage import PopulationCoverage, coverage_po
 from bmem.calibration.toy_fits import Samples
 from bmem.calibration.toys import true_values
 from bmem.errors import ArtifactError, InputError, RangeError
+from bmem.inference.mixture import mixture_by_fractions
 
 FALSE_ALARM = 2e-5
 SIZE, TOYS = 60, 1200
@@ -64,13 +66,13 @@ def test_coverage_on_events_made_directly_with_both_effects_shifted(population: 
     count, effects = 800, np.array([1.0, -1.0])
     rng = np.random.default_rng(7)
     events = signal_events(SIZE * count, RIGHT, effects, seed=2), background_events(SIZE * count, seed=2)
-    integrals = [hypothesis(coefficients(x), log_background(x)).coefficients.values[0] for x in events]
+    mixed = [mixture_by_fractions(coefficients(x), signal_basis(), log_background(x))[0] for x in events]
     rows = np.arange(SIZE * count).reshape(count, SIZE)
     rows = np.where(rng.random(rows.shape) < SHARE, rows + SIZE * count, rows)
     true = population.full(RIGHT, [*effects, SHARE])
     direct = Samples(
         population.basis,
-        np.concatenate(integrals),
+        np.concatenate([one.values[0] for one in mixed]),
         population.fiducial,
         None,
         population.known,
