@@ -48,7 +48,7 @@ class ByFractions:
 
 @dataclass(frozen=True)
 class Rate:
-    """The accepted cross section Σ_k b_k σ_k of a process: its ``basis`` of the parameters ``index``, its ``sigma`` [K] in pb.
+    """The accepted cross section Σ b_k σ_k of a process: its ``basis`` of the parameters ``index``, its ``sigma`` [K] in pb.
 
     The basis of a signal has its rate factor, see ``bmem.inference.rate``.
     """

@@ -68,8 +68,8 @@ class KnownElsewhere:
         unknown = self.free()
         if unknown:
             raise InputError(
-                f"nothing is known of {', '.join(unknown)}, so no value can be drawn: constrain it, or make the belt at profiled "
-                "values"
+                f"nothing is known of {', '.join(unknown)}, so no value can be drawn: constrain it, or make the belt at "
+                "profiled values"
             )
         others = len(self.parameters) - 1
         if not others:

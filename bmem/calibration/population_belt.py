@@ -120,7 +120,7 @@ class PopulationBelt(JsonRecord):
                 f"the belt is for a luminosity of {self.luminosity}, the data have {data.luminosity} 1/pb; make another"
             )
         if self.events is not None and data.events != self.events:
-            raise InputError(f"the belt is for {self.events} events, the data have {data.events}; make one for {data.events}")
+            raise InputError(f"the belt is for {self.events} events, the data have {data.events}; make another")
         basis = data.basis.value(_beside(self.values, self.nodes[0]))
         pairs = (("basis", self.basis, basis), ("σ_k", self.fiducial, data.fiducial))
         for what, own, other in (*pairs, ("constraints", self.precision, data.known.precision)):

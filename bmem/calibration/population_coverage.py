@@ -24,7 +24,7 @@ RECOMMENDED = METHODS[1]
 
 @dataclass(frozen=True)
 class CoveragePoint(JsonRecord):
-    """At one ``truth`` of θ: ``covered`` [H, M, L], the fractions of the ``toys`` of each of H halves whose intervals hold it.
+    """At one ``truth`` of θ: ``covered`` [H, M, L], how many of the ``toys`` of each of H halves have it in the interval.
 
     For the M ``METHODS`` at the ``levels`` [L]; mean ``bias`` and ``spread`` [H] of the estimates.
     """

@@ -94,8 +94,8 @@ class Config(Section):
         wanted, other = ("fraction", "cross_section")[:: 1 if self.fit.luminosity is None else -1]
         for background in self.background:
             if getattr(background, wanted) is None:
-                which = "without" if wanted == "fraction" else "with"
-                yield f"[[background]] {background.name!r}: {which} fit.luminosity give a {wanted!r} in place of the {other!r}"
+                where = f"[[background]] {background.name!r}: {'without' if wanted == 'fraction' else 'with'} fit.luminosity"
+                yield f"{where} give a {wanted!r} in place of the {other!r}"
         if self.fit.luminosity is None:
             total = sum(background.fraction or 0.0 for background in self.background)
             if total >= LARGEST_FRACTION:
@@ -108,10 +108,8 @@ class Config(Section):
             yield f"belt.replicas: {what} the toys average over the replicas; take out replicas = 'drawn'"
         if self.belt.resample:
             yield f"belt.resample: {what} toys have the integration errors of the bank; take it out"
-        constrained = {constraint.parameter for constraint in self.constraint}
-        floating = [
-            b.name for b, p in zip(self.background, self.shares, strict=True) if b.error is None and p.name not in constrained
-        ]
+        constrained, pairs = {entry.parameter for entry in self.constraint}, zip(self.background, self.shares, strict=True)
+        floating = [b.name for b, p in pairs if b.error is None and p.name not in constrained]
         if self.belt.nuisances == "drawn" and floating:
             key = "fraction_error" if self.fit.luminosity is None else "cross_section_error"
             yield (
@@ -148,8 +146,8 @@ class Config(Section):
         for name in unknown:
             yield (
                 f"[[constraint]] on {name!r}, which is not free in this configuration: it fits {shown} "
-                "(those of other bases with fit.bases, strength with fit.strength, f_NAME or, with fit.luminosity, sigma_NAME with a "
-                "[[background]] NAME)"
+                "(those of other bases with fit.bases, strength with fit.strength, with a [[background]] NAME f_NAME or, if "
+                "there is a fit.luminosity, sigma_NAME)"
             )
         if self.belt.bank_events and any(constraint.parameter == self.first.name for constraint in self.constraint):
             yield (

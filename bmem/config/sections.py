@@ -183,12 +183,12 @@ class BackgroundSection(DensitySection):
             raise ValueError(f"background {self.name!r} needs either a 'density' or a 'file' to learn it from")
         if (self.fraction is None) == (self.cross_section is None):
             raise ValueError(
-                f"background {self.name!r} needs a 'fraction' of the sample or, with fit.luminosity, a 'cross_section' in pb: "
-                "one of the two"
+                f"background {self.name!r} needs a 'fraction' of the sample or, with fit.luminosity, a 'cross_section' in "
+                "pb: one of the two"
             )
         other = "cross_section" if self.fraction is not None else "fraction"
         if getattr(self, f"{other}_error") is not None:
-            raise ValueError(f"background {self.name!r} has a '{other}_error' but no '{other}'; give the error of what it has")
+            raise ValueError(f"background {self.name!r} has a '{other}_error' but no '{other}'; give that of what it has")
         return self
 
     @property
@@ -218,7 +218,7 @@ class BeltSection(Section):
     )
     nuisances: Literal["profiled", "drawn"] = Field(
         "profiled",
-        description="fractions or cross sections of backgrounds in toys: as the data profile them, or drawn from their errors",
+        description="fractions or cross sections of backgrounds in toys: as the data profile them, or from their errors",
     )
     background_events: Positive = Field(
         4000, description="observed events of each background that join the bank; of a learned one at most what is held out"

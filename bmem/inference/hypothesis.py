@@ -54,8 +54,8 @@ class Hypothesis:
     ) -> Hypothesis:
         """``signal`` with the ``basis`` of its parameters, and the log-densities [N] or [R, N] of the ``backgrounds``.
 
-        ``bounds`` are those of the fractions of the backgrounds or, with a ``luminosity``, of their accepted cross sections in
-        pb; with a luminosity the number of signal events has the factor ``rate`` of the parameters, see ``Channel.rate``;
+        ``bounds`` are those of the fractions of the backgrounds or, with a ``luminosity``, of their accepted cross sections
+        in pb; with a luminosity the number of signal events has the factor ``rate`` of the parameters, see ``Channel.rate``;
         ``strength`` frees that of the signal; of the ``constraints`` those take part whose parameter is free.
 
         Raises:

@@ -9,7 +9,7 @@ from bmem.reports.page import Table
 from bmem.reports.words import percent, printed, with_unit
 
 TEXT = (
-    "Toys drawn from the bank and the events of the backgrounds, with fractions or numbers as the configuration expects them, "
+    "Toys drawn from the bank and the events of the backgrounds, with fractions or numbers as the configuration expects, "
     "fitted in all parameters. The belts are made from one half of the events and tested with the other one."
 )
 

@@ -60,13 +60,21 @@ def goodness_table(found: Measurements) -> Table:
     rows: list[tuple[str, ...]] = []
     for name, one in found.items():
         if one.goodness is None:
-            rows.append((name, "not evaluated: " + one.refused.get("goodness", "no bank"), "", ""))
+            rows.append((name, "not evaluated: " + one.refused.get("goodness", "no bank"), "", "", _likeness(one)))
             continue
         goodness = one.goodness
         p_values = map(value_with_error, goodness.p_values, goodness.p_errors)
-        rows.append((name, *p_values, value_with_error(*goodness.p_value)))
-    columns = ("sample", *(f"p of the {statistic}" for statistic in STATISTICS), "p of both")
-    return Table("Goodness of fit", columns, tuple(rows))
+        rows.append((name, *p_values, value_with_error(*goodness.p_value), _likeness(one)))
+    columns = ("sample", *(f"p of the {statistic}" for statistic in STATISTICS), "p of both", "p of the observables")
+    note = "Of the density at the estimate; of all observables, as simulated events at the estimate have them."
+    return Table("Goodness of fit", columns, tuple(rows), note)
+
+
+def _likeness(found: Measurement) -> str:
+    """The p-value of the two-sample test."""
+    if found.likeness is None:
+        return "not evaluated: " + found.refused.get("likeness", "no bank")
+    return value_with_error(found.likeness.p_value, found.likeness.p_error)
 
 
 def drivers_table(name: str, found: Measurement) -> Table:

@@ -20,9 +20,12 @@ from bmem.stages.backgrounds import background_parents, log_densities
 from bmem.stages.belt import known_as, load_bank, measured_with_belt
 from bmem.stages.hypotheses import known_beside, listed
 from bmem.stages.integrate import AVAILABLE
+from bmem.stages.likeness import likeness
 from bmem.stages.population import is_needed, measured_with_population
 from bmem.stages.run import Run, plain
 from bmem.stages.simulate import UNREAD, is_observed, measured_events, measured_samples
+
+_OF_THE_SIGNAL = "it is of the signal's density, not of a sample with backgrounds"
 
 
 def products(run: Run) -> list[Product[Measurement]]:
@@ -69,7 +72,7 @@ def _measured(run: Run, name: str) -> Measurement:
     if result.excluded:
         lost = list(result.excluded)
         run.say(f"  [yellow]{len(lost)} events have no usable density and are left out: {lost}[/]")
-    return _held_against_bank(run, result, signal) if config.belt.bank_events else result
+    return _held_against_bank(run, name, result, signal) if config.belt.bank_events else result
 
 
 def _origin_of_events(run: Run, name: str, measured: int) -> dict[str, Any]:
@@ -82,17 +85,13 @@ def _origin_of_events(run: Run, name: str, measured: int) -> dict[str, Any]:
     }
 
 
-def _held_against_bank(run: Run, result: Measurement, signal: Coefficients) -> Measurement:
-    """With the intervals by the belt and the goodness of fit, or the reasons why there are none."""
+def _held_against_bank(run: Run, name: str, result: Measurement, signal: Coefficients) -> Measurement:
+    """With the intervals by the belt, the goodness of fit and the likeness, or the reasons why there are none."""
     belt = (measured_with_population if is_needed(run.config) else measured_with_belt)(run, result)
-    goodness = None if run.config.background else _goodness(run, signal)
-    refused = {name: found for name, found in (("belt", belt), ("goodness", goodness)) if isinstance(found, str)}
-    return replace(
-        result,
-        belt=None if isinstance(belt, str) else belt,
-        goodness=None if isinstance(goodness, str) else goodness,
-        refused=refused,
-    )
+    goodness = _OF_THE_SIGNAL if run.config.background else _goodness(run, signal)
+    found: dict[str, Any] = {"belt": belt, "goodness": goodness, "likeness": likeness(run, name, result)}
+    refused = {what: reason for what, reason in found.items() if isinstance(reason, str)}
+    return replace(result, **{what: one for what, one in found.items() if what not in refused}, refused=refused)
 
 
 def _goodness(run: Run, signal: Coefficients) -> Goodness | str:

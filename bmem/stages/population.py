@@ -1,7 +1,7 @@
 """The population of a run: its bank with events of the backgrounds, for belts where θ is not the only parameter.
 
-That is so with backgrounds, whose fractions or cross sections are fitted, and with a luminosity, where the number of events
-counts. The belt is then that of ``bmem.calibration.population_belt``, and coverage is measured with halves of the population.
+That is so with backgrounds, whose fractions or cross sections are fitted, and with a luminosity, where the number of
+events counts. The belt is then that of ``bmem.calibration.population_belt``, and coverage is measured with halves of the population.
 """
 
 from __future__ import annotations
@@ -103,10 +103,7 @@ def load_population(run: Run, events: int) -> Population:
     Raises:
         ArtifactError: the bank is not there; run the stages simulate and integrate.
     """
-    signal, exact = Coefficients.load(run.coefficients(BANK)), Coefficients.load(run.hard_coefficients(BANK))
-    basis, mixture = MorphingBasis.of(run.process), mixture_coefficients(run.process).numpy()
-    sigma, _ = simulated_cross_section(run.process, parquet.read_pairs(run.events(TRAINING)))
-    weighted = Reweighted(basis, over_density(exact.values[0], mixture), sigma)
+    signal, weighted = Coefficients.load(run.coefficients(BANK)), weighted_bank(run)
     sources = [SourceEvents(_central(signal), log_densities(run, BANK, signal.n_events), weighted)]
     for background in run.config.background:
         name = bank_name(background)
@@ -117,7 +114,18 @@ def load_population(run: Run, events: int) -> Population:
         only = run.config.fit.model_copy(update={"bases": (), "strength": False})
         return hypotheses(coefficients, run.channel, only, **known_beside(run.config, logs))[0]
 
-    return Population.of(sources, analysis, _composition(run, events, sigma), _nominal(run.config))
+    return Population.of(sources, analysis, composition(run, events, weighted.exact_fiducial), _nominal(run.config))
+
+
+def weighted_bank(run: Run) -> Reweighted:
+    """The events of the bank with their weights, usable or not.
+
+    Raises:
+        ArtifactError: the bank is not there; run the stages simulate and integrate.
+    """
+    exact, mixture = Coefficients.load(run.hard_coefficients(BANK)), mixture_coefficients(run.process).numpy()
+    sigma, _ = simulated_cross_section(run.process, parquet.read_pairs(run.events(TRAINING)))
+    return Reweighted(MorphingBasis.of(run.process), over_density(exact.values[0], mixture), sigma)
 
 
 def _central(coefficients: Coefficients) -> Coefficients:
@@ -125,7 +133,7 @@ def _central(coefficients: Coefficients) -> Coefficients:
     return replace(coefficients, bootstrap=None, fiducial_bootstrap=None)
 
 
-def _composition(run: Run, events: int, sigma: Array) -> Composition:
+def composition(run: Run, events: int, sigma: Array) -> Composition:
     """How many events of the signal, with the counted σ_k ``sigma`` [K] in pb, and of the backgrounds a sample has."""
     own, shares, luminosity = run.process.parameters, run.config.shares, run.config.fit.luminosity
     places = range(len(own), len(own) + len(shares))

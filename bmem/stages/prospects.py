@@ -33,7 +33,7 @@ from bmem.rng import numpy_generator
 from bmem.stages.belt import belt_of, known_as, load_bank, parents, treatment
 from bmem.stages.period import identity
 from bmem.stages.population import is_needed
-from bmem.stages.run import Run, plain
+from bmem.stages.run import Run
 from bmem.stages.simulate import load_sample, measured_samples
 
 KIND, SBC, PREDICTIVE = "prospects", "posterior calibration", "predictive"

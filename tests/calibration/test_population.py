@@ -76,7 +76,7 @@ def test_halves_have_no_event_in_common(population: Population) -> None:
 def test_a_small_population_is_refused(population: Population) -> None:
     theta = population.full(0.3, NOMINAL)
     population.check(theta, 10.0)
-    with pytest.raises(RangeError, match="of the background 1 are worth 1500 .* 1800 are needed"):
+    with pytest.raises(RangeError, match=r"of the background 1 are worth 1500 .* 1800 are needed"):
         population.check(theta, 60.0)
 
 

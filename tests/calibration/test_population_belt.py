@@ -148,7 +148,7 @@ def test_other_data_are_refused(belt: PopulationBelt) -> None:
     observed = data(0.3, 31)
     with pytest.raises(InputError, match="for 60 events, the data have 59"):
         belt.check(replace(observed, events=59))
-    with pytest.raises(InputError, match="luminosity of None, the data have 5.0"):
+    with pytest.raises(InputError, match=r"luminosity of None, the data have 5.0"):
         belt.check(replace(observed, luminosity=5.0))
     with pytest.raises(InputError, match="σ_k differ"):
         belt.check(replace(observed, fiducial=2 * observed.fiducial))
