@@ -74,3 +74,19 @@ class ByRate:
 
     def counts(self, theta: Array, toys: int, rng: np.random.Generator) -> IntArray:
         return rng.poisson(self.expected(theta), size=(toys, len(self.rates))).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class ByShares:
+    """``size`` events in all, shared between the processes as their ``rates`` are: where backgrounds depend on θ, too."""
+
+    size: int
+    rates: Sequence[Rate]
+    luminosity: float | None = None
+
+    def expected(self, theta: Array) -> Array:
+        rates = np.array([rate.at(theta) for rate in self.rates])
+        return self.size * rates / rates.sum()
+
+    def counts(self, theta: Array, toys: int, rng: np.random.Generator) -> IntArray:
+        return rng.multinomial(self.size, self.expected(theta) / self.size, size=toys).astype(np.int64)

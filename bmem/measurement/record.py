@@ -41,8 +41,8 @@ class Measurement(JsonRecord):
 
     ``budget`` has the fit with all its minima and the uncertainties by source; ``intervals`` [P][L] are those of the profile
     likelihood at 68.3 and 95.4 %; ``belt``, ``goodness`` and ``likeness`` need a bank, ``further`` fits go by
-    their bases. Events in ``excluded`` have no usable density; ``observed`` events were not simulated, and of their file ``unread`` ones
-    were not asked for. ``refused`` tells why something that was asked for is not there.
+    their bases. Events in ``excluded`` have no usable density; ``observed`` events were not simulated, and of their file
+    ``unread`` ones were not asked for. ``refused`` tells why something that was asked for is not there.
     ``source`` is what was fitted; a measurement that was read from a file has none.
     """
 

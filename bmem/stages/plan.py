@@ -247,10 +247,13 @@ class _Planner:
     def calibrate(self) -> Cost:
         run, shared = self.pilot.run, 0.0
         seconds = self.made(calibrate.products(run)) * self.scale("subsample")
-        if self.config.belt.bank_events:
+        if self.config.belt.bank_events and population.is_needed(run.config):
+            shared += self.made(population.products(run)) * self.scale(population.TOY_OF_COVERAGE)
+        elif self.config.belt.bank_events:
             halves = 2 * self.belt * self.config.calibration.size / self.config.fit.size
             truth = max(self.made(period.products(run)) - halves, 0.0)
             shared += halves * self.scale(period.TOY_OF_HALVES) + truth * self.scale(period.TOY)
+        if self.config.belt.bank_events:
             first, twice = self.made(prospects.products(run)), self._simulations(2 * SIMULATIONS)
             shared += twice / 2 * self.scale(prospects.SIMULATION)
             seconds += max(first - twice / 2, 0.0)

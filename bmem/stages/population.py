@@ -1,7 +1,7 @@
 """The population of a run: its bank with events of the backgrounds, for belts where θ is not the only parameter.
 
 That is so with backgrounds, whose fractions or cross sections are fitted, and with a luminosity, where the number of
-events counts. The belt is then that of ``bmem.calibration.population_belt``, and coverage is measured with halves of the population.
+events counts. The belt is then that of ``bmem.calibration.population_belt``, and coverage is measured with halves.
 """
 
 from __future__ import annotations

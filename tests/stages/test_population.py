@@ -55,8 +55,8 @@ def by_fractions(finished: Run, tmp_path_factory: pytest.TempPathFactory) -> Run
 
 @pytest.fixture(scope="module")
 def by_rate(finished: Run, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    background = {"cross_section": 0.01, "cross_section_error": 0.002}
-    return completed(continued(finished, tmp_path_factory.mktemp("rate"), background, fit={"luminosity": 600.0}))
+    background = {"cross_section": 0.1, "cross_section_error": 0.02}
+    return completed(continued(finished, tmp_path_factory.mktemp("rate"), background, fit={"luminosity": 60.0}))
 
 
 def test_background_events_join_the_bank(by_fractions: Run) -> None:
@@ -102,7 +102,7 @@ def test_numbers_of_events_count(by_rate: Run) -> None:
     assert [c.parameter for c in fit.constraints] == ["sigma_diphoton"]
     assert fit.belt is not None, fit.refused
     belt = belt_product(by_rate, fit.used).load()
-    assert (belt.events, belt.luminosity) == (None, 600.0)
+    assert (belt.events, belt.luminosity) == (None, 60.0)
     assert artifacts.exists(by_rate.out / "fit" / "belts" / "luminosity.json")
     assert "subsamples of a fixed size say nothing of cross sections" in said(by_rate)
 
