@@ -70,7 +70,7 @@ class Experiments:
 
     def _of(self, rows: IntArray, weights: Array, pull: Array) -> Samples:
         p = self.population
-        return Samples(p.basis, p.integrals, p.fiducial, p.composition.luminosity, p.known, rows, weights, pull)
+        return Samples(*p.compact, p.composition.luminosity, p.known, rows, weights, pull)
 
 
 def _stacked(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:

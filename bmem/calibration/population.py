@@ -13,14 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bmem.calibration.compact import compacted
 from bmem.calibration.composition import Composition
 from bmem.calibration.known_elsewhere import KnownElsewhere
 from bmem.calibration.record import Array, IntArray
 from bmem.calibration.reweighted import Reweighted
+from bmem.calibration.toy_fits import Valued
 from bmem.errors import InputError, RangeError
 from bmem.inference.hypothesis import Hypothesis
 from bmem.inference.objective import Basis
@@ -122,6 +125,11 @@ class Population:
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         return self.basis.parameters
+
+    @cached_property
+    def compact(self) -> tuple[Valued, Array, Array]:
+        """Basis, integrals and σ_k of fewer components with the same likelihood ratios."""
+        return compacted(self.basis, self.integrals, self.fiducial)
 
     def full(self, theta: float, others: ArrayLike) -> Array:
         """θ and all others, [P]."""

@@ -208,9 +208,9 @@ class _Column:
 
     def __call__(self, value: float) -> list[tuple[float, float]]:
         population = self.experiments.population
-        population.check(population.full(value, self.nodes[0]), self.settings.reserve)
         found = []
         for number, node in enumerate(self.nodes):
+            population.check(population.full(value, node), self.settings.reserve)
             toys = self.settings.toys // (_SIDE if number else 1)
             rng = numpy_generator(self.seed, "population belt", repr(value), number)
             found.append(self.experiments.ratios(value, node, toys, rng).t)

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from bmem.calibration.known_elsewhere import KnownElsewhere
 from bmem.calibration.record import Array, BoolArray, IntArray
-from bmem.inference.objective import Basis
+from bmem.process.contract import Parameter
 
 _STEP = 1e-4
 """Of a difference, in units of a parameter's range."""
@@ -29,6 +31,14 @@ _BLOCK = 1 << 23
 """Numbers that are held at once."""
 
 
+class Valued(Protocol):
+    """What fits need of a basis: its parameters and values θ [..., P] → [..., K]."""
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]: ...
+    def value(self, theta: ArrayLike) -> Array: ...
+
+
 @dataclass(frozen=True)
 class Samples:
     """T samples of the events of ``integrals`` [N, K] with σ_k ``fiducial`` [K] in pb, all under one ``basis``.
@@ -37,7 +47,7 @@ class Samples:
     what is ``known``; with a ``luminosity`` in 1/pb the number of its events counts.
     """
 
-    basis: Basis
+    basis: Valued
     integrals: Array
     fiducial: Array
     luminosity: float | None
@@ -159,7 +169,7 @@ def _bounds(samples: Samples) -> tuple[Array, Array]:
     return np.array(low), np.array(high)
 
 
-def _derivatives(basis: Basis, theta: Array, free: Sequence[int]) -> Array:
+def _derivatives(basis: Valued, theta: Array, free: Sequence[int]) -> Array:
     """b, its F derivatives and the F (F + 1) / 2 second ones (those of one parameter first) at θ [C, P], [C, ..., K]."""
     unit = np.array([p.bounds[1] - p.bounds[0] for p in basis.parameters])
     steps = [_STEP * unit[i] * np.eye(len(unit))[i] for i in free]

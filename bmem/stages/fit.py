@@ -16,7 +16,7 @@ from bmem.likelihood.coefficients import Coefficients
 from bmem.measurement import Measurement, measure
 from bmem.measurement.record import KIND
 from bmem.rng import numpy_generator
-from bmem.stages.backgrounds import background_parents, log_densities
+from bmem.stages.backgrounds import background_parents, bank_name, log_densities
 from bmem.stages.belt import known_as, load_bank, measured_with_belt
 from bmem.stages.hypotheses import known_beside, listed
 from bmem.stages.integrate import AVAILABLE
@@ -41,6 +41,7 @@ def _product(run: Run, name: str) -> Product[Measurement]:
         settings |= {"belt": known_as(run.config.belt)}
         if is_needed(run.config):
             settings["belt"]["nuisances"] = run.config.belt.nuisances
+            parents |= {bank_name(b): run.coefficients(bank_name(b)) for b in run.config.background}
         parents |= {"bank": run.coefficients(BANK)}
 
     def make() -> Measurement:

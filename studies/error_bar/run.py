@@ -1,35 +1,24 @@
 """Is the error bar true? python run.py [toy_100] [toy_1000] [toy_10000] [background_nuisances] [--out OUT] [--quick].
 
-Each part updates OUT/results.json; ``--readme`` writes the table of README.md from it. See README.md.
+Each part updates OUT/results.json; ``--readme`` writes the tables of README.md from it. See README.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import belts
 import numpy as np
-from contaminated import ContaminatedBank
-from numpy.typing import NDArray
 from toy import REPLICAS, closure
-
-from bmem.calibration.experiments import Others
-from bmem.calibration.neyman import BeltSettings
-from bmem.calibration.population_belt import make_population_belt
-from bmem.calibration.population_coverage import CoveragePoint, coverage_point
-from bmem.rng import numpy_generator
 
 SEED = 1
 EXPERIMENTS = {100: 800, 1000: 600, 10_000: 300}
-TRUTHS = (-165, -150, -110, -90, -64, -30, 0, 15, 45, 90, 105, 135, 180)
-"""Degrees; most of them no true values of the belts."""
 HERE = Path(__file__).parent
-MARK = "<!-- from results.json -->"
+MARK, MARK_BELTS = "<!-- from results.json -->", "<!-- belts from results.json -->"
 Results = dict[str, float]
 
 
@@ -52,42 +41,9 @@ def toy(events: int, scale: int) -> Results:
     }
 
 
-def background_nuisances(scale: int) -> Results:
-    """Coverage at 13 θ of samples with background and two systematic effects, by belts of both constructions."""
-    profiled, drawn = _covered("profiled", scale), _covered("drawn", scale)
-    names = {"": profiled.covered[:, :, 1], "_drawn": drawn.covered[:, :, 1], "_profile_interval": profiled.covered[:, :, 0]}
-    found: Results = {"background_nuisances_toys": 2 * profiled.toys, "background_nuisances_belt_minutes": profiled.minutes}
-    for ending, covered in names.items():
-        for level, column in zip((68, 95), covered.mean(axis=1).T, strict=True):
-            stem = f"coverage_{level}_background_nuisances{ending}"
-            found |= {f"{stem}_min": float(column.min()), f"{stem}_max": float(column.max())}
-    return found
-
-
-@dataclass(frozen=True)
-class _Covered:
-    """[13, H, M, L], see ``CoveragePoint``, from ``toys`` of each half; ``minutes`` of processor time for the two belts."""
-
-    covered: NDArray[np.float64]
-    toys: int
-    minutes: float
-
-
-def _covered(others: Others, scale: int) -> _Covered:
-    halves = ContaminatedBank.of(40_000, 14_000, SEED).population().halves(numpy_generator(SEED, "halves"))
-    settings, begun = BeltSettings(points=25, toys=max(3000 // scale, 400), halvings=0), time.process_time()
-    belts = [make_population_belt(half, SEED + number, settings, others) for number, half in enumerate(halves)]
-    minutes, toys = (time.process_time() - begun) / 60, 2000 // scale
-    points: list[CoveragePoint] = []
-    for degrees in TRUTHS:
-        points.append(coverage_point(halves, belts, float(np.radians(degrees)), toys=toys, seed=SEED))
-        print(others, degrees, points[-1].covered.mean(axis=0).round(4).tolist(), flush=True)
-    return _Covered(np.stack([point.covered for point in points]), toys, minutes)
-
-
 PARTS: dict[str, Callable[[int], Results]] = {
     **{f"toy_{events}": partial(toy, events) for events in EXPERIMENTS},
-    "background_nuisances": background_nuisances,
+    "background_nuisances": belts.background_nuisances,
 }
 
 
@@ -113,6 +69,12 @@ def table(results: Results) -> str:
     return "\n".join([*lines, "", "Binomial errors of the coverages: " + ", ".join(f"{e:.1f}" for e in errors) + " %."])
 
 
+def written(text: str, mark: str, found: str) -> str:
+    """``text`` with what was ``found`` between its two marks."""
+    before, _, after = text.split(mark)
+    return mark.join([before, f"\n\n{found}\n\n", after])
+
+
 _COVERAGES = (("coverage", ""), ("coverage", "_profile"), ("old_coverage", ""))
 
 
@@ -133,9 +95,9 @@ def main() -> None:
         path.write_text(json.dumps(dict(sorted(every.items())), indent=2) + "\n")
         print(json.dumps(found, indent=2), flush=True)
     if given.readme:
-        readme = HERE / "README.md"
-        before, _, after = readme.read_text().split(MARK)
-        readme.write_text(MARK.join([before, f"\n\n{table(json.loads(path.read_text()))}\n\n", after]))
+        readme, results = HERE / "README.md", json.loads(path.read_text())
+        text = written(readme.read_text(), MARK, table(results))
+        readme.write_text(written(text, MARK_BELTS, belts.table(results)))
 
 
 if __name__ == "__main__":

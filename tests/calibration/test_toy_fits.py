@@ -58,7 +58,7 @@ def test_value_is_that_of_the_measurement_up_to_a_constant(kind: str, request: p
     for number in range(3):
         whole = objective(p, one, number)
         found = np.array([one.value(np.tile(point, (TOYS, 1)))[number] for point in points])
-        difference = found - whole.value(points)
+        difference = found - whole.value(points)  # a constant of the sample
         np.testing.assert_allclose(difference, difference[0], atol=1e-8)
 
 
