@@ -58,18 +58,13 @@ def table(results: dict[str, float]) -> str:
     """The part of README.md on belts."""
     lines = ["| interval | 68.3 % covers | 95.4 % covers |", "|---|---|---|"]
     for ending, name in _NAMES.items():
-        ranges = [
-            " to ".join(f"{100 * results[f'coverage_{level}_background_nuisances{ending}_{end}']:.1f}" for end in ("min", "max"))
-            for level in (68, 95)
-        ]
-        lines.append(f"| {name} | {ranges[0]} % | {ranges[1]} % |")
+        stems = [f"coverage_{level}_background_nuisances{ending}" for level in (68, 95)]
+        ranges = [f"{100 * results[f'{stem}_min']:.1f} to {100 * results[f'{stem}_max']:.1f} %" for stem in stems]
+        lines.append(f"| {name} | {ranges[0]} | {ranges[1]} |")
     toys, minutes = results["background_nuisances_toys"], results["background_nuisances_belt_minutes"]
     errors = [100 * np.sqrt(level * (1 - level) / toys) for level in (0.683, 0.954)]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"Lowest and highest of 13 values of θ, {toys:.0f} toys each: binomial errors {errors[0]:.1f} and {errors[1]:.1f} %. "
-            f"The two profiled belts took {minutes:.1f} minutes of one core.",
-        ]
+    note = (
+        f"Lowest and highest of 13 values of θ, {toys:.0f} toys each: binomial errors {errors[0]:.1f} and {errors[1]:.1f} %. The "
+        f"two profiled belts took {minutes:.1f} minutes of one core."
     )
+    return "\n".join([*lines, "", note])

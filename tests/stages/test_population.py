@@ -75,6 +75,9 @@ def test_fit_has_the_interval_of_its_belt(by_fractions: Run) -> None:
     belt = belt_of(by_fractions, fit.used)
     assert (belt.events, belt.names, belt.others) == (fit.used, ("f_diphoton",), "profiled")
     assert fit.belt.effective_events == belt.effective.min()
+    assert fit.likeness is not None
+    assert fit.likeness.events == fit.events
+    assert fit.goodness is None
     page = (by_fractions.out / "report.html").read_text(encoding="utf-8")
     for text in ("68.3 %, Feldman-Cousins", "Calibration over the range", "Coverage with all parameters free"):
         assert text in page
