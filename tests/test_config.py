@@ -16,6 +16,7 @@ from bmem.errors import ConfigError
 SAMPLE = "[[sample]]\nname = 'a'\nalpha = 10\nevents = 5\n"
 CONSTRAINT = "[[constraint]]\nparameter = '{}'\nvalue = {}\nerror = 0.05\n"
 BACKGROUND = "[[background]]\nname = 'b'\ndensity = 'diphoton'\n"
+MIXED = BACKGROUND + "fraction = 0.3\n[belt]\nbank_events = 500\n"
 
 
 def written(folder: Path, text: str) -> Path:
@@ -110,8 +111,14 @@ def test_printed_keys_of_repeated_sections_are_a_configuration() -> None:
         (BACKGROUND + "fraction = 0.3\nfraction_error = 0.0", ["[[background]] 'b': fraction_error: must be greater"]),
         (BACKGROUND + "fraction = 0.3\nfile = 'b.parquet'", ["[[background]] 'b'", "either a 'density' or a 'file'"]),
         (BACKGROUND + "fraction = 0.3\n" + BACKGROUND + "fraction = 0.2", ["[[background]] names must differ"]),
-        (BACKGROUND + "fraction = 0.3\n[belt]\nbank_events = 500", ["[[background]]", "belt.bank_events"]),
-        (BACKGROUND + "fraction = 0.3\n[fit]\nluminosity = 5.0", ["[[background]]", "fit.luminosity"]),
+        (BACKGROUND + "fraction = 0.3\n[fit]\nluminosity = 5.0", ["[[background]] 'b'", "give a 'cross_section'"]),
+        (BACKGROUND + "cross_section = 0.3", ["[[background]] 'b'", "without fit.luminosity give a 'fraction'"]),
+        (BACKGROUND + "fraction = 0.3\ncross_section = 1.0", ["[[background]] 'b'", "one of the two"]),
+        (BACKGROUND + "cross_section = 0.3\nfraction_error = 0.1", ["'fraction_error' but no 'fraction'"]),
+        (MIXED + "replicas = 'drawn'", ["belt.replicas", "average over the replicas"]),
+        (MIXED + "resample = true\n[integration]\nresamples = 20", ["belt.resample", "take it out"]),
+        (MIXED + "nuisances = 'drawn'", ["belt.nuisances", "nothing is known of the background b", "fraction_error"]),
+        (SAMPLE.replace("'a'", "'bank.b'"), ["[[sample]] 'bank.b': the name"]),
         (
             BACKGROUND + "fraction = 0.3\nfraction_error = 0.01\n" + CONSTRAINT.format("f_b", 0.8),
             ["contradict each other", "f_b"],
@@ -231,8 +238,8 @@ def test_fractions_share_what_a_sample_can_hold() -> None:
         {"name": "b", "file": "b.parquet", "fraction": 0.1},
     ]
     config = parse({"background": backgrounds})
-    assert [p.name for p in config.fractions] == ["f_a", "f_b"]
-    assert sum(p.bounds[1] for p in config.fractions) == pytest.approx(0.99)
+    assert [p.name for p in config.shares] == ["f_a", "f_b"]
+    assert sum(p.bounds[1] for p in config.shares) == pytest.approx(0.99)
     assert [describe(c) for c in config.constraints] == [["f_a"]]
     with pytest.raises(ConfigError, match="background: has at most 2 entries"):
         parse({"background": [{"name": f"b{i}", "density": "diphoton", "fraction": 0.1} for i in range(3)]})

@@ -17,9 +17,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bmem.calibration.balance import balanced
 from bmem.calibration.record import Array, IntArray
-from bmem.errors import InputError, RangeError
+from bmem.calibration.reweighted import Reweighted, over_density
+from bmem.errors import InputError
 from bmem.inference.objective import Basis, unusable_events
 from bmem.likelihood.coefficients import Coefficients
 
@@ -37,20 +37,15 @@ class BankSample:
 
 
 @dataclass(frozen=True)
-class Bank:
-    """N usable events: ``integrals`` [R, N, K] with ``fiducial`` [R, K], and ``exact`` densities.
+class Bank(Reweighted):
+    """N usable events: ``integrals`` [R, N, K] with ``fiducial`` [R, K], and the ``exact`` densities of ``Reweighted``.
 
-    ``exact`` [N, K] are the components s_k(x_hard) divided by q(x_hard), ``exact_fiducial`` [K] their σ_k, which should be
-    those of the simulation that made the events, not learned ones, whose error would move the toys along; ``excluded``
-    counts the events left out because their density is not positive everywhere. ``bootstrap`` [R, B, N, K] and
+    ``excluded`` counts the events left out because their density is not positive everywhere. ``bootstrap`` [R, B, N, K] and
     ``fiducial_bootstrap`` [R, B, K] are resamples of the integration points, or None.
     """
 
-    basis: Basis
     integrals: Array
     fiducial: Array
-    exact: Array
-    exact_fiducial: Array
     excluded: int
     bootstrap: Array | None = None
     fiducial_bootstrap: Array | None = None
@@ -93,65 +88,16 @@ class Bank:
         observed, exact, sigma = events
         if not len(exact):
             raise InputError("bank: no event has a positive density at every θ; integrate with more points")
-        density = exact @ mixture
-        lost = np.flatnonzero(~(density > 0))
-        if lost.size:
-            raise InputError(f"bank: {lost.size} events have no density at the θ they were made at; check their x_hard")
         return cls(
             basis=basis,
             integrals=observed.values,
             fiducial=observed.fiducial,
-            exact=exact / density[:, None],
+            exact=over_density(exact, mixture),
             exact_fiducial=sigma,
             excluded=excluded,
             bootstrap=observed.bootstrap,
             fiducial_bootstrap=observed.fiducial_bootstrap,
         )
-
-    @property
-    def n_events(self) -> int:
-        return len(self.exact)
-
-    def weights(self, theta: ArrayLike) -> Array:
-        """Weights [N] that make the bank a sample of ``theta`` [P]; their sum is 1.
-
-        They are ratios of densities, balanced so that the means of s_k/p are σ_k/σ (see ``bmem.calibration.balance``).
-
-        Raises:
-            RangeError: the bank is too small for that.
-        """
-        b = self.basis.value(theta)
-        density = self.exact @ b
-        inside = density > 0
-        features, means = self.exact[inside] / density[inside, None], self.exact_fiducial / (b @ self.exact_fiducial)
-        weights = np.zeros(self.n_events)
-        weights[inside] = balanced(density[inside], features, means)
-        return weights
-
-    def normalisation(self, theta: ArrayLike) -> tuple[float, float]:
-        """Mean of p(x | θ)/q(x) over the bank with its standard error: 1 if the σ_k are right and the bank reaches θ."""
-        b = self.basis.value(theta)
-        ratio = self.exact @ b / (b @ self.exact_fiducial)
-        return float(ratio.mean()), float(ratio.std(ddof=1) / np.sqrt(len(ratio)))
-
-    def effective_events(self, theta: ArrayLike) -> float:
-        """Unweighted events that the bank is worth at ``theta`` [P], (Σ w)² / Σ w²."""
-        return float(1 / np.square(self.weights(theta)).sum())
-
-    def draw(self, theta: ArrayLike, shape: tuple[int, ...], rng: np.random.Generator, minimum: float = 0.0) -> IntArray:
-        """Indices, of the given ``shape``, of events drawn at ``theta`` [P].
-
-        Raises:
-            RangeError: the bank is worth fewer than ``minimum`` events there.
-        """
-        effective = self.effective_events(theta)
-        if not effective >= minimum:
-            raise RangeError(
-                f"the bank of {self.n_events} events is worth {effective:.0f} at θ = {np.asarray(theta).tolist()}, "
-                f"{minimum:.0f} are needed; add events made near this θ, or ask for fewer events per sample"
-            )
-        edges = np.cumsum(self.weights(theta))
-        return np.searchsorted(edges / edges[-1], rng.random(shape), side="right").astype(np.int64)
 
     def log_densities(self, theta: ArrayLike, replica: int = 0) -> Array:
         """log p(x_n | θ) up to a constant of the event, for ``theta`` [G, P] → [N, G]."""

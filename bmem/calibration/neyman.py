@@ -33,6 +33,8 @@ from bmem.workers import Workers, map_chunks
 
 KIND = "belt"
 Progress = Callable[[int, int], None]
+Quantiles = list[tuple[float, float]]
+"""Critical values at one true value, with their errors."""
 _SAME = 1e-6
 _BENT = 4.0
 """Errors that a critical value must lie off the line through its neighbours for new true values between them."""
@@ -225,15 +227,7 @@ def make_belt(
         raise InputError(f"a belt is of one parameter and at least one event, not {bank.basis.parameters} and {events}")
     parameter = bank.basis.parameters[0]
     column = _Column(ToyScan(bank, settings.grid, settings.treatment), events, seed, settings)
-    columns: dict[float, list[tuple[float, float]]] = {}
-    for halving in range(settings.halvings + 1):
-        even = true_values(parameter, settings.points).tolist()
-        new = _between_bends(columns, parameter.period) if halving else even
-        before = len(columns)
-        for index, found in map_chunks(column, new, workers):
-            columns[new[index]] = found
-            if progress is not None:
-                progress(len(columns), before + len(new))
+    columns = refined(column, parameter, settings, progress, workers)
     values = np.array(sorted(columns))
     critical, error = np.array([columns[value] for value in values]).transpose(2, 1, 0)
     return Belt(
@@ -254,6 +248,26 @@ def make_belt(
     )
 
 
+def refined(
+    column: Callable[[float], Quantiles],
+    parameter: Parameter,
+    settings: BeltSettings,
+    progress: Progress | None,
+    workers: Workers | None,
+) -> dict[float, Quantiles]:
+    """What ``column`` finds at the true values of a belt, with more of them where critical values bend."""
+    columns: dict[float, Quantiles] = {}
+    for halving in range(settings.halvings + 1):
+        even = true_values(parameter, settings.points).tolist()
+        new = _between_bends(columns, parameter.period) if halving else even
+        before = len(columns)
+        for index, found in map_chunks(column, new, workers):
+            columns[new[index]] = found
+            if progress is not None:
+                progress(len(columns), before + len(new))
+    return columns
+
+
 @dataclass(frozen=True)
 class _Column:
     """The critical values and their errors [L][2] at one true value."""
@@ -263,14 +277,14 @@ class _Column:
     seed: int
     settings: BeltSettings
 
-    def __call__(self, value: float) -> list[tuple[float, float]]:
+    def __call__(self, value: float) -> Quantiles:
         rng = numpy_generator(self.seed, "belt", repr(value))
         shape = (self.settings.toys, self.events)
         t = self.scan.statistics(value, shape, rng, self.settings.reserve * self.events)
         return [quantile(t, level) for level in self.settings.levels]
 
 
-def _between_bends(columns: Mapping[float, list[tuple[float, float]]], period: float | None) -> list[float]:
+def _between_bends(columns: Mapping[float, Quantiles], period: float | None) -> list[float]:
     """The middles of the intervals on both sides of every true value at which the critical values bend significantly."""
     x = np.array(sorted(columns))
     table = np.array([columns[value] for value in x])

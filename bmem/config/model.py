@@ -37,7 +37,7 @@ from bmem.config.sections import (
     SimulationSection,
 )
 from bmem.errors import ConfigError, InputError
-from bmem.inference.parameters import LARGEST_FRACTION, SMALLEST_FRACTION, STRENGTH
+from bmem.inference.parameters import CROSS_SECTIONS, LARGEST_FRACTION, SMALLEST_FRACTION, STRENGTH
 from bmem.integration.settings import IntegrationSettings
 from bmem.quantity import Parameter
 from bmem.replicas.settings import PosteriorSettings
@@ -95,8 +95,8 @@ class Config(ChainSettings, DataSettings):
             names = [entry.name for entry in getattr(self, section)]
             if len(set(names)) < len(names):
                 yield f"[[{section}]] names must differ, got {names}"
-        if self.belt.bank_events and self.fit.luminosity is not None:
-            yield "a belt is of the shape alone, for a fixed number of events: take out fit.luminosity or belt.bank_events"
+        if self.belt.bank_events and (self.background or self.fit.luminosity is not None):
+            yield from self._wrong_belt()
         if self.belt.resample and not self.integration.resamples:
             yield "belt.resample needs resamples of the integrals: set integration.resamples, to 20 say"
         if self.fit.strength and self.fit.luminosity is None:
@@ -114,23 +114,38 @@ class Config(ChainSettings, DataSettings):
             yield from self._wrong_nuisances()
 
     def _wrong_backgrounds(self) -> Iterator[str]:
-        if self.fit.luminosity is not None:
+        wanted, other = ("fraction", "cross_section")[:: 1 if self.fit.luminosity is None else -1]
+        for background in self.background:
+            if getattr(background, wanted) is None:
+                where = f"[[background]] {background.name!r}: {'without' if wanted == 'fraction' else 'with'} fit.luminosity"
+                yield f"{where} give a {wanted!r} in place of the {other!r}"
+        if self.fit.luminosity is None:
+            total = sum(background.fraction or 0.0 for background in self.background)
+            if total >= LARGEST_FRACTION:
+                yield f"[[background]]: the fractions add up to {total:g}; no signal is left to measure"
+
+    def _wrong_belt(self) -> Iterator[str]:
+        """What a belt cannot do where θ is not all that its toys know."""
+        what = "with [[background]] or fit.luminosity"
+        if self.belt.replicas == "drawn":
+            yield f"belt.replicas: {what} the toys average over the replicas; take out replicas = 'drawn'"
+        if self.belt.resample:
+            yield f"belt.resample: {what} toys have the integration errors of the bank; take it out"
+        constrained, pairs = {entry.parameter for entry in self.constraint}, zip(self.background, self.shares, strict=True)
+        floating = [b.name for b, p in pairs if b.error is None and p.name not in constrained]
+        if self.belt.nuisances == "drawn" and floating:
+            key = "fraction_error" if self.fit.luminosity is None else "cross_section_error"
             yield (
-                "[[background]] has fractions of the sample, which are of the shape alone: take out fit.luminosity "
-                "(cross sections of backgrounds are fitted from Python, see bmem.inference.mixture)"
+                f"belt.nuisances = 'drawn': nothing is known of the background {', '.join(floating)} to draw from; give a "
+                f"{key}, or take nuisances = 'profiled'"
             )
-        if self.belt.bank_events:
-            yield "[[background]]: the bank holds signal alone, so there is no belt; take out belt.bank_events"
-        total = sum(background.fraction for background in self.background)
-        if total >= LARGEST_FRACTION:
-            yield f"[[background]]: the fractions add up to {total:g}; no signal is left to measure"
 
     def _wrong_nuisances(self) -> Iterator[str]:
         channel = self.channel.make()
         for entry in self.nuisance:
             yield from read_kind(entry, channel)[0]
         taken = {p.name for basis in channel.bases.values() for p in basis.parameters} | {p.name for p in channel.parameters}
-        taken |= {STRENGTH.name, *INTERNAL, *(p.name for p in self.fractions)}
+        taken |= {STRENGTH.name, *INTERNAL, *(p.name for p in self.shares)}
         for name in taken & {entry.name for entry in self.nuisance}:
             yield f"[[nuisance]] {name}: another parameter has this name; choose one of its own"
         if self.belt.bank_events:
@@ -198,7 +213,8 @@ class Config(ChainSettings, DataSettings):
         for name in unknown:
             yield (
                 f"[[constraint]] on {name!r}, which is not free in this configuration: it fits {shown} "
-                "(those of other bases with fit.bases, strength with fit.strength, f_NAME with a [[background]] NAME)"
+                "(those of other bases with fit.bases, strength with fit.strength, with a [[background]] NAME f_NAME or, if "
+                "there is a fit.luminosity, sigma_NAME)"
             )
         if self.belt.bank_events and any(constraint.parameter == self.first.name for constraint in self.constraint):
             yield (
@@ -235,23 +251,26 @@ class Config(ChainSettings, DataSettings):
         channel = self.channel.make()
         found = [*channel.parameters, *(p for name in self.fit.bases for p in channel.bases[name].parameters)]
         found += [STRENGTH] if self.fit.strength else []
-        return (*found, *self.fractions)  # not those of [[nuisance]], which state their own external measurements
+        return (*found, *self.shares)  # not those of [[nuisance]], which state their own external measurements
 
     @property
-    def fractions(self) -> tuple[Parameter, ...]:
-        """Those of the backgrounds; the ends of their ranges share what a sample can hold."""
-        total = sum(background.fraction for background in self.background)
-        ends = [LARGEST_FRACTION * background.fraction / total for background in self.background]
+    def shares(self) -> tuple[Parameter, ...]:
+        """Fractions of the backgrounds, the ends of whose ranges share what a sample can hold, or their cross sections."""
+        if self.fit.luminosity is not None:
+            low, high = CROSS_SECTIONS
+            return tuple(Parameter(f"sigma_{b.name}", (low * b.expected, high * b.expected)) for b in self.background)
+        total = sum(background.expected for background in self.background)
+        ends = [LARGEST_FRACTION * background.expected / total for background in self.background]
         return tuple(
             Parameter(f"f_{b.name}", (SMALLEST_FRACTION, end)) for b, end in zip(self.background, ends, strict=True)
         )
 
     @property
     def constraints(self) -> tuple[NormalConstraint, ...]:
-        """All external measurements with the names and units of the likelihood, those of the fractions too."""
-        known = [b for b in self.background if b.fraction_error is not None]
-        fractions = [NormalConstraint(f"f_{b.name}", b.fraction, b.fraction_error) for b in known]
-        return (*(self._cost(constraint) for constraint in self.constraint), *fractions)
+        """All external measurements with the names and units of the likelihood, those of the backgrounds too."""
+        known = [(p.name, b) for b, p in zip(self.background, self.shares, strict=True) if b.error is not None]
+        shares = [NormalConstraint(name, b.expected, b.error) for name, b in known]
+        return (*(self._cost(constraint) for constraint in self.constraint), *shares)
 
     def _cost(self, constraint: ConstraintSection) -> NormalConstraint:
         name = INTERNAL.get(constraint.parameter, constraint.parameter)

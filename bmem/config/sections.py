@@ -76,7 +76,8 @@ class SampleSection(Section):
                 "a generated sample needs the true value of each parameter of the channel and 'events', a measured one "
                 f"'file'; there are: {', '.join(['name', *self.truth])}"
             )
-        if self.name in (TRAINING, VALIDATION, BANK, RANGE_CALIBRATION) or self.name.endswith(".hard"):
+        own = self.name in (TRAINING, VALIDATION, BANK, RANGE_CALIBRATION) or self.name.startswith(f"{BANK}.")
+        if own or self.name.endswith(".hard"):
             raise ValueError(f"the name {self.name!r} is that of a file of bmem's own; choose another")
         return self
 
@@ -194,18 +195,42 @@ class BackgroundSection(DensitySection):
     file: Path | None = Field(
         None, description="observed background events (.parquet, .root) to learn the density from; relative to the TOML"
     )
-    fraction: float = Field(
-        gt=0, lt=0.9, description="expected share of the accepted events; samples that bmem simulates are given it"
+    fraction: float | None = Field(
+        None, gt=0, lt=0.9, description="expected share of the accepted events; samples that bmem simulates are given it"
     )
     fraction_error: float | None = Field(
         None, gt=0, description="how well the share is known, a Gaussian factor of the likelihood; not set: it floats"
     )
+    cross_section: float | None = Field(
+        None, gt=0, description="expected accepted cross section in pb, in place of the fraction where there is a luminosity"
+    )
+    cross_section_error: float | None = Field(
+        None, gt=0, description="how well it is known in pb, a Gaussian factor of the likelihood; not set: it floats"
+    )
 
     @model_validator(mode="after")
-    def _has_one_density(self) -> BackgroundSection:
+    def _is_one_thing(self) -> BackgroundSection:
         if (self.density is None) == (self.file is None):
             raise ValueError(f"background {self.name!r} needs either a 'density' or a 'file' to learn it from")
+        if (self.fraction is None) == (self.cross_section is None):
+            raise ValueError(
+                f"background {self.name!r} needs a 'fraction' of the sample or, with fit.luminosity, a 'cross_section' in "
+                "pb: one of the two"
+            )
+        other = "cross_section" if self.fraction is not None else "fraction"
+        if getattr(self, f"{other}_error") is not None:
+            raise ValueError(f"background {self.name!r} has a '{other}_error' but no '{other}'; give that of what it has")
         return self
+
+    @property
+    def expected(self) -> float:
+        """Its fraction, or its accepted cross section in pb."""
+        return self.fraction if self.fraction is not None else float(self.cross_section or 0.0)
+
+    @property
+    def error(self) -> float | None:
+        """How well that is known."""
+        return self.fraction_error if self.fraction is not None else self.cross_section_error
 
 
 class BeltSection(Section):
@@ -221,6 +246,13 @@ class BeltSection(Section):
     )
     resample: bool = Field(
         False, description="give every toy another realisation of the integration errors (needs integration.resamples)"
+    )
+    nuisances: Literal["profiled", "drawn"] = Field(
+        "profiled",
+        description="fractions or cross sections of backgrounds in toys: as the data profile them, or from their errors",
+    )
+    background_events: Positive = Field(
+        4000, description="observed events of each background that join the bank; of a learned one at most what is held out"
     )
 
 
@@ -255,7 +287,7 @@ class FiguresSection(Section):
 
 ARRAYS: dict[str, Section] = {
     "sample": SampleSection.model_construct(name=""),
-    "background": BackgroundSection.model_construct(name="", fraction=0.0),
+    "background": BackgroundSection.model_construct(name=""),
     "nuisance": NuisanceSection.model_construct(name="", kind=""),
     "constraint": ConstraintSection.model_construct(parameter="", value=0.0, error=0.0),
 }

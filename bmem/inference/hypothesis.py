@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from iminuit.cost import NormalConstraint
@@ -14,7 +15,7 @@ from bmem.inference.bayes import FLAT, Prior
 from bmem.inference.bias import Validation
 from bmem.inference.combine import Budget, budget, resampled, separated
 from bmem.inference.constraints import GaussianTerm, Joint
-from bmem.inference.mixture import mixture_by_fractions
+from bmem.inference.mixture import mixture_by_cross_sections, mixture_by_fractions
 from bmem.inference.newton import conditional_minimum, nuisance_indices
 from bmem.inference.objective import Basis, MarginalLikelihood, Objective, unusable_events
 from bmem.inference.rate import RateFactor, with_rate
@@ -60,23 +61,24 @@ class Hypothesis:
     ) -> Hypothesis:
         """``signal`` with the ``basis`` of its parameters, and the log-densities [N] or [R, N] of the ``backgrounds``.
 
-        ``bounds`` are those of the fractions of the backgrounds; with a ``luminosity`` the number of events has the factor
-        ``rate`` of the parameters, see ``Channel.rate``; ``nuisances`` are the monomials of the signal's nuisance parameters
-        (``bmem.likelihood.nuisances``); ``strength`` frees that of the signal; of the ``constraints`` those take part whose
-        parameter is free.
+        ``bounds`` are those of the fractions of the backgrounds or, with a ``luminosity``, of their accepted cross sections
+        in pb; with a luminosity the number of signal events has the factor ``rate`` of the parameters, see ``Channel.rate``;
+        ``nuisances`` are the monomials of the signal's nuisance parameters (``bmem.likelihood.nuisances``); ``strength``
+        frees that of the signal; of the ``constraints`` those take part whose parameter is free.
+
+        Raises:
+            InputError: a density of a background is not one, or its bounds are missing or allow the impossible.
         """
-        rated = with_nuisances(basis if luminosity is None else with_rate(basis, rate), nuisances)
-        basis = with_nuisances(basis, nuisances)
         coefficients, (weights, simulation) = signal, separated(signal)
+        signal_basis = with_nuisances(basis if luminosity is None else with_rate(basis, rate), nuisances)
+        signal_basis = with_strength(signal_basis) if strength else signal_basis
+        lost, basis = unusable_events(signal, with_nuisances(basis, nuisances)), signal_basis
         if backgrounds:
-            own = basis
-            coefficients, basis = mixture_by_fractions(signal, own, backgrounds, bounds)
+            mixed = partial(_mixture, basis=signal_basis, bounds=bounds, by_rate=luminosity is not None)
+            coefficients, basis = mixed(signal, backgrounds)
             common = {name: np.atleast_2d(logs).mean(axis=0) for name, logs in backgrounds.items()}
-            weights = mixture_by_fractions(weights, own, backgrounds, bounds)[0]
-            simulation = mixture_by_fractions(simulation, own, common, bounds)[0]
-        lost = unusable_events(coefficients, basis)
-        basis = basis if luminosity is None or backgrounds else rated
-        basis = with_strength(basis) if strength else basis
+            weights, simulation = mixed(weights, backgrounds)[0], mixed(simulation, common)[0]
+            lost = unusable_events(coefficients, basis)
         names = {p.name for p in basis.parameters}
         known = tuple(c for c in constraints if set(describe(c)) <= names)
         beyond = bool(backgrounds) or nuisances is not None
@@ -133,6 +135,20 @@ class Hypothesis:
             values = self.constrained(one).value(points).min(axis=1)
             curves.append(values - values.min())
         return np.array(curves)
+
+
+def _mixture(
+    signal: Coefficients,
+    backgrounds: Mapping[str, ArrayLike],
+    *,
+    basis: Basis,
+    bounds: Mapping[str, tuple[float, float]] | None,
+    by_rate: bool,
+) -> tuple[Coefficients, Basis]:
+    """Signal and backgrounds, these by their cross sections or by their fractions."""
+    if by_rate:
+        return mixture_by_cross_sections(signal, basis, backgrounds, bounds or {})
+    return mixture_by_fractions(signal, basis, backgrounds, bounds)
 
 
 def _points(objective: Objective, grid: Array) -> Array:

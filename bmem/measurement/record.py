@@ -14,6 +14,7 @@ import numpy as np
 from bmem import artifacts
 from bmem.calibration.goodness import Goodness
 from bmem.calibration.record import JsonRecord, plain
+from bmem.calibration.two_sample import TwoSampleTest
 from bmem.errors import InputError
 from bmem.inference import export
 from bmem.inference.combine import Budget
@@ -39,9 +40,9 @@ class Measurement(JsonRecord):
     """A measurement of P parameters, that of interest first, from ``events`` of the ``available`` ones.
 
     ``budget`` has the fit with all its minima and the uncertainties by source; ``intervals`` [P][L] are those of the profile
-    likelihood at 68.3 and 95.4 %; ``impacts`` are those of the nuisance parameters, the largest first; ``belt`` and
-    ``goodness`` need a bank, ``further`` fits go by the names of their bases. Events in ``excluded`` have no usable density;
-    ``observed`` events were not simulated, and of their file ``unread`` ones were not asked for.
+    likelihood at 68.3 and 95.4 %; ``impacts`` are those of the nuisance parameters, the largest first; ``belt``,
+    ``goodness`` and ``likeness`` need a bank, ``further`` fits go by the names of their bases. Events in ``excluded`` have
+    no usable density; ``observed`` events were not simulated, and of their file ``unread`` ones were not asked for.
     ``refused`` tells why something that was asked for is not there.
     ``source`` is what was fitted; a measurement that was read from a file has none.
     """
@@ -59,6 +60,7 @@ class Measurement(JsonRecord):
     influence: Influence | None = None
     belt: BeltIntervals | None = None
     goodness: Goodness | None = None
+    likeness: TwoSampleTest | None = None
     further: Mapping[str, FurtherFit] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     observed: bool = False
@@ -225,7 +227,7 @@ class Measurement(JsonRecord):
         """
         content = dict(content) if "estimate" in content else upgraded(content)
         content.pop("estimate", None)
-        return super().from_dict({"impacts": [], **content, "source": None})
+        return super().from_dict({"impacts": [], "likeness": None, **content, "source": None})
 
     def save(self, path: Path, settings: Mapping[str, Any], parents: Mapping[str, Path] | None = None) -> None:
         """Write it as an artifact."""

@@ -75,12 +75,26 @@ def goodness_tables(found: Measurements) -> tuple[Table, ...]:
     """Is a sample compatible with any value of the parameter? Nothing where it was evaluated of none."""
     rows: list[tuple[str, ...]] = []
     for name, one in found.items():
+        if one.goodness is None and one.likeness is None and not one.refused.keys() & {"goodness", "likeness"}:
+            continue  # there is no bank, and nothing was asked for
+        p_values = ["not evaluated: " + one.refused.get("goodness", "no bank"), "", ""]
         if (goodness := one.goodness) is not None:
-            p_values = map(value_with_error, goodness.p_values, goodness.p_errors)
-            rows.append((name, *p_values, value_with_error(*goodness.p_value)))
-    columns = ("sample", *(f"p of the {statistic}" for statistic in STATISTICS), "p of both")
-    note = "The two statistics are of the same events, so that their p-values are correlated; that of both knows it."
+            each = map(value_with_error, goodness.p_values, goodness.p_errors)
+            p_values = [*each, value_with_error(*goodness.p_value)]
+        rows.append((name, *p_values, _likeness(one)))
+    columns = ("sample", *(f"p of the {statistic}" for statistic in STATISTICS), "p of both", "p of the observables")
+    note = (
+        "The first are of the density at the estimate: the two statistics are of the same events, so that their p-values "
+        "are correlated; that of both knows it. The last is of all observables, as simulated events at the estimate have them."
+    )
     return (Table("Goodness of fit", columns, tuple(rows), note),) if rows else ()
+
+
+def _likeness(found: Measurement) -> str:
+    """The p-value of the two-sample test."""
+    if found.likeness is None:
+        return "not evaluated: " + found.refused.get("likeness", "no bank")
+    return value_with_error(found.likeness.p_value, found.likeness.p_error)
 
 
 def drivers_table(name: str, found: Measurement) -> Table:

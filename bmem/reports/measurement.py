@@ -20,6 +20,8 @@ from bmem.reports.words import percent, printed, value_with_error
 
 Measurements = Mapping[str, Measurement]
 """By the name of the sample."""
+_UNLIKELY = 0.01
+"""Of samples without fault one in a hundred at most is said to be unlike the simulation."""
 _PRINTED = ("statistical", "integration", "simulation statistics", "weights", "method bias")
 
 
@@ -54,6 +56,11 @@ def measurement_warnings(name: str, found: Measurement) -> list[str]:
     sentences = [f"{name}: {remark}." for remark in found.left_out]
     if "belt" in found.refused:
         sentences.append(f"{name}: no Feldman-Cousins interval: {found.refused['belt']}.")
+    if found.likeness is not None and found.likeness.p_value < _UNLIKELY:
+        sentences.append(
+            f"{name}: the events do not look like simulated ones at the estimate (p = {found.likeness.p_value:.3f}): what "
+            "the simulation does not have is in no error."
+        )
     if found.excluded:
         which = ", ".join(map(str, found.excluded))
         sentences.append(f"{name}: events without a usable density were left out of the fit, which biases it: {which}.")

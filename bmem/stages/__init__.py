@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from bmem.artifacts import Product, product
-from bmem.stages import backgrounds, calibrate, ceiling, fit, integrate, period, prospects, simulate
+from bmem.stages import backgrounds, calibrate, ceiling, fit, integrate, period, population, prospects, simulate
 from bmem.stages.report import write_report
 from bmem.stages.run import Run
 from bmem.stages.train import train_all
@@ -17,10 +17,7 @@ PRODUCTS: dict[str, Callable[[Run], list[Product[Any]]]] = {
     "integrate": lambda run: [*integrate.products(run), *ceiling.ratio_products(run)],
     "fit": fit.products,
     "calibrate": lambda run: [
-        *calibrate.products(run),
-        *ceiling.products(run),
-        *period.products(run),
-        *prospects.products(run),
+        *(product for room in (calibrate, ceiling, period, population, prospects) for product in room.products(run))
     ],
 }
 """What each stage leaves in its folder."""

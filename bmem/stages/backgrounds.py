@@ -24,7 +24,10 @@ from bmem.events import parquet
 from bmem.events.importing import read_at_any_parameters
 from bmem.events.parquet import EventFile
 from bmem.events.record import RecoEvents
+from bmem.inference.rate import with_rate
+from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coordinates import nothing
+from bmem.likelihood.cross_section import FiducialCrossSection
 from bmem.likelihood.roles import LearnedBackground
 from bmem.replicas import Replicas
 from bmem.rng import generator, numpy_generator
@@ -141,13 +144,17 @@ def observed(run: Run, name: str) -> Observed:
         ConfigError: a learned background has held out too few events for the samples.
         InputError: no event passes the selection.
     """
+    for background in run.config.background:
+        if name == bank_name(background):
+            x = _banked(run, background)
+            return Observed(x, None, np.full(len(x), -1))
     reco, hard = load_sample(run, name)
     if len(reco) == 0:
         raise InputError(f"sample {name!r}: no event passes the selection; give more events or loosen the selection")
     x, places = run.channel.observe(reco), np.arange(len(reco))
     if not mixed(run, name):
         return Observed(x, None if hard is None else hard.x, places)
-    shares = np.array([b.fraction for b in run.config.background])
+    shares = _shares(run, name)
     rng = numpy_generator(run.config.seed, "background", name)
     # in front of each signal event a geometric number of background events: every place is signal with the same chance
     gaps = rng.geometric(1 - shares.sum(), size=len(reco)) - 1
@@ -161,6 +168,40 @@ def observed(run: Run, name: str) -> Observed:
         chosen = empty[kinds == kind]
         rows[torch.as_tensor(chosen)] = _mixed_in(run, background, name, len(chosen))
     return Observed(rows, None, signal)
+
+
+def bank_name(background: BackgroundSection) -> str:
+    """What the events of a background that join the bank are called among the samples."""
+    return f"{BANK}.{background.name}"
+
+
+def _banked(run: Run, background: BackgroundSection) -> Tensor:
+    """Events of a background for the bank: those of a learned one that it was not trained on, be they in samples too."""
+    n = run.config.belt.background_events
+    if background.file is not None:
+        return held_out_events(run, background.name)[:n]
+    rng = generator(run.config.seed, "background", background.name, BANK)
+    return stated_density(run, background).sample(n, rng)
+
+
+def _shares(run: Run, name: str) -> Array:
+    """Expected shares [J] of the backgrounds in a sample; by cross section beside that of the signal at its truth.
+
+    Raises:
+        ConfigError: they are given by cross sections, and the truth of the sample is not known.
+    """
+    expected = np.array([background.expected for background in run.config.background])
+    if run.config.fit.luminosity is None:
+        return expected
+    theta = run.config.theta(run.sample(name))
+    if theta is None:
+        raise ConfigError(
+            f"[[sample]] {name!r}: its share of background follows from the cross section of the signal, for which its true "
+            "value is needed: give it, or observed events"
+        )
+    basis = with_rate(MorphingBasis.of(run.process), run.channel.rate.get("process"))
+    signal = basis.value(theta) @ FiducialCrossSection.load(run.fiducial).values.mean(axis=0)
+    return np.asarray(expected / (signal + expected.sum()))
 
 
 def mixed(run: Run, name: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from bmem.calibration import neyman
 from bmem.calibration.bank import Bank
 from bmem.calibration.neyman import Belt, BeltSettings, make_belt
 from bmem.calibration.toys import Treatment
-from bmem.config import BANK, TRAINING, Config
+from bmem.config import BANK, TRAINING, BeltSection, Config
 from bmem.errors import RangeError
 from bmem.events import parquet
 from bmem.inference.minima import fit
@@ -49,6 +50,11 @@ def treatment(config: Config) -> Treatment:
     return Treatment(config.belt.replicas, config.belt.resample)
 
 
+def known_as(section: BeltSection) -> dict[str, Any]:
+    """As artifacts have always known the section: what only a population needs is told by that."""
+    return {key: value for key, value in plain(section).items() if key not in ("nuisances", "background_events")}
+
+
 def belt_settings(run: Run, levels: tuple[float, ...]) -> BeltSettings:
     """Those of the configuration, for these confidence levels."""
     section = run.config.belt
@@ -57,7 +63,7 @@ def belt_settings(run: Run, levels: tuple[float, ...]) -> BeltSettings:
 
 def product(run: Run, events: int) -> Product[Belt]:
     """The belt for ``events`` events."""
-    settings = {"belt": plain(run.config.belt), "events": events, "seed": run.config.seed}
+    settings = {"belt": known_as(run.config.belt), "events": events, "seed": run.config.seed}
 
     def make() -> Belt:
         with run.progress(f"belt for {events} events") as progress:

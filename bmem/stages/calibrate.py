@@ -16,7 +16,7 @@ from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients, load_diagnostics
 from bmem.rng import numpy_generator
 from bmem.stages.backgrounds import background_parents, log_densities
-from bmem.stages.hypotheses import known_beside
+from bmem.stages.hypotheses import known_beside, listed
 from bmem.stages.run import Run, plain
 from bmem.stages.simulate import load_sample, measured_samples
 
@@ -29,7 +29,7 @@ def products(run: Run) -> list[Product[SampleCalibration]]:
 def _product(run: Run, name: str) -> Product[SampleCalibration]:
     own = {key: plain(run.config.calibration)[key] for key in ("subsamples", "size")}
     settings: dict[str, Any] = {"calibration": own, "luminosity": None, "seed": run.config.seed}
-    settings["background"] = [plain(background) for background in run.config.background]
+    settings["background"] = listed(run.config)["background"]
     parents = {"coefficients": run.coefficients(name)} | background_parents(run)
     if not run.config.background:
         parents["yardstick"] = run.hard_coefficients(name)
@@ -43,6 +43,9 @@ def _calibration(run: Run, name: str) -> JsonFile | None:
     truth = true_value(run, name)
     if truth is None:
         run.say(f"  {name}: the truth is not known, no calibration")
+        return None
+    if run.config.background and run.config.fit.luminosity is not None:
+        run.say(f"  {name}: subsamples of a fixed size say nothing of cross sections, no calibration")
         return None
     if events < 3 * size:
         run.say(
@@ -69,7 +72,7 @@ def _calibrate(run: Run, name: str, truth: float) -> SampleCalibration:
     whole = Hypothesis.of(reco, basis, **known_beside(config, log_densities(run, name, reco.n_events)))
     # a constraint on the parameter itself would pull every sample to one value, whatever its truth
     whole = replace(whole, constraints=tuple(c for c in whole.constraints if basis.parameters[0].name not in describe(c)))
-    theta = [truth, *(background.fraction for background in run.config.background)]
+    theta = [truth, *(background.expected for background in run.config.background)]
     hard = None if run.config.background else Coefficients.load(run.hard_coefficients(name))
     return calibrate_sample(whole, rows, theta, hard)
 

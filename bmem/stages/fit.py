@@ -18,12 +18,16 @@ from bmem.likelihood.coefficients import Coefficients
 from bmem.measurement import Measurement, measure_hypothesis
 from bmem.measurement.record import KIND
 from bmem.rng import numpy_generator
-from bmem.stages.backgrounds import background_parents, log_densities, observed
-from bmem.stages.belt import load_bank, measured_with_belt
-from bmem.stages.hypotheses import known_beside
+from bmem.stages.backgrounds import background_parents, bank_name, log_densities, observed
+from bmem.stages.belt import known_as, load_bank, measured_with_belt
+from bmem.stages.hypotheses import known_beside, listed
 from bmem.stages.integrate import AVAILABLE, tells_bias
+from bmem.stages.likeness import likeness
+from bmem.stages.population import is_needed, measured_with_population
 from bmem.stages.run import Run, plain
 from bmem.stages.simulate import UNREAD, is_observed, measured_events, measured_samples
+
+_OF_THE_SIGNAL = "it is of the signal's density, not of a sample with backgrounds"
 
 
 def products(run: Run) -> list[Product[Measurement]]:
@@ -32,13 +36,16 @@ def products(run: Run) -> list[Product[Measurement]]:
 
 
 def _product(run: Run, name: str) -> Product[Measurement]:
-    lists = {key: [plain(entry) for entry in getattr(run.config, key)] for key in ("constraint", "background", "nuisance")}
-    settings: dict[str, Any] = {"fit": _known_as(run.config.fit) | {"events": measured_events(run, name)}} | lists
+    settings: dict[str, Any] = {"fit": _known_as(run.config.fit) | {"events": measured_events(run, name)}}
+    settings |= listed(run.config)
     parents = {"coefficients": run.coefficients(name)} | background_parents(run)
     if tells_bias(run):
         parents |= {"validation": run.coefficients(VALIDATION)}
     if run.config.belt.bank_events:
-        settings |= {"belt": plain(run.config.belt)}
+        settings |= {"belt": known_as(run.config.belt)}
+        if is_needed(run.config):
+            settings["belt"]["nuisances"] = run.config.belt.nuisances
+            parents |= {bank_name(b): run.coefficients(bank_name(b)) for b in run.config.background}
         parents |= {"bank": run.coefficients(BANK)}
 
     def make() -> Measurement:
@@ -66,7 +73,7 @@ def _measured(run: Run, name: str) -> Measurement:
     if result.excluded:
         lost = list(result.excluded)
         run.say(f"  [yellow]{len(lost)} events have no usable density and are left out: {lost}[/]")
-    return _held_against_bank(run, result, _integrals(run, name)) if run.config.belt.bank_events else result
+    return _held_against_bank(run, name, result, _integrals(run, name)) if run.config.belt.bank_events else result
 
 
 def hypotheses_of(run: Run, name: str) -> tuple[Hypothesis, dict[str, Hypothesis]]:
@@ -99,16 +106,13 @@ def _origin_of_events(run: Run, name: str, measured: int) -> dict[str, Any]:
     }
 
 
-def _held_against_bank(run: Run, result: Measurement, signal: Coefficients) -> Measurement:
-    """With the intervals by the belt and the goodness of fit, or the reasons why there are none."""
-    belt, goodness = measured_with_belt(run, result), _goodness(run, signal)
-    refused = {name: found for name, found in (("belt", belt), ("goodness", goodness)) if isinstance(found, str)}
-    return replace(
-        result,
-        belt=None if isinstance(belt, str) else belt,
-        goodness=None if isinstance(goodness, str) else goodness,
-        refused=refused,
-    )
+def _held_against_bank(run: Run, name: str, result: Measurement, signal: Coefficients) -> Measurement:
+    """With the intervals by the belt, the goodness of fit and the likeness, or the reasons why there are none."""
+    belt = (measured_with_population if is_needed(run.config) else measured_with_belt)(run, result)
+    goodness = _OF_THE_SIGNAL if run.config.background else _goodness(run, signal)
+    found: dict[str, Any] = {"belt": belt, "goodness": goodness, "likeness": likeness(run, name, result)}
+    refused = {what: reason for what, reason in found.items() if isinstance(reason, str)}
+    return replace(result, **{what: one for what, one in found.items() if what not in refused}, refused=refused)
 
 
 def _goodness(run: Run, signal: Coefficients) -> Goodness | str:

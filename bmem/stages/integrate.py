@@ -17,7 +17,7 @@ from torch import Tensor
 from bmem import artifacts
 from bmem.artifacts import Product, Work
 from bmem.calibration.yardstick import yardstick_coefficients
-from bmem.config import BANK, TRAINING, VALIDATION
+from bmem.config import BANK, TRAINING, VALIDATION, BackgroundSection
 from bmem.events import parquet
 from bmem.integration.importance import warn_if_broken
 from bmem.integration.settings import IntegrationSettings
@@ -26,7 +26,7 @@ from bmem.likelihood.coefficients import CoefficientBlocks, Coefficients
 from bmem.likelihood.cross_section import FiducialCrossSection, mixture_coefficients
 from bmem.likelihood.integrals_file import integral_blocks
 from bmem.likelihood.networks import Networks
-from bmem.stages.backgrounds import background_events, mixed, observed
+from bmem.stages.backgrounds import background_events, bank_name, mixed, observed
 from bmem.stages.run import Run, nuisance_settings, plain
 from bmem.stages.simulate import accepted_events, measured_events, measured_samples
 from bmem.stages.train import NAMES, chain_of, load_networks
@@ -51,7 +51,8 @@ def integrate_all(run: Run) -> None:
 def products(run: Run) -> list[Product[Any]]:
     """σ_fid, the integrals of every sample, the bank and validation events, and yardsticks where x_hard is known."""
     integrals = _Integrals(run)
-    names = [sample.name for sample in measured_samples(run)] + [BANK] * bool(run.config.belt.bank_events)
+    banks = [BANK, *(bank_name(background) for background in run.config.background)]
+    names = [sample.name for sample in measured_samples(run)] + banks * bool(run.config.belt.bank_events)
     samples = [integrals.products(name) for name in names + [VALIDATION] * tells_bias(run)]
     return [integrals.fiducial_product, *(product for found in samples for product in found)]
 
@@ -177,11 +178,18 @@ def _origin(run: Run, name: str) -> Origin:
     decisive = {k: v for k, v in plain(_settings(run, name)).items() if k not in ("points_per_chunk", "block")}
     settings: dict[str, Any] = {"integration": decisive, "events": wanted(run, name), "seed": run.config.seed}
     settings |= nuisance_settings(run)
-    parents = {"events": run.events(name), "fiducial": run.fiducial} | {n: run.network(n) for n in NAMES}
-    if mixed(run, name):
-        settings["background"] = [b.model_dump(include={"name", "density", "fraction"}) for b in run.config.background]
+    parents = {"fiducial": run.fiducial} | {n: run.network(n) for n in NAMES}
+    own = [b for b in run.config.background if name == bank_name(b)]
+    if own or mixed(run, name):
+        settings["background"] = [_told(b) for b in own or run.config.background]
         parents |= background_events(run)
-    return settings, parents
+    return settings, parents if own else {"events": run.events(name)} | parents
+
+
+def _told(background: BackgroundSection) -> dict[str, Any]:
+    """What decides the events of a background."""
+    by_rate = {"cross_section"} if background.cross_section is not None else set()
+    return background.model_dump(include={"name", "density", "fraction"} | by_rate)
 
 
 def _identity(run: Run, name: str) -> dict[str, Any]:
@@ -196,15 +204,21 @@ def _settings(run: Run, name: str) -> IntegrationSettings:
     settings = run.config.integration
     if name == VALIDATION:
         return replace(settings, resamples=0)
-    return settings if name != BANK else replace(settings, resamples=min(settings.resamples, BANK_RESAMPLES))
+    return settings if not _is_bank(run, name) else replace(settings, resamples=min(settings.resamples, BANK_RESAMPLES))
 
 
 def wanted(run: Run, name: str) -> int | None:
     """Events that the fit or the calibration need, at most; of the bank all of them. None: all that there are."""
-    if name in (BANK, VALIDATION):
-        return run.config.belt.bank_events if name == BANK else run.config.calibration.bias_events
+    if name == VALIDATION:
+        return run.config.calibration.bias_events
+    if _is_bank(run, name):
+        return run.config.belt.bank_events if name == BANK else run.config.belt.background_events
     measured = measured_events(run, name)
     return None if measured is None else max(measured, run.config.calibration.subsamples * run.config.calibration.size)
+
+
+def _is_bank(run: Run, name: str) -> bool:
+    return name == BANK or any(name == bank_name(background) for background in run.config.background)
 
 
 def _described(name: str, told: dict[str, NDArray[Any]]) -> str:

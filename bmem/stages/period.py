@@ -15,7 +15,8 @@ from bmem.calibration.period_verdict import PeriodCalibration
 from bmem.config import RANGE_CALIBRATION
 from bmem.errors import RangeError
 from bmem.rng import numpy_generator
-from bmem.stages.belt import belt_settings, load_bank, parents, treatment
+from bmem.stages.belt import belt_settings, known_as, load_bank, parents, treatment
+from bmem.stages.population import is_needed
 from bmem.stages.run import Run, plain
 
 KIND = "period"
@@ -25,8 +26,8 @@ TOY, TOY_OF_HALVES = "toy of the period", "toy of the belts of the halves"
 
 
 def products(run: Run) -> list[Product[PeriodCalibration]]:
-    """The calibration of all truths of the configuration, if there is a bank."""
-    return [product(run)] if run.config.belt.bank_events else []
+    """The calibration of all truths of the configuration, if there is a bank and toys know of the parameter alone."""
+    return [product(run)] if run.config.belt.bank_events and not is_needed(run.config) else []
 
 
 def product(run: Run) -> Product[PeriodCalibration]:
@@ -57,7 +58,7 @@ def product(run: Run) -> Product[PeriodCalibration]:
 
 def _settings(run: Run) -> dict[str, Any]:
     own = {name: plain(run.config.calibration)[name] for name in ("size", "toys")} | {"angles": list(run.config.truths)}
-    return {"belt": plain(run.config.belt), "calibration": own, "seed": run.config.seed}
+    return {"belt": known_as(run.config.belt), "calibration": own, "seed": run.config.seed}
 
 
 def _calibrate(run: Run) -> PeriodCalibration:

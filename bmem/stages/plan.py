@@ -26,7 +26,7 @@ from bmem.events.record import PairedEvents, RecoEvents
 from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.learning import epochs_of
-from bmem.stages import PRODUCTS, calibrate, fit, period, prospects, train
+from bmem.stages import PRODUCTS, calibrate, fit, period, population, prospects, train
 from bmem.stages import belt as belts
 from bmem.stages.pilot import SIMULATIONS, SUBSAMPLES, Pilot, timed, with_config
 from bmem.stages.report import write_report
@@ -239,15 +239,19 @@ class _Planner:
         """Seconds of the belt of the fit in the pilot; 0 without a bank."""
         if not self.config.belt.bank_events:
             return 0.0
-        return timed(lambda: _or_refused(lambda: belts.belt_of(self.pilot.run, self.config.fit.size)))
+        run = self.pilot.run
+        return timed(lambda: _or_refused(lambda: run.engine.ensure(population.any_belt(run, self.config.fit.size))))
 
     def calibrate(self) -> Cost:
         run, shared = self.pilot.run, 0.0
         seconds = self.made(calibrate.products(run)) * self.scale("subsample")
-        if self.config.belt.bank_events:
+        if self.config.belt.bank_events and population.is_needed(run.config):
+            shared += self.made(population.products(run)) * self.scale(population.TOY_OF_COVERAGE)
+        elif self.config.belt.bank_events:
             halves = 2 * self.belt * self.config.calibration.size / self.config.fit.size
             truth = max(self.made(period.products(run)) - halves, 0.0)
             shared += halves * self.scale(period.TOY_OF_HALVES) + truth * self.scale(period.TOY)
+        if self.config.belt.bank_events:
             first, twice = self.made(prospects.products(run)), self._simulations(2 * SIMULATIONS)
             shared += twice / 2 * self.scale(prospects.SIMULATION)
             seconds += max(first - twice / 2, 0.0)
@@ -273,7 +277,7 @@ class _Planner:
 
 def _work(run: Run) -> dict[str, float]:
     """The work in all products of a run, and in the belt for its measurements, by unit."""
-    belt = [belts.product(run, run.config.fit.size)] if run.config.belt.bank_events else []
+    belt = [population.any_belt(run, run.config.fit.size)] if run.config.belt.bank_events else []
     return work([*belt, *(product for products in (*PRODUCTS.values(), train.products) for product in products(run))])
 
 

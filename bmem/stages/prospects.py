@@ -30,9 +30,10 @@ from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.measurement import Measurement
 from bmem.rng import numpy_generator
-from bmem.stages.belt import belt_of, load_bank, parents, treatment
+from bmem.stages.belt import belt_of, known_as, load_bank, parents, treatment
 from bmem.stages.period import identity
-from bmem.stages.run import Run, plain
+from bmem.stages.population import is_needed
+from bmem.stages.run import Run
 from bmem.stages.simulate import load_sample, measured_samples
 
 KIND, SBC, PREDICTIVE = "prospects", "posterior calibration", "predictive"
@@ -46,8 +47,8 @@ _FORM: Form[SimulationBasedCalibration] = Form.json(SBC, SimulationBasedCalibrat
 
 
 def products(run: Run) -> list[Product[Any]]:
-    """All of them, if there is a bank."""
-    if not run.config.belt.bank_events:
+    """All of them, if there is a bank; they are of the signal and its shape, so none of samples with backgrounds."""
+    if not run.config.belt.bank_events or run.config.background:
         return []
     found = FromBank(run)
     return [found.prospects, found.posterior, *(found.predictions(sample.name) for sample in measured_samples(run))]
@@ -105,7 +106,7 @@ class FromBank:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    return {"belt": plain(run.config.belt), "events": run.config.fit.size, "seed": run.config.seed}
+    return {"belt": known_as(run.config.belt), "events": run.config.fit.size, "seed": run.config.seed}
 
 
 def _reader(kind: str, record: Callable[[dict[str, Any]], Loaded]) -> Callable[[Path], Loaded]:
@@ -138,7 +139,9 @@ def _prospects(run: Run, bank: Bank) -> JsonFile | None:
 
 
 def _belt(run: Run, bank: Bank, events: int) -> Belt | None:
-    """The belt of the fit, if there is one for the likelihood averaged over replicas."""
+    """The belt of the fit, if there is one for the likelihood averaged over replicas, and of the shape."""
+    if is_needed(run.config):
+        return None
     if run.config.belt.replicas == "drawn" and len(bank.fiducial) > 1:
         return None
     try:

@@ -16,6 +16,7 @@ from bmem.artifacts import Product
 from bmem.calibration.ceiling import Ceiling
 from bmem.calibration.neyman import Belt
 from bmem.calibration.period_verdict import PeriodCalibration
+from bmem.calibration.population_coverage import PopulationCoverage
 from bmem.calibration.predictive import PredictiveHistogram
 from bmem.calibration.sample import SampleCalibration
 from bmem.calibration.sbc import SimulationBasedCalibration
@@ -31,7 +32,7 @@ from bmem.plotting.acceptance import Predictions
 from bmem.plotting.experiment import Experiment
 from bmem.process.contract import Parameter
 from bmem.quantity import Quantity
-from bmem.reports import calibration, events, measurement, networks, nuisances, period, posterior, prospects
+from bmem.reports import calibration, coverage, events, measurement, networks, nuisances, period, posterior, prospects
 from bmem.reports.album import Album
 from bmem.reports.page import Caution, Chapter, Page, Picture, write_page
 from bmem.reports.provenance import made, provenance
@@ -42,6 +43,7 @@ from bmem.stages import calibrate, ceiling
 from bmem.stages.backgrounds import background_parents, background_trainings, held_out_events, learned_sample, observed
 from bmem.stages.calibrate import true_value
 from bmem.stages.period import product as period_product
+from bmem.stages.population import coverage_product
 from bmem.stages.prospects import FromBank
 from bmem.stages.run import Run
 from bmem.stages.simulate import load_sample, measured_samples
@@ -49,7 +51,8 @@ from bmem.stages.train import NAMES, load_history, load_networks, load_pairs, tr
 
 Loaded = TypeVar("Loaded")
 _MEASUREMENT, _EVENTS, _INTEGRATION, _NETWORKS = "Measurement", "Events and goodness of fit", "Integration", "Networks"
-_CALIBRATION, _PERIOD, _POSTERIOR = "Calibration", "Calibration over the period", "Posterior"
+_CALIBRATION, _POSTERIOR = "Calibration", "Posterior"
+_PERIOD, _RANGE = "Calibration over the period", "Calibration over the range"
 _LEARNED = 20_000
 """Events from the learned density of a background."""
 
@@ -131,6 +134,10 @@ class _Sources:
         return period_product(self.run).if_there()
 
     @cached_property
+    def mixed_coverage(self) -> PopulationCoverage | None:
+        return coverage_product(self.run).if_there()
+
+    @cached_property
     def posterior_calibration(self) -> SimulationBasedCalibration | None:
         return FromBank(self.run).posterior.if_there()
 
@@ -209,6 +216,9 @@ class _Sources:
 
     def _period(self) -> list[Chapter]:
         found, quantity = self.range_calibration, self.quantity
+        if self.mixed_coverage is not None:
+            table = coverage.coverage_table(self.mixed_coverage, quantity)
+            return [Chapter(_RANGE, coverage.TEXT, (table,), ())]
         if found is None:
             return []
         shown = tuple(period.period_figures(self.album, found, quantity))
@@ -284,6 +294,8 @@ class _Sources:
         found += _cautions(_CALIBRATION, calibration.calibration_warnings(self.calibrations))
         if self.range_calibration is not None:
             found += _cautions(_PERIOD, period.period_warnings(self.range_calibration, self.quantity))
+        if self.mixed_coverage is not None:
+            found += _cautions(_RANGE, coverage.coverage_warnings(self.mixed_coverage, self.quantity))
         if self.posterior_calibration is not None:
             found += _cautions(_POSTERIOR, posterior.posterior_warnings(self.posterior_calibration))
         for name, histograms in self.predictions.items():

@@ -1,6 +1,6 @@
-"""Is the error bar true? python run.py [toy_100] [toy_1000] [toy_10000] [--out OUT] [--quick].
+"""Is the error bar true? python run.py [toy_100] [toy_1000] [toy_10000] [background_nuisances] [--out OUT] [--quick].
 
-Each part updates OUT/results.json; ``--readme`` writes the table of README.md from it. See README.md.
+Each part updates OUT/results.json; ``--readme`` writes the tables of README.md from it. See README.md.
 """
 
 from __future__ import annotations
@@ -11,13 +11,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import belts
 import numpy as np
 from toy import REPLICAS, closure
 
 SEED = 1
 EXPERIMENTS = {100: 800, 1000: 600, 10_000: 300}
 HERE = Path(__file__).parent
-MARK = "<!-- from results.json -->"
+MARK, MARK_BELTS = "<!-- from results.json -->", "<!-- belts from results.json -->"
 Results = dict[str, float]
 
 
@@ -40,7 +41,10 @@ def toy(events: int, scale: int) -> Results:
     }
 
 
-PARTS: dict[str, Callable[[int], Results]] = {f"toy_{events}": partial(toy, events) for events in EXPERIMENTS}
+PARTS: dict[str, Callable[[int], Results]] = {
+    **{f"toy_{events}": partial(toy, events) for events in EXPERIMENTS},
+    "background_nuisances": belts.background_nuisances,
+}
 
 
 def table(results: Results) -> str:
@@ -65,6 +69,12 @@ def table(results: Results) -> str:
     return "\n".join([*lines, "", "Binomial errors of the coverages: " + ", ".join(f"{e:.1f}" for e in errors) + " %."])
 
 
+def written(text: str, mark: str, found: str) -> str:
+    """``text`` with what was ``found`` between its two marks."""
+    before, _, after = text.split(mark)
+    return mark.join([before, f"\n\n{found}\n\n", after])
+
+
 _COVERAGES = (("coverage", ""), ("coverage", "_profile"), ("old_coverage", ""))
 
 
@@ -85,9 +95,9 @@ def main() -> None:
         path.write_text(json.dumps(dict(sorted(every.items())), indent=2) + "\n")
         print(json.dumps(found, indent=2), flush=True)
     if given.readme:
-        readme = HERE / "README.md"
-        before, _, after = readme.read_text().split(MARK)
-        readme.write_text(MARK.join([before, f"\n\n{table(json.loads(path.read_text()))}\n\n", after]))
+        readme, results = HERE / "README.md", json.loads(path.read_text())
+        text = written(readme.read_text(), MARK, table(results))
+        readme.write_text(written(text, MARK_BELTS, belts.table(results)))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """A one-dimensional process with the structure of tHj, W and S amplitudes that interfere, and exactly even in α."""
 
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,9 @@ import torch
 from bmem.calibration.yardstick import yardstick_coefficients
 from bmem.likelihood.basis import MorphingBasis
 from bmem.process.contract import Parameter
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "studies" / "error_bar"))
+"""The toy with background and systematic effects, ``contaminated``, is the study's own."""
 
 
 @dataclass(frozen=True)

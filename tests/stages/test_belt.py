@@ -213,7 +213,6 @@ def test_a_bank_whose_events_are_all_unusable_is_refused(banked: Run, tmp_path: 
 def test_contradictions_in_the_configuration() -> None:
     sample = {"name": "a", "alpha": 0.0, "events": 10}
     for content, named in (
-        ({"belt": {"bank_events": 10}, "fit": {"luminosity": 1.0}}, "fixed number of events"),
         ({"belt": {"resample": True}}, "resamples"),
         ({"belt": {"replicas": "mean"}}, "marginal"),
         ({"calibration": {"truths": [190.0]}}, "180"),

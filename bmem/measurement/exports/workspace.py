@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from iminuit.cost import NormalConstraint
+from iminuit.util import describe
 
 from bmem import __version__
 from bmem.artifacts import atomic_path
@@ -82,7 +83,7 @@ def _basis(likelihood: NegativeTwoLogLikelihood) -> Mapping[str, Any]:
 def _constraint(constraint: NormalConstraint) -> dict[str, Any]:
     covariance = np.array(constraint.covariance)
     full = np.diag(covariance) if covariance.ndim == 1 else covariance  # iminuit keeps variances alone where it can
-    return {"parameters": list(constraint._parameters), "values": constraint.value.tolist(), "covariance": full.tolist()}
+    return {"parameters": list(describe(constraint)), "values": constraint.value.tolist(), "covariance": full.tolist()}
 
 
 def _text(path: Path, text: str) -> Path:
