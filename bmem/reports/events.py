@@ -85,7 +85,8 @@ def goodness_tables(found: Measurements) -> tuple[Table, ...]:
     columns = ("sample", *(f"p of the {statistic}" for statistic in STATISTICS), "p of both", "p of the observables")
     note = (
         "The first are of the density at the estimate: the two statistics are of the same events, so that their p-values "
-        "are correlated; that of both knows it. The last is of all observables, as simulated events at the estimate have them."
+        "are correlated; that of both knows it. The last is of all observables, as events simulated at the estimate have "
+        "them."
     )
     return (Table("Goodness of fit", columns, tuple(rows), note),) if rows else ()
 
