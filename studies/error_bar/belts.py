@@ -64,7 +64,7 @@ def table(results: dict[str, float]) -> str:
     toys, minutes = results["background_nuisances_toys"], results["background_nuisances_belt_minutes"]
     errors = [100 * np.sqrt(level * (1 - level) / toys) for level in (0.683, 0.954)]
     note = (
-        f"Lowest and highest of 13 values of θ, {toys:.0f} toys each: binomial errors {errors[0]:.1f} and "
-        f"{errors[1]:.1f} %. The two profiled belts took {minutes:.1f} minutes of one core."
+        f"Lowest and highest of 13 values of θ, {toys:.0f} toys each: errors {errors[0]:.1f} and {errors[1]:.1f} %. "
+        f"The two profiled belts took {minutes:.1f} minutes of one core."
     )
     return "\n".join([*lines, "", note])

@@ -17,9 +17,11 @@ from bmem.calibration.pulls import moments
 from bmem.errors import InputError
 from bmem.inference.combine import budget
 from bmem.inference.constraints import joint
+from bmem.inference.hypothesis import Hypothesis
 from bmem.inference.minima import curvature_errors, fit
 from bmem.inference.mixture import mixture_by_cross_sections, mixture_by_fractions, process_log_densities
-from bmem.inference.objective import Basis, MarginalLikelihood, NegativeTwoLogLikelihood
+from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood
+from bmem.inference.rate import RateFactor
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.rng import generator
@@ -196,3 +198,21 @@ def test_bounds_must_be_those_of_the_backgrounds() -> None:
     x = events(5, 5, seed=1)
     with pytest.raises(InputError, match="bounds are given for"):
         mixture_by_cross_sections(exact(x), BASIS, {"a": log_background(x)}, {"b": (0.0, 1.0)})
+
+
+def test_a_hypothesis_with_a_luminosity_has_cross_sections_of_backgrounds() -> None:
+    """The factor of the signal's rate is not that of the background; a strength neither."""
+    x = events(30, 20, seed=8)
+    factor = RateFactor(BASIS, (0.2, 0.1, 0.3))
+    found = Hypothesis.of(
+        exact(x), BASIS, {"a": log_background(x)}, bounds={"a": (0.01, 5.0)}, luminosity=7.0, rate=factor, strength=True
+    )
+    assert [p.name for p in found.basis.parameters] == ["theta", "mu", "sigma_a"]
+    rate = 1.3 * float(factor.value([0.4]))
+    b = BASIS.value([0.4])
+    density = rate * exact(x).values[0] @ b + 0.8 * np.exp(log_background(x))
+    mean = 7.0 * (rate * float(b @ FIDUCIAL) + 0.8)
+    expected = -2 * np.log(density).sum() + 2 * 50 * np.log(mean / 7.0) - 2 * stats.poisson.logpmf(50, mean)
+    assert float(found.likelihood().value([0.4, 1.3, 0.8])) == pytest.approx(expected, rel=1e-12)
+    with pytest.raises(InputError, match="bounds"):
+        Hypothesis.of(exact(x), BASIS, {"a": log_background(x)}, luminosity=7.0)
