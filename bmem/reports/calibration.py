@@ -21,14 +21,18 @@ TEXT = (
     "the truth, estimates are folded onto the sign of the truth, and the gap tells how well the sign itself is resolved: "
     "the mean of −2 Δ log L between the best minimum of the wrong sign and that of the right one."
 )
+_OF_THE_SHAPE = (
+    " It is of the shape alone: subsamples of a fixed number of events have no rate, and say nothing of the coverage of the "
+    "measurement with its luminosity."
+)
 Calibrations = Mapping[str, SampleCalibration]
 
 
-def calibration_table(found: Calibrations, quantity: Quantity) -> Table:
-    """Bias, spread, pulls, coverage and score, one column for each sample."""
+def calibration_table(found: Calibrations, quantity: Quantity, rate: bool = False) -> Table:
+    """Bias, spread, pulls, coverage and score, one column for each sample; a fit with the ``rate`` is another one."""
     columns = [_column(one, quantity) for one in found.values()]
     rows = tuple((row, *(column[row] for column in columns)) for row in columns[0])
-    note = "Pulls use the curvature error; coverage is that of the profile intervals."
+    note = "Pulls use the curvature error; coverage is that of the profile intervals." + _OF_THE_SHAPE * rate
     return Table("Subsamples", ("", *found), rows, note)
 
 
@@ -90,16 +94,17 @@ def calibration_warnings(found: Calibrations) -> list[str]:
     return [f"Calibration of {name}: {doubt}." for name, one in found.items() for doubt in one.doubts]
 
 
-def calibration_verdict(found: Calibrations) -> str:
-    """One sentence on all samples; empty without any."""
+def calibration_verdict(found: Calibrations, rate: bool = False) -> str:
+    """One sentence on all samples, and one more where the measurement is with the ``rate``; empty without any."""
     if not found:
         return ""
     failed = [name for name, one in found.items() if one.doubts]
     if failed:
-        return f"Calibration on simulated subsamples: failed for {', '.join(failed)}, see the warnings."
+        names = ", ".join(failed)
+        return f"Calibration on simulated subsamples: failed for {names}, see the warnings.{_OF_THE_SHAPE * rate}"
     fewest = min(len(one.fits.estimates) for one in found.values())
     names = f"{', '.join(found)} ({fewest} subsamples each at least)"
-    return f"Calibration on simulated subsamples: no fault found in {names}."
+    return f"Calibration on simulated subsamples: no fault found in {names}.{_OF_THE_SHAPE * rate}"
 
 
 def calibration_figures(album: Album, name: str, one: SampleCalibration, quantity: Quantity) -> list[Picture]:

@@ -39,7 +39,7 @@ def _product(run: Run, name: str) -> Product[Measurement]:
     settings: dict[str, Any] = {"fit": _known_as(run.config.fit) | {"events": measured_events(run, name)}}
     settings |= listed(run.config)
     parents = {"coefficients": run.coefficients(name)} | background_parents(run)
-    if tells_bias(run):
+    if _validated(run):
         parents |= {"validation": run.coefficients(VALIDATION)}
     if run.config.belt.bank_events:
         settings |= {"belt": known_as(run.config.belt)}
@@ -87,9 +87,15 @@ def _integrals(run: Run, name: str) -> Coefficients:
     return Coefficients.load(run.coefficients(name), slice(0, measured_events(run, name)))
 
 
+def _validated(run: Run) -> bool:
+    """Whether validation events are there that tell the bias; not in folders that were integrated by an earlier bmem."""
+    there = all(artifacts.exists(path) for path in (run.coefficients(VALIDATION), run.events(VALIDATION)))
+    return tells_bias(run) and there
+
+
 def _validation(run: Run) -> Validation | None:
     """The validation events that tell the bias of the method; None where they are not integrated."""
-    if not tells_bias(run):
+    if not _validated(run):
         return None
     found, x_hard = Coefficients.load(run.coefficients(VALIDATION)), observed(run, VALIDATION).x_hard
     assert x_hard is not None  # they are simulated

@@ -153,7 +153,7 @@ class _Sources:
             headlines=tuple(
                 measurement.headline(name, found, self.truths[name]) for name, found in self.measurements.items()
             ),
-            verdict=calibration.calibration_verdict(self.calibrations),
+            verdict=calibration.calibration_verdict(self.calibrations, self.run.config.fit.luminosity is not None),
             warnings=tuple(self._warnings()),
         )
 
@@ -206,12 +206,12 @@ class _Sources:
         return [events.event_picture(self.album, name, objects, first)] if objects else []
 
     def _calibration(self) -> list[Chapter]:
-        found, quantity = self.calibrations, self.quantity
+        found, quantity, rate = self.calibrations, self.quantity, self.run.config.fit.luminosity is not None
         if not found:
             return []
         parts = [calibration.calibration_figures(self.album, name, one, quantity) for name, one in found.items()]
         shown = tuple(figure for part in parts for figure in part)
-        tables = (calibration.calibration_table(found, quantity), *calibration.ceiling_tables(self.ceilings))
+        tables = (calibration.calibration_table(found, quantity, rate), *calibration.ceiling_tables(self.ceilings))
         return [Chapter(_CALIBRATION, calibration.TEXT, tables, shown)]
 
     def _period(self) -> list[Chapter]:

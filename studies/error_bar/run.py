@@ -1,4 +1,6 @@
-"""Is the error bar true? python run.py [toy_100] [toy_1000] [toy_10000] [background_nuisances] [--out OUT] [--quick].
+"""Is the error bar true? python run.py [PART ...] [--run RUN] [--out OUT] [--quick].
+
+The parts are toy_100, toy_1000, toy_10000, background_nuisances, and bias with the folder of a finished run.
 
 Each part updates OUT/results.json; ``--readme`` writes the tables of README.md from it. See README.md.
 """
@@ -12,13 +14,15 @@ from functools import partial
 from pathlib import Path
 
 import belts
+import bias
 import numpy as np
 from toy import REPLICAS, closure
 
 SEED = 1
 EXPERIMENTS = {100: 800, 1000: 600, 10_000: 300}
 HERE = Path(__file__).parent
-MARK, MARK_BELTS = "<!-- from results.json -->", "<!-- belts from results.json -->"
+MARK = "<!-- from results.json -->"
+MARK_BELTS, MARK_BIAS = "<!-- belts from results.json -->", "<!-- bias from results.json -->"
 Results = dict[str, float]
 
 
@@ -69,6 +73,15 @@ def table(results: Results) -> str:
     return "\n".join([*lines, "", "Binomial errors of the coverages: " + ", ".join(f"{e:.1f}" for e in errors) + " %."])
 
 
+def bias_table(results: Results) -> str:
+    """The part of README.md on the bias of a run."""
+    lines = ["| α | shift of α̂ by the integrals | error of the counted σ_k |", "|---|---|---|"]
+    for degrees in bias.ANGLES:
+        shift, error, counting = (results[f"bias_deg{what}_{degrees}"] for what in ("", "_error", "_counting"))
+        lines.append(f"| {degrees}° | {shift:+.3f} ± {error:.3f}° | {counting:.2f}° |")
+    return "\n".join([*lines, "", f"{results['bias_events']:.0f} validation events, {bias.POINTS} points each."])
+
+
 def written(text: str, mark: str, found: str) -> str:
     """``text`` with what was ``found`` between its two marks."""
     before, _, after = text.split(mark)
@@ -80,24 +93,27 @@ _COVERAGES = (("coverage", ""), ("coverage", "_profile"), ("old_coverage", ""))
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {list(PARTS)}, by default all")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {[*PARTS, 'bias']}, by default all but bias")
+    parser.add_argument("--run", type=Path, help="folder of a finished run, for its bias")
     parser.add_argument("--out", type=Path, default=HERE)
     parser.add_argument("--quick", action="store_true", help="a tenth of the work")
     parser.add_argument("--readme", action="store_true", help="only write README.md from the results")
     given = parser.parse_args()
-    if unknown := set(given.parts) - set(PARTS):
-        parser.error(f"no part {sorted(unknown)}; there are {list(PARTS)}")
+    parts = PARTS | ({} if given.run is None else {"bias": lambda scale: bias.biases(given.run, bias.EVENTS // scale)})
+    if unknown := set(given.parts) - set(parts):
+        parser.error(f"no part {sorted(unknown)}; there are {list(parts)}, and bias with --run")
     path = given.out / "results.json"
     given.out.mkdir(parents=True, exist_ok=True)
     for name in [] if given.readme else given.parts or PARTS:
-        found = PARTS[name](10 if given.quick else 1)
+        found = parts[name](10 if given.quick else 1)
         every = {**(json.loads(path.read_text()) if path.exists() else {}), **found}
         path.write_text(json.dumps(dict(sorted(every.items())), indent=2) + "\n")
         print(json.dumps(found, indent=2), flush=True)
     if given.readme:
         readme, results = HERE / "README.md", json.loads(path.read_text())
         text = written(readme.read_text(), MARK, table(results))
-        readme.write_text(written(text, MARK_BELTS, belts.table(results)))
+        text = written(text, MARK_BELTS, belts.table(results))
+        readme.write_text(written(text, MARK_BIAS, bias_table(results)))
 
 
 if __name__ == "__main__":

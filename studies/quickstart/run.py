@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from bmem.calibration.sample import SampleCalibration
 HERE = Path(__file__).parent
 README = HERE.parents[1] / "README.md"
 SAMPLES = {"alpha0": "α = 0", "alpha45": "α = 45°"}
+SYSTEMATIC = ("integration", "simulation_statistics", "weights", "method_bias")
 MARK = "<!-- numbers of studies/quickstart/results.json -->"
 Results = dict[str, float]
 
@@ -60,14 +62,17 @@ def table(results: Results) -> str:
     rows = {
         "α̂ of the first 100 events": "{estimate:.1f}° ± {error_statistical:.1f}° (statistical)",
         "68.3 % interval": "[{interval_68_low:.2f}°, {interval_68_high:.2f}°]",
-        "integration, simulation statistics, weights": "{error_integration:.2f}°, {error_simulation_statistics:.2f}°, "
-        "{error_weights:.2f}°",
+        "integration, simulation statistics, weights, method bias": "{systematic}",
         "bias over 20 subsamples": "{bias:+.1f} ± {bias_error:.1f}°",
         "spread of α̂ (with x_hard known)": "{spread:.1f} ± {spread_error:.1f}° ({spread_x_hard_known:.1f}°)",
         "pull width": "{pull_width:.2f} ± {pull_width_error:.2f}",
         "coverage of 68.3 % and 95.4 % intervals": "{covered_68:.0f}/{trials_68:.0f} and {covered_95:.0f}/{trials_95:.0f}",
     }
-    own = [{k.removeprefix(f"{s}_"): v for k, v in results.items() if k.startswith(f"{s}_")} for s in SAMPLES]
+    own: list[dict[str, Any]] = []
+    for sample in SAMPLES:
+        own.append({k.removeprefix(f"{sample}_"): v for k, v in results.items() if k.startswith(f"{sample}_")})
+        found = [own[-1].get(f"error_{source}") for source in SYSTEMATIC]
+        own[-1]["systematic"] = ", ".join("–" if error is None else f"{error:.2f}°" for error in found)
     lines = [f"| | {' | '.join(SAMPLES.values())} |", "|---|---|---|"]
     lines += [f"| {what} | {' | '.join(text.format(**numbers) for numbers in own)} |" for what, text in rows.items()]
     wall, processor = results["wall_seconds"], results["processor_seconds"]

@@ -42,7 +42,8 @@ SIZES = (
     "|---|---|---|---|---|---|"
 )
 SPREAD = (
-    "| training | held-out log p | claimed | shift from x_hard known | information kept | α̂ |\n|---|---|---|---|---|---|"
+    "| training | held-out log p | claimed | shift from x_hard known | information kept | α̂ | claimed by σ_k | claimed by "
+    "networks | α̂ with a common σ_k |\n|---|---|---|---|---|---|---|---|---|"
 )
 PARTS = "| {} | statistical | integration | network | switched |\n|---|---|---|---|---|"
 
@@ -50,8 +51,8 @@ PARTS = "| {} | statistical | integration | network | switched |\n|---|---|---|-
 class Study:
     """The parts of the study, their tables in OUT/NAME.md and figures beside them."""
 
-    def __init__(self, out: Path, toy: Toy) -> None:
-        self.out, self.toy, self.bench = out, toy, Bench()
+    def __init__(self, out: Path, toy: Toy, trainings: int = SPREAD_TRAININGS) -> None:
+        self.out, self.toy, self.bench, self.trainings = out, toy, Bench(), trainings
         out.mkdir(parents=True, exist_ok=True)
 
     def pulls(self) -> None:
@@ -120,10 +121,10 @@ class Study:
     def thj_spread(self, bench: ThjBench) -> None:
         """Independent trainings of tHj, each on simulation of its own: is the claimed error their true spread?"""
         share, lines, found = bench.largest.events // 64, [SPREAD], []
-        for i in range(SPREAD_TRAININGS):
+        for i in range(self.trainings):
             recipe = Recipe(share, SMALL, first=i * share)
             found.append(bench.quality(bench.trained(recipe, 1000 + i), EVENTS // 2, POINTS))
-            lines.append(f"| {i + 1} | {quality_cells(found[-1])} | {np.degrees(found[-1].estimate):.2f}° |")
+            lines.append(f"| {i + 1} | {quality_cells(found[-1])} | {spread_cells(found[-1])} |")
             self._write("thj_spread", lines)
         self._write("thj_spread", [*lines, "", spread_verdict(found)])
 
@@ -183,9 +184,20 @@ def quality_cells(found: Quality) -> str:
     return f"{found.held_out:.3f} | {network:.2f}° | {shift:+.2f} ± {error:.2f}° | {100 * found.kept:.1f} %"
 
 
+def spread_cells(found: Quality) -> str:
+    """α̂, what the resamples claim through σ_k and through the networks alone, and α̂ with a common σ_k."""
+    cells = np.degrees([found.estimate, found.counting, found.weights, found.common])
+    return " | ".join(f"{cell:.2f}°" for cell in cells)
+
+
 def spread_verdict(found: Sequence[Quality]) -> str:
-    """The true spread of independent trainings against what they claim."""
-    estimates, claims = (np.degrees([getattr(q, name) for q in found]) for name in ("estimate", "network"))
+    """The true spread of independent trainings against what they claim, with their own σ_k and with a common one."""
+    own, common = _verdict(found, "estimate", "network"), _verdict(found, "common", "weights")
+    return f"{own}\n\nWith a common σ_k against the claim of the networks alone: {common}"
+
+
+def _verdict(found: Sequence[Quality], estimate: str, claim: str) -> str:
+    estimates, claims = (np.degrees([getattr(q, name) for q in found]) for name in (estimate, claim))
     pulls, n = (estimates - estimates.mean()) / claims, len(found)
     known = 1 / np.sqrt(2 * (n - 1))
     spread, width, shift = estimates.std(ddof=1), pulls.std(ddof=1), np.degrees([q.shift for q in found])
@@ -233,9 +245,11 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", default=["pulls", "events", "training"])
     parser.add_argument("--run", type=Path, help="folder of a finished run, for the parts of tHj")
     parser.add_argument("--out", type=Path, default=Path("out/uncertainty_budget"))
+    parser.add_argument("--trainings", type=int, default=SPREAD_TRAININGS, help="independent ones in thj_spread")
     parser.add_argument("--method", default=POSTERIOR.method, help="posterior over the weights")
     arguments = parser.parse_args()
-    study = Study(arguments.out, Toy(PAIRS, posterior=replace(POSTERIOR, method=arguments.method)))
+    toy = Toy(PAIRS, posterior=replace(POSTERIOR, method=arguments.method))
+    study = Study(arguments.out, toy, arguments.trainings)
     for part in arguments.parts:
         getattr(study, part)(*([ThjBench(arguments.run)] if part.startswith("thj") else []))
 

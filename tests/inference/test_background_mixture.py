@@ -20,7 +20,7 @@ from bmem.inference.constraints import joint
 from bmem.inference.hypothesis import Hypothesis
 from bmem.inference.minima import curvature_errors, fit
 from bmem.inference.mixture import mixture_by_cross_sections, mixture_by_fractions, process_log_densities
-from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihood
+from bmem.inference.objective import Basis, MarginalLikelihood, NegativeTwoLogLikelihood
 from bmem.inference.rate import RateFactor
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients

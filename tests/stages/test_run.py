@@ -48,7 +48,7 @@ def test_a_second_call_computes_nothing(finished: Run) -> None:
     for name in EARLY:
         STAGES[name](again)
     assert {path: path.stat().st_mtime_ns for path in finished.out.rglob("*") if path.is_file()} == before
-    assert said(again).count("is there") == 4 + 3 + 1 + 3 + 2 + 1
+    assert said(again).count("is there") == 4 + 3 + 1 + 4 + 2 + 1
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_memory_settings_may_change(finished: Run) -> None:
     """They do not change results, and whoever ran out of memory must be able to go on."""
     run = quiet(settings(finished.out.parent, integration={"points_per_chunk": 64, "block": 10}), finished.out)
     STAGES["integrate"](run)
-    assert said(run).count("is there") == 4
+    assert said(run).count("is there") == 5
 
 
 @pytest.mark.parametrize(
@@ -199,6 +199,16 @@ def test_luminosity_adds_the_poisson_term_of_the_rate(finished: Run, tmp_path: P
     difference = extended.curve.delta - shape.curve.delta - expected
     np.testing.assert_allclose(difference, difference[0], rtol=0, atol=1e-8)
     assert np.ptp(expected) > 1
+
+
+def test_the_bias_is_measured_and_stands_in_the_report(finished: Run) -> None:
+    """By as many validation events as there are; from a folder without them a fit says that it is not evaluated."""
+    fit = Measurement.load(finished.fit("lhe"))
+    validation = Coefficients.load(finished.coefficients("validation"))
+    assert validation.n_replicas == 1
+    assert (fit.budget.bias is None) == (validation.n_events < 100)
+    page = (finished.out / "report.html").read_text(encoding="utf-8")
+    assert "method bias" in page
 
 
 def test_replicas_go_through_the_chain(finished: Run) -> None:
