@@ -1,6 +1,7 @@
-"""MadGraph events through Pythia: python run.py FOLDER_WITH_LHE_FILES --out OUT [--events N].
+"""MadGraph events through Pythia: python run.py FOLDER_WITH_LHE_FILES --out OUT [--events N] [--config objects.toml].
 
 The folder holds thj_alpha0.lhe.gz, thj_alpha45.lhe.gz and thj_alpha90.lhe.gz; --events limits the events taken of each file.
+With objects.toml the networks read all jets of an event.
 Runs all stages and prints how often the Feldman-Cousins intervals of the subsamples contain the truth.
 """
 
@@ -29,12 +30,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=Path("out/thj_pythia"))
     parser.add_argument("--events", type=int)
+    parser.add_argument("--config", type=Path, default=Path(__file__).with_name("thj_pythia.toml"))
     arguments = parser.parse_args()
     samples = tuple(
         SampleSection(name=f"alpha{a}", alpha=a, file=arguments.folder / f"thj_alpha{a}.lhe.gz", events=arguments.events)
         for a in ANGLES
     )
-    config = load(Path(__file__).with_name("thj_pythia.toml")).model_copy(update={"sample": samples})
+    config = load(arguments.config).model_copy(update={"sample": samples})
     run = Run(config, arguments.out, Console(soft_wrap=True))
     for name, stage in STAGES.items():
         run.say(f"[bold]{name}[/]")
