@@ -105,6 +105,7 @@ def save(figure: Figure, path_stem: Path, look: Mapping[str, Any] = _OWN) -> tup
 def legend_above(axes: Axes, columns: int = 3, title: str = "", *, others: Sequence[Axes] = ()) -> None:
     """Put the legend above the panel, where it can hide no data; what is labelled in ``others`` comes after its own."""
     parts = [panel.get_legend_handles_labels() for panel in (axes, *others)]
-    handles, labels = ([item for part in parts for item in part[i]] for i in (0, 1))
+    handles: list[Any] = [handle for part in parts for handle in part[0]]
+    labels: list[Any] = [label for part in parts for label in part[1]]
     place: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0.0, 1.0), "borderaxespad": 0.2, "borderpad": 0.2}
     axes.legend(handles, labels, ncols=columns, alignment="left", title=title or None, title_fontsize=8, **place)
