@@ -77,7 +77,7 @@ def _order(basis: Basis, index: int) -> int:
 
 def _solved(columns: Array, values: Array) -> tuple[Array, float]:
     """The weights [M, K] of ``columns`` [G, M] that make up ``values`` [G, K], and what is left, over the largest value."""
-    weights = np.linalg.lstsq(columns, values, rcond=None)[0]
+    weights: Array = np.asarray(np.linalg.lstsq(columns, values, rcond=None)[0], np.float64)
     return weights, float(np.abs(values - columns @ weights).max() / np.abs(values).max())
 
 
