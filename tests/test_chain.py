@@ -107,7 +107,7 @@ def test_the_measurement_is_that_of_the_command_line(
     finished: Run, chain: bmem.Chain, coefficients: bmem.Coefficients, networks: TrainedNetworks
 ) -> None:
     validation = chain.validate(chain.simulate(200, name="validation"), networks, events=12_000)
-    there, result = bmem.load(finished.fit("tilted")), chain.measure(coefficients, validation)
+    there, result = bmem.load(finished.fit("tilted")), chain.measure(coefficients, validation=validation)
     assert isinstance(there, bmem.Measurement)
     assert there.budget.bias is not None
     assert result.budget.bias == there.budget.bias

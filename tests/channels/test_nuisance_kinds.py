@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
 
+from bmem.channels import load_channel
+from bmem.channels.contract import Channel
 from bmem.channels.nuisances import described, make_nuisances, varied_response
-from bmem.channels.thj.channel import ThjChannel
 from bmem.channels.toy.channel import ToyChannel
 from bmem.config import NuisanceSection, load, parse
 from bmem.errors import ConfigError
@@ -27,7 +28,7 @@ def content(*nuisances: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def test_theory_is_the_process_at_another_scale_and_with_other_densities() -> None:
-    channel, grid = ThjChannel(), str(default_grid())
+    channel, grid = load_channel("thj"), str(default_grid())
     pdf = {"name": "pdf", "kind": "parton_densities", "up": grid}
     found = make_nuisances([NuisanceSection(**SCALE), NuisanceSection(**pdf)], channel)
     scale, same = found.entries
@@ -37,7 +38,7 @@ def test_theory_is_the_process_at_another_scale_and_with_other_densities() -> No
     assert scale.theory is not None
     assert same.theory is not None
     for node, factor in ((-1.0, 0.5), (1.0, 2.0)):
-        other = THJ(scale=channel.process.scale * factor).components(x)
+        other = THJ(scale=cast(THJ, channel.process).scale * factor).components(x)
         torch.testing.assert_close(scale.theory.components(x, node), other)
     torch.testing.assert_close(same.theory.components(x, 1.0), channel.process.components(x))
     assert found.effects == {}
@@ -90,7 +91,7 @@ def test_what_is_refused(tables: dict[str, Any], message: str) -> None:
 def test_unknown_grids_are_told_with_the_remedy() -> None:
     stated = [NuisanceSection(name="p", kind="parton_densities", up="NoSuchSet_0000.dat")]
     with pytest.raises(ConfigError, match=r"\[\[nuisance\]\] p: no PDF grid NoSuchSet_0000.dat"):
-        make_nuisances(stated, ThjChannel())
+        make_nuisances(stated, load_channel("thj"))
 
 
 def test_a_channel_must_simulate_what_its_detector_does() -> None:
@@ -98,4 +99,4 @@ def test_a_channel_must_simulate_what_its_detector_does() -> None:
         varied_response = None  # type: ignore[assignment]
 
     with pytest.raises(ConfigError, match="no varied_response"):
-        varied_response(Rigid(), Nuisances((Nuisance("s", (1.0,), effect=1.0),)))
+        varied_response(cast(Channel, Rigid()), Nuisances((Nuisance("s", (1.0,), effect=1.0),)))

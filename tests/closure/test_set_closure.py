@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.ratio import ratio_coefficients
 
-SETTINGS = {
+SETTINGS: dict[str, Any] = {
     "transfer": {
         "network": {"kind": "transfermer", "width": 16, "heads": 2, "blocks": 1, "hidden": 24, "bins": 6},
         "training": {"epochs": 8, "batch_size": 250, "learning_rate": 6e-3},

@@ -34,7 +34,7 @@ def hypothesis(coefficients: Coefficients) -> Hypothesis:
 
 
 def two_replicas(x: object) -> Coefficients:
-    one = exact_coefficients(x)  # type: ignore[arg-type]
+    one = exact_coefficients(x)
     values = np.concatenate([one.values, one.values * (1 + 0.05 * np.sin(np.arange(one.n_events)))[None, :, None]])
     return Coefficients.exact(values, np.repeat(one.fiducial, 2, axis=0))
 

@@ -95,8 +95,8 @@ def test_population_draws_both_at_any_value() -> None:
     true = p.full(-1.0, p.nominal)
     rows, _ = p.draw(true, 400, np.random.default_rng(3))
     there = torch.tensor([-1.0], dtype=torch.float64)
-    sigma = [float(q.basis(there) @ q.fiducial()) for q in (SIGNAL, OTHER)]
-    share, limit = sigma[1] / sum(sigma), stats.norm.isf(FALSE_ALARM / 4)
+    accepted = [float(q.basis(there) @ q.fiducial()) for q in (SIGNAL, OTHER)]
+    share, limit = accepted[1] / sum(accepted), stats.norm.isf(FALSE_ALARM / 4)
     drawn = np.isin(rows, p.sources[1].rows)
     assert abs(drawn.mean() - share) < limit * np.sqrt(share * (1 - share) / rows.size)
     rng = generator(9, "direct")

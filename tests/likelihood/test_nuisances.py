@@ -118,7 +118,7 @@ def simulated(n: int, seed: int, nuisances: Nuisances, repeats: int = 1) -> Pair
 def test_sigma_is_counted_with_the_right_errors(repeats: int) -> None:
     """Of 100 simulations the χ² of σ at ν of the efficiency, where the shift changes nothing: two-sided."""
     known = np.zeros((BOTH.monomials, 3))
-    powers = {(0, 0, 0): 0.5, (0, 0, 1): 0.1, (0, 0, 2): 0.03}
+    powers: dict[tuple[int, ...], float] = {(0, 0, 0): 0.5, (0, 0, 1): 0.1, (0, 0, 2): 0.03}
     for m, power in enumerate(BOTH.basis.powers):
         known[m] = powers.get(tuple(power), 0.0) * TOY.strengths.numpy()
     kept = [m for m, power in enumerate(BOTH.basis.powers) if power[0] == 0]

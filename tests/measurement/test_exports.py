@@ -95,7 +95,8 @@ def test_a_workspace_gives_the_same_estimate(
     assert reader["minuit"].valid
     np.testing.assert_allclose((np.array(reader["minuit"].values) - measured.fit.theta) / measured.fit.error, 0, atol=1e-3)
     total = measured.objective
-    points = np.random.default_rng(1).uniform(*np.array([p.bounds for p in total.parameters]).T, (20, len(total.parameters)))
+    low, high = np.array([p.bounds for p in total.parameters]).T
+    points = np.random.default_rng(1).uniform(low, high, (20, len(total.parameters)))
     for name, exact in (("averaged", total), ("estimator", total.estimator)):
         found = [reader[name](*point) for point in points]
         np.testing.assert_allclose(found, exact.value(points), rtol=1e-9, err_msg=name)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from bmem.calibration.coverage import Coverage, coverage
+from bmem.calibration.coverage import Coverage, coverage_of
 from bmem.calibration.goodness import Goodness
 from bmem.calibration.neyman import Belt
 from bmem.calibration.period import PeriodPoint
@@ -22,7 +22,7 @@ from bmem.channels.contract import DisplayObject
 from bmem.inference.bayes import Posterior
 from bmem.inference.event_influence import OUTSIDE, Influence
 from bmem.inference.intervals import IntervalSet
-from bmem.inference.regions import Contour, ContourSet, Path
+from bmem.inference.regions import Contour, ContourPath, ContourSet
 from bmem.networks.band import DensityBand
 from bmem.plotting.acceptance import Predictions
 from bmem.plotting.budget import BudgetScan
@@ -124,7 +124,7 @@ def subsamples(count: int = 40) -> SubsampleFits:
 
 def coverages(count: int = 3) -> list[Coverage]:
     """Of 30 measurements each."""
-    return [coverage(uniform(30, i)[None] < LEVELS[:, None], LEVELS) for i in range(count)]
+    return [coverage_of(uniform(30, i)[None] < LEVELS[:, None], LEVELS) for i in range(count)]
 
 
 def period() -> PeriodCalibration:
@@ -183,7 +183,7 @@ def influence() -> Influence:
 
 def predictive() -> PredictiveHistogram:
     expected = 30 - 2.5 * np.arange(8) + 4 * (uniform(50)[:, None] - 0.5)
-    replicated = np.round(expected + np.sqrt(expected) * gaussian(400, 1).reshape(50, 8))
+    replicated = np.round(expected + np.sqrt(expected) * gaussian(400, 1).reshape(50, 8)).astype(np.float64)
     return PredictiveHistogram(np.linspace(0, 4, 9), 29 - 2.0 * np.arange(8), expected, replicated, expected[:3])
 
 
@@ -200,8 +200,8 @@ def predictions() -> tuple[Predictions, Array]:
 def contours() -> ContourSet:
     circle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
 
-    def ring(x: float, y: float, radius: float) -> Path:
-        return Path(tuple(zip(x + radius * np.cos(circle), y + radius * np.sin(circle), strict=True)), True)
+    def ring(x: float, y: float, radius: float) -> ContourPath:
+        return ContourPath(tuple(zip(x + radius * np.cos(circle), y + radius * np.sin(circle), strict=True)), True)
 
     inner = Contour(0.683, 2.3, (ring(0.5, 0.5, 0.2), ring(0.5, -0.5, 0.2)))
     outer = Contour(0.954, 6.2, (ring(0.5, 0.0, 1.0),))

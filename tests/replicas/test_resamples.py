@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 from scipy import stats
 
@@ -29,7 +30,7 @@ def test_sums_over_the_events_spread_as_over_a_bootstrap() -> None:
     np.testing.assert_allclose(sums.mean(), x.sum(), rtol=1e-9)
 
 
-def test_more_events_than_are_drawn_at_once(monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_more_events_than_are_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resamples, "_CHUNK", 100)
     counts = resample_counts(250, 4, seed=1)
     assert counts.shape == (4, 250)

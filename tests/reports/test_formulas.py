@@ -22,7 +22,7 @@ def test_a_formula_stands_on_its_line() -> None:
     """The bottom of p lies below the line, that of x on it."""
 
     def depth(tex: str) -> float:
-        return float(re.search(r"vertical-align: (-?[\d.]+)em", typeset(tex))[1])  # type: ignore[index]
+        return float(re.search(r"vertical-align: (-?[\d.]+)em", typeset(tex))[1])
 
     assert depth("$p$") < -0.1
     assert depth("$x$") == pytest.approx(0, abs=0.03)
