@@ -81,7 +81,7 @@ class Hypothesis:
             lost = unusable_events(coefficients, basis)
         names = {p.name for p in basis.parameters}
         known = tuple(c for c in constraints if set(describe(c)) <= names)
-        beyond = bool(backgrounds) or nuisances is not None
+        beyond = bool(backgrounds) or bool(nuisances and nuisances.parameters)
         return cls(coefficients, basis, luminosity, known, lost, (weights, simulation), beyond)
 
     def likelihood(self) -> MarginalLikelihood:
