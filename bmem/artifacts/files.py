@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bmem.artifacts.revision import revision
+from bmem.artifacts.revision import source_revision
 from bmem.errors import ArtifactError, BmemError
 
 FORMAT_VERSION = 1
@@ -120,7 +120,7 @@ def software_versions() -> dict[str, str]:
             versions[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return versions | ({"revision": found} if (found := revision()) else {})
+    return versions | ({"revision": found} if (found := source_revision()) else {})
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ _SHOWN = 12
 
 
 @lru_cache(maxsize=1)
-def revision() -> str:
+def source_revision() -> str:
     """The revision in git, with "-dirty" where files were changed since; "" where there is none (a wheel, say)."""
     return _of_clone(Path(__file__).parents[2]) or _of_installation()
 

@@ -45,7 +45,7 @@ class Ceiling(JsonRecord):
         return cls.from_dict(read_json(path, KIND))
 
 
-def ceiling(likelihood: Coefficients, ratio: Coefficients, hard: Coefficients, basis: Basis, theta: float) -> Ceiling:
+def ceiling_at(likelihood: Coefficients, ratio: Coefficients, hard: Coefficients, basis: Basis, theta: float) -> Ceiling:
     """The ceiling of the first parameter of ``basis`` at ``theta``, where the events were made.
 
     Args:

@@ -49,7 +49,7 @@ class SourceEvents:
 
 
 @dataclass(frozen=True)
-class Source:
+class PopulationSource:
     """Where the events of one process are in a population, ``rows`` [M], and their weights."""
 
     rows: IntArray
@@ -67,9 +67,9 @@ class Source:
             return self.rows[rng.integers(len(self.rows), size=count)]
         return self.rows[self.weighted.draw(_own(theta, parameters, self.weighted.basis), (count,), rng)]
 
-    def select(self, chosen: IntArray) -> Source:
+    def select(self, chosen: IntArray) -> PopulationSource:
         """Of the events at these places [M']."""
-        return Source(self.rows[chosen], None if self.weighted is None else self.weighted.select(chosen))
+        return PopulationSource(self.rows[chosen], None if self.weighted is None else self.weighted.select(chosen))
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Population:
     basis: Basis
     integrals: Array
     fiducial: Array
-    sources: tuple[Source, ...]
+    sources: tuple[PopulationSource, ...]
     composition: Composition
     known: KnownElsewhere
     nominal: Array
@@ -98,13 +98,13 @@ class Population:
         Raises:
             InputError: a source has no usable event, or ``nominal`` has not one value for each parameter beside the first.
         """
-        found, start, parts, lost = list[Source](), 0, list[Array](), 0
+        found, start, parts, lost = list[PopulationSource](), 0, list[Array](), 0
         for number, events in enumerate(sources):
             values, kept, last = _analysed(events, analysis)
             if not kept.size:
                 raise InputError(f"population: no event of source {number} has a usable density; integrate with more points")
             weighted = None if events.weighted is None else events.weighted.select(kept)
-            found.append(Source(np.arange(start, start + len(kept)), weighted))
+            found.append(PopulationSource(np.arange(start, start + len(kept)), weighted))
             parts.append(values)
             start, lost = start + len(kept), lost + events.coefficients.n_events - len(kept)
         values = np.asarray(nominal, np.float64)
@@ -169,7 +169,7 @@ class Population:
 
     def halves(self, rng: np.random.Generator) -> tuple[Population, Population]:
         """Two populations without a common event: one to make a belt, the other one to test it."""
-        first, second = list[Source](), list[Source]()
+        first, second = list[PopulationSource](), list[PopulationSource]()
         for source in self.sources:
             order, middle = rng.permutation(len(source.rows)), len(source.rows) // 2
             first.append(source.select(np.sort(order[:middle])))

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bmem.errors import TrustWarning
 from bmem.likelihood.roles import Role
-from bmem.replicas import PointEstimate, Replicas, WeightPosterior
+from bmem.replicas import Ensemble, PointEstimate, Replicas, WeightPosterior
 from bmem.replicas.resamples import resample_counts
 from bmem.replicas.settings import PosteriorSettings
 from bmem.rng import derive_seed, generator
@@ -92,7 +92,7 @@ class Learner:
     ) -> tuple[History, list[str]]:
         """The history of one training, and the warnings of what makes its result doubtful."""
         folder, title = self.checkpoints, f"train {name}"
-        self.observer(title, 0, settings.epochs)
+        self.observer(title, 0, posterior.members if isinstance(posterior, Ensemble) else settings.epochs)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", TrustWarning)
             history = posterior.fit(

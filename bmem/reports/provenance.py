@@ -9,17 +9,17 @@ from typing import Any
 
 from bmem import __version__
 from bmem.artifacts import Header
-from bmem.artifacts.revision import revision
+from bmem.artifacts.revision import source_revision
 
 
 def made(now: datetime | None = None) -> str:
     """The date, version, revision and platform of a page that is written now, in one line."""
     when = (now or datetime.now(UTC)).strftime("%d %B %Y, %H:%M UTC").lstrip("0")
-    source = f"bmem {__version__}" + (f" (revision {found})" if (found := revision()) else "")
+    source = f"bmem {__version__}" + (f" (revision {found})" if (found := source_revision()) else "")
     return f"{when} · {source} · Python {platform.python_version()} on {platform.platform(terse=True)}, {platform.machine()}"
 
 
-def provenance(seed: int, headers: Mapping[str, Header]) -> dict[str, Any]:
+def provenance_of(seed: int, headers: Mapping[str, Header]) -> dict[str, Any]:
     """Seed, software and checksums of artifacts, whose ``headers`` go by their names.
 
     The versions are those with which they were made, all of them where they differ.

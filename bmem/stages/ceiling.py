@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bmem.artifacts import JsonFile, Product
-from bmem.calibration.ceiling import KIND, Ceiling, ceiling
+from bmem.calibration.ceiling import KIND, Ceiling, ceiling_at
 from bmem.likelihood import coefficients
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
@@ -53,7 +53,7 @@ def _ceiling(run: Run, name: str) -> Product[Ceiling]:
         if truth is None:
             return None
         likelihood, ratio, hard = (Coefficients.load(file) for file in files.values())
-        found = ceiling(likelihood, ratio, hard, MorphingBasis.of(run.process), truth)
+        found = ceiling_at(likelihood, ratio, hard, MorphingBasis.of(run.process), truth)
         run.say(f"  {name}: {100 * found.share[0]:.0f} % of the information that a regression on what is observed keeps")
         return JsonFile(KIND, found.to_dict())
 

@@ -22,7 +22,7 @@ from bmem.stages.backgrounds import background_parents, bank_name, log_densities
 from bmem.stages.belt import known_as, load_bank, measured_with_belt
 from bmem.stages.hypotheses import known_beside, listed
 from bmem.stages.integrate import AVAILABLE, tells_bias
-from bmem.stages.likeness import likeness
+from bmem.stages.likeness import likeness_of
 from bmem.stages.population import is_needed, measured_with_population
 from bmem.stages.run import Run, plain
 from bmem.stages.simulate import UNREAD, is_observed, measured_events, measured_samples
@@ -116,7 +116,7 @@ def _held_against_bank(run: Run, name: str, result: Measurement, signal: Coeffic
     """With the intervals by the belt, the goodness of fit and the likeness, or the reasons why there are none."""
     belt = (measured_with_population if is_needed(run.config) else measured_with_belt)(run, result)
     goodness = _OF_THE_SIGNAL if run.config.background else _goodness(run, signal)
-    found: dict[str, Any] = {"belt": belt, "goodness": goodness, "likeness": likeness(run, name, result)}
+    found: dict[str, Any] = {"belt": belt, "goodness": goodness, "likeness": likeness_of(run, name, result)}
     refused = {what: reason for what, reason in found.items() if isinstance(reason, str)}
     return replace(result, **{what: one for what, one in found.items() if what not in refused}, refused=refused)
 

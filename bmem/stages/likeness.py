@@ -15,7 +15,7 @@ from bmem.stages.population import composition, weighted_bank
 from bmem.stages.run import Run
 
 
-def likeness(run: Run, name: str, result: Measurement) -> TwoSampleTest | str:
+def likeness_of(run: Run, name: str, result: Measurement) -> TwoSampleTest | str:
     """The two-sample test of the measured events against those of the bank, or the reason why there is none."""
     rng, x = numpy_generator(run.config.seed, "likeness", name), observed(run, name).x[: result.events].numpy()
     try:

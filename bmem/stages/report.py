@@ -35,7 +35,7 @@ from bmem.quantity import Quantity
 from bmem.reports import calibration, coverage, events, measurement, networks, nuisances, period, posterior, prospects
 from bmem.reports.album import Album
 from bmem.reports.page import Caution, Chapter, Page, Picture, write_page
-from bmem.reports.provenance import made, provenance
+from bmem.reports.provenance import made, provenance_of
 from bmem.reports.settings import as_toml, used_settings
 from bmem.reports.summary import summary_text
 from bmem.rng import generator
@@ -305,7 +305,7 @@ class _Sources:
     def _provenance(self) -> dict[str, Any]:
         run = self.run
         paths = [run.events("training"), *map(run.network, NAMES), *map(run.coefficients, self.measurements)]
-        return provenance(run.config.seed, {str(path.relative_to(run.out)): artifacts.read_header(path) for path in paths})
+        return provenance_of(run.config.seed, {str(path.relative_to(run.out)): artifacts.read_header(path) for path in paths})
 
 
 def _cautions(chapter: str, sentences: Sequence[str]) -> list[Caution]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bmem.calibration.ceiling import Ceiling, ceiling
+from bmem.calibration.ceiling import Ceiling, ceiling_at
 from bmem.errors import InputError
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
@@ -29,7 +29,7 @@ def with_scores(score: Array) -> Coefficients:
 def test_the_share_is_the_ratio_of_squared_correlations() -> None:
     """t = u + v + w with variances 1/2, 1/4 and 1/4: u alone keeps 1/2, u + v 3/4; within 4.26 errors (2e-5 each)."""
     u, v, w = np.random.default_rng(1).normal(size=(3, EVENTS)) * np.sqrt([[0.5], [0.25], [0.25]]) * 0.1
-    found = ceiling(with_scores(u), with_scores(u + v), with_scores(u + v + w), BASIS, THETA)
+    found = ceiling_at(with_scores(u), with_scores(u + v), with_scores(u + v + w), BASIS, THETA)
     assert found.events == EVENTS
     for (value, error), expected in ((found.kept, 1 / 2), (found.learned, 3 / 4), (found.share, 2 / 3)):
         assert 0 < error < 0.02
@@ -41,7 +41,7 @@ def test_the_error_of_the_share_is_its_spread() -> None:
     rng, shares, errors = np.random.default_rng(2), [], []
     for _ in range(200):
         u, v, w = rng.normal(size=(3, 500)) * np.sqrt([[0.5], [0.25], [0.25]]) * 0.1
-        share = ceiling(with_scores(u), with_scores(u + v), with_scores(u + v + w), BASIS, THETA).share
+        share = ceiling_at(with_scores(u), with_scores(u + v), with_scores(u + v + w), BASIS, THETA).share
         shares.append(share[0])
         errors.append(share[1])
     assert np.std(shares) == pytest.approx(np.mean(errors), rel=4.26 * 0.05)
@@ -50,8 +50,8 @@ def test_the_error_of_the_share_is_its_spread() -> None:
 def test_is_kept_in_a_file_and_refuses_other_events() -> None:
     score = np.random.default_rng(3).normal(size=50) * 0.1
     one = with_scores(score)
-    found = ceiling(one, one, one, BASIS, THETA)
+    found = ceiling_at(one, one, one, BASIS, THETA)
     assert found.share == pytest.approx((1.0, 0.0))
     assert Ceiling.from_dict(found.to_dict()) == found
     with pytest.raises(InputError, match="there are 50, 49 and 50 events"):
-        ceiling(one, one.select(slice(49)), one, BASIS, THETA)
+        ceiling_at(one, one.select(slice(49)), one, BASIS, THETA)

@@ -15,10 +15,10 @@ from bmem.reports import provenance as page
 
 
 def test_the_line_on_top(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(page, "revision", lambda: "abc123-dirty")
+    monkeypatch.setattr(page, "source_revision", lambda: "abc123-dirty")
     line = page.made(datetime(2026, 5, 1, 9, 30, tzinfo=UTC))
     assert line.startswith(f"1 May 2026, 09:30 UTC · bmem {__version__} (revision abc123-dirty) · Python 3.")
-    monkeypatch.setattr(page, "revision", lambda: "")
+    monkeypatch.setattr(page, "source_revision", lambda: "")
     assert "revision" not in page.made()
 
 
@@ -26,7 +26,7 @@ def test_versions_are_those_of_the_artifacts() -> None:
     """They used to be those of the machine that drew the page."""
     headers = {"a": Header("network", "1" * 64, versions={"torch": "2.13"}), "b": Header("fit", "2" * 64)}
     headers["c"] = Header("likelihood", "3" * 64, versions={"torch": "2.14", "bmem": "0.1"})
-    found = page.provenance(7, headers)
+    found = page.provenance_of(7, headers)
     assert found == {"seed": 7, "torch": "2.13, 2.14", "bmem": "0.1", "a": "1" * 16, "b": "2" * 16, "c": "3" * 16}
 
 

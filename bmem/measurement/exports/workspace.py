@@ -32,7 +32,7 @@ def write(results: Results, folder: Path) -> list[Path]:
     """
     written = [_text(folder / SCHEMA, schema())]
     for name, found in results.items():
-        text = json.dumps(workspace(found), ensure_ascii=False, allow_nan=False)
+        text = json.dumps(as_workspace(found), ensure_ascii=False, allow_nan=False)
         written.append(_text(folder / f"{name}.workspace.json", text + "\n"))
     return written
 
@@ -42,7 +42,7 @@ def schema() -> str:
     return resources.files(__package__).joinpath(SCHEMA).read_text(encoding="utf-8")
 
 
-def workspace(found: Measurement) -> dict[str, Any]:
+def as_workspace(found: Measurement) -> dict[str, Any]:
     """The likelihood of every replica, what is known from elsewhere, and the result; all in stored units.
 
     Raises:
