@@ -305,7 +305,8 @@ class _Sources:
     def _provenance(self) -> dict[str, Any]:
         run = self.run
         paths = [run.events("training"), *map(run.network, NAMES), *map(run.coefficients, self.measurements)]
-        return provenance_of(run.config.seed, {str(path.relative_to(run.out)): artifacts.read_header(path) for path in paths})
+        headers = {str(path.relative_to(run.out)): artifacts.read_header(path) for path in paths}
+        return provenance_of(run.config.seed, headers)
 
 
 def _cautions(chapter: str, sentences: Sequence[str]) -> list[Caution]:
