@@ -35,6 +35,18 @@ def test_estimates(panels, fits, error_bars, legend_hides_nothing):
     legend_hides_nothing(panels[0])
 
 
+def test_intervals_are_whole(panels, fits):
+    """The panel used to end with the histogram, in the middle of the bars."""
+    draw_estimates(panels, fits, ALPHA)
+    low, high = panels[1].get_xlim()
+    known = np.isfinite(fits.errors)
+    assert low < np.degrees(fits.estimates - fits.errors)[known].min()
+    assert high > np.degrees(fits.estimates + fits.errors)[known].max()
+    endless = SubsampleFits(**{**vars(fits), "errors": np.full(COUNT, 99.0)})
+    draw_estimates(panels, endless, ALPHA)
+    assert np.ptp(panels[1].get_xlim()) < 400
+
+
 def test_identical_estimates_can_be_drawn(panels, fits):
     same = SubsampleFits(**{**vars(fits), "estimates": np.full(COUNT, TRUTH), "folded": False})
     assert draw_estimates(panels, same, ALPHA)["steps"].get_data().values.sum() == COUNT

@@ -9,7 +9,7 @@ from quantities import ALPHA
 
 from bmem.errors import ArtifactError
 from bmem.plotting.style import COLUMN, house_style, new_figure, new_panels, save
-from bmem.plotting.ticks import set_ticks
+from bmem.plotting.ticks import percent_number, plain_number, set_log_ticks, set_ticks
 from bmem.quantity import Quantity
 
 
@@ -86,3 +86,36 @@ def test_numbers_of_an_axis_are_text_and_their_factor_a_formula() -> None:
     assert not any("$" in number for number in numbers)
     assert r"\times" in axes.yaxis.get_offset_text().get_text()
     plt.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (2e-6, 3e-3, ("$10^{-5}$", "0.001")),
+        (3, 70, ("5", "10", "50")),
+        (11, 19, ("12", "14", "18")),
+        (0.4, 0.6, ("0.45", "0.55")),
+    ],
+)
+def test_a_logarithmic_axis_has_numbers_however_short_it_is(low, high, expected):
+    """From 11 to 19 it used to have none."""
+    figure, axes = new_figure()
+    axes.set(xscale="log", xlim=(low, high))
+    set_log_ticks(axes)
+    figure.canvas.draw()
+    ticks = [t.label1.get_text() for t in axes.xaxis.get_major_ticks() if low <= t.get_loc() <= high]
+    assert 3 <= len(ticks) <= 10
+    assert set(expected) <= set(ticks)
+
+
+@pytest.mark.parametrize(("low", "high", "step"), [(33, 53, 5), (-60, 60, 15), (-180, 180, 45), (0, 80, 10)])
+def test_degrees_are_round_at_every_scale(low, high, step):
+    _, axes = new_figure()
+    axes.set_xlim(low, high)
+    set_ticks(axes.xaxis, ALPHA)
+    np.testing.assert_allclose(np.diff(axes.get_xticks()), step)
+
+
+def test_numbers_are_written_alike_by_all():
+    assert [plain_number(x) for x in (0, -5, 2e-7, 1e6, 0.25)] == ["0", "−5", r"$2 \times 10^{-7}$", "$10^{6}$", "0.25"]
+    assert percent_number(0.005) == "0.5 %"
