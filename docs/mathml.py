@@ -8,11 +8,8 @@ from typing import Any
 from docutils import nodes
 from latex2mathml.converter import convert
 
-_AS_CHARACTERS = {
-    '<mi mathvariant="script">L</mi>': "<mi>ℒ</mi>",
-    '<mo accent="true">&#x02015;</mo>': '<mo stretchy="true">&#x000AF;</mo>',
-}
-"""What browsers draw otherwise than the converter means: they know no variants of letters, and centre a dash."""
+_AS_CHARACTERS = {'<mi mathvariant="script">L</mi>': "<mi>ℒ</mi>"}
+"""Browsers know no variants of letters."""
 
 _FUNCTION = re.compile(r"<mi>(?:log|sin|cos|exp)</mi>(?!<mo stretchy=\"false\">&#x00028;)")
 """Names of functions whose argument has no parentheses: a space belongs between the two."""
@@ -35,7 +32,7 @@ def inline(translator: Any, node: nodes.math) -> None:
 def block(translator: Any, node: nodes.math_block) -> None:
     """A formula by itself; where it is too wide for a narrow screen it scrolls, not the page."""
     formula = drawn(node.astext(), "block")
-    translator.body.append(f'<div class="formula" style="overflow-x: auto">{formula}</div>\n')
+    translator.body.append(f'<div class="formula" style="overflow-x: auto; padding: 0.5em 0">{formula}</div>\n')
     raise nodes.SkipNode
 
 
