@@ -70,9 +70,13 @@ def map_chunks(
     first = next(numbered, None)
     if first is None:
         return
+    rest = chain([first], numbered)
+    if workers.patience and not _pickles(function):
+        yield from _here(function, rest, None)  # nobody asked for processes
+        return
     shared, pending = workers.share(pickle.dumps(function)), dict[Future[bytes], tuple[int, Chunk]]()
     try:
-        for index, chunk in chain([first], numbered):
+        for index, chunk in rest:
             # bytes, not tensors: torch would pass tensors between processes through open file descriptors, which run out
             pending[workers.executor.submit(_compute, shared, pickle.dumps(chunk))] = index, chunk
             if len(pending) == _IN_FLIGHT:
@@ -97,6 +101,14 @@ def _here(
         with _named(index, chunk), threads():
             result = function(chunk)
         yield index, result
+
+
+def _pickles(function: object) -> bool:
+    try:
+        pickle.dumps(function)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return False
+    return True
 
 
 @contextmanager

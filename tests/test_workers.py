@@ -259,3 +259,11 @@ def test_patience_for_all_of_the_work_starts_nobody() -> None:
     with processes(2) as others:
         assert dict(map_chunks(Sum(), range(3), replace(others, patience=1e9))) == dict(map_chunks(Sum(), range(3)))
         assert not others.executor._processes  # type: ignore[attr-defined]
+
+
+def test_what_cannot_go_to_processes_that_nobody_asked_for_is_done_here() -> None:
+    """A user's process may have functions without a name."""
+    with processes(2) as others:
+        assert dict(map_chunks(lambda n: 2 * n, range(3), replace(others, patience=1e-9))) == {0: 0, 1: 2, 2: 4}
+        with pytest.raises(AttributeError, match="lambda"):
+            dict(map_chunks(lambda n: 2 * n, range(3), others))

@@ -159,7 +159,11 @@ class LeadingOrderProcess(ABC):
 
     @cached_property
     def _adapted(self) -> AdaptedMap:
-        return AdaptedMap.adapt(self.partonic, self._peaks(), lambda alpha: self.basis(alpha[..., None]))
+        return AdaptedMap.adapt(self.partonic, self._peaks(), self._basis_of_angles)
+
+    def _basis_of_angles(self, alpha: Tensor) -> Tensor:
+        """No lambda: a process goes to workers, which takes names."""
+        return self.basis(alpha[..., None])
 
     @cached_property
     def _generator(self) -> Generator:
