@@ -71,7 +71,7 @@ class Hypothesis:
             weights = mixture_by_fractions(weights, own, backgrounds, bounds)[0]
             simulation = mixture_by_fractions(simulation, own, common, bounds)[0]
         lost = unusable_events(coefficients, basis)
-        basis = basis if luminosity is None or backgrounds else rated
+        basis = rated if not backgrounds else basis if luminosity is None else with_rate(basis, rate)
         basis = with_strength(basis) if strength else basis
         names = {p.name for p in basis.parameters}
         known = tuple(c for c in constraints if set(c._parameters) <= names)

@@ -9,6 +9,7 @@ from bmem import artifacts
 from bmem.artifacts import Product, Work
 from bmem.calibration.goodness import Goodness, goodness_of_fit
 from bmem.chain import hypotheses
+from bmem.channels.nuisances import described
 from bmem.config import BANK, FitSection
 from bmem.errors import RangeError
 from bmem.inference import export
@@ -30,7 +31,8 @@ def products(run: Run) -> list[Product[Measurement]]:
 
 
 def _product(run: Run, name: str) -> Product[Measurement]:
-    lists = {key: [plain(entry) for entry in getattr(run.config, key)] for key in ("constraint", "background", "nuisance")}
+    lists = {key: [plain(entry) for entry in getattr(run.config, key)] for key in ("constraint", "background")}
+    lists["nuisance"] = [described(entry) | {"value": entry.value, "error": entry.error} for entry in run.config.nuisance]
     settings: dict[str, Any] = {"fit": _known_as(run.config.fit) | {"events": measured_events(run, name)}} | lists
     parents = {"coefficients": run.coefficients(name)} | background_parents(run)
     if run.config.belt.bank_events:

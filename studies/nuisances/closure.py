@@ -1,4 +1,4 @@
-"""Closure with learned networks: samples simulated with another detector, fitted with its nuisance parameter free and held."""
+"""Closure with learned networks: samples of another detector, fitted with its nuisance parameter free and held."""
 
 from __future__ import annotations
 
