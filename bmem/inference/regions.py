@@ -20,6 +20,7 @@ from scipy.stats import chi2
 
 from bmem.errors import FitError, InputError
 from bmem.inference.minima import FitResult
+from bmem.inference.newton import conditional_minimum
 from bmem.inference.objective import Objective, scan_grid
 from bmem.process.contract import Parameter
 
@@ -183,6 +184,8 @@ class _Profile:
         thetas[:, self.indices], thetas[:, self.others] = point, self._starts
         if not self.others:
             return thetas[0]
+        if all(self.objective.parameters[i].nuisance for i in self.others):
+            return conditional_minimum(self.objective, thetas[0], self.others)
         minuit = Minuit(self.objective, *thetas[np.argmin(self.objective.value(thetas))])
         for i in self.indices:
             minuit.fixed[i] = True

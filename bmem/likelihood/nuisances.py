@@ -64,7 +64,8 @@ class Nuisance:
 
     @property
     def parameter(self) -> Parameter:
-        return Parameter(self.name, (-RANGE, RANGE), symbol=rf"\nu_{{\mathrm{{{self.name}}}}}", nuisance=True)
+        written = self.name.replace("_", r"\_")
+        return Parameter(self.name, (-RANGE, RANGE), symbol=rf"\nu_{{\mathrm{{{written}}}}}", nuisance=True)
 
 
 @dataclass(frozen=True)

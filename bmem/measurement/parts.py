@@ -101,9 +101,10 @@ class FurtherFit(JsonRecord):
         """The fit of a ``hypothesis`` of at least two parameters."""
         likelihood, table = hypothesis.budget(validation)
         total, count = hypothesis.constrained(likelihood), len(likelihood.parameters)
+        first, second = [i for i in range(count) if i not in nuisance_indices(likelihood.parameters)][:2]
         return cls(
             budget=table,
-            contours=contours(total, table.estimate, LEVELS),
+            contours=contours(total, table.estimate, LEVELS, (first, second)),
             intervals=tuple(profile_intervals(total, table.estimate, LEVELS, index) for index in range(count)),
             constraints=external(hypothesis.constraints),
             excluded=tuple(hypothesis.excluded.tolist()),

@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from bmem.chain import external_constraints
-from bmem.channels.nuisances import make_nuisances
+from bmem.channels.nuisances import described, make_nuisances
 from bmem.config import Config
 
 _ALWAYS = ("density", "file", "fraction", "fraction_error")
@@ -16,10 +16,13 @@ _ALWAYS = ("density", "file", "fraction", "fraction_error")
 
 
 def listed(config: Config) -> dict[str, Any]:
-    """Constraints and backgrounds as settings of an artifact; a background without what it has not."""
+    """Constraints, backgrounds and nuisances as settings of an artifact; a background without what it has not."""
     backgrounds = [background.model_dump(mode="json") for background in config.background]
     told = [{key: value for key, value in one.items() if value is not None or key in _ALWAYS} for one in backgrounds]
-    return {"constraint": [entry.model_dump(mode="json") for entry in config.constraint], "background": told}
+    found = {"constraint": [entry.model_dump(mode="json") for entry in config.constraint], "background": told}
+    if config.nuisance:
+        found["nuisance"] = [described(entry) | {"value": entry.value, "error": entry.error} for entry in config.nuisance]
+    return found
 
 
 def known_beside(config: Config, backgrounds: Mapping[str, ArrayLike]) -> dict[str, Any]:

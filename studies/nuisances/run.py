@@ -45,22 +45,13 @@ def tables(results: dict[str, Any]) -> str:
     """All tables, with what they are of."""
     lines = []
     if "sizes" in results:
-        told = (
-            "Shift of α̂ if other parton densities, or half and twice the scale, are taken for the nominal ones "
-            "($x_\\mathrm{hard}$ known):"
-        )
+        told = "Shift of α̂ if other parton densities, or half and twice the scale, are taken for the nominal ones:"
         lines += [told, "", *size_table(results["sizes"]), ""]
     if "toy" in results:
-        told = (
-            "Toy with learned networks, θ = 2, x moved by 0.2 ν; nothing known of ν but the events, "
-            '"expected" is the closed form:'
-        )
+        told = "Toy with learned networks, θ = 2, x moved by 0.2 ν; expected is the closed form:"
         lines += [told, "", *closure_table(results["toy"], 1.0, ""), ""]
     if "thj" in results:
-        told = (
-            "tHj behind the parametric response, α = 45°, a jet energy scale of 3 % at ν = 1, nothing known of ν but the "
-            "events:"
-        )
+        told = "tHj behind the parametric response, α = 45°, a jet energy scale of 3 % at ν = 1:"
         lines += [told, "", *closure_table(results["thj"], 180 / math.pi, "°"), ""]
     return "\n".join(lines)
 

@@ -24,6 +24,8 @@ from bmem.inference.objective import MarginalLikelihood, NegativeTwoLogLikelihoo
 from bmem.inference.ranking import impacts, without_nuisances
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
+from bmem.likelihood.polynomial import PolynomialBasis
+from bmem.measurement import measure
 
 BASIS = MorphingBasis.of(shifted(0))
 KNOWN = (NormalConstraint("shift", 0.0, 1.0),)
@@ -143,3 +145,37 @@ def test_the_interval_holds_the_truth_with_the_nuisance_free() -> None:
     total = found.constrained(found.likelihood())
     region = profile_intervals(total, fit(total), (0.954,))[0]
     assert region.contains(2.0)
+
+
+def test_a_strength_and_backgrounds_beside_it() -> None:
+    """Parameters and components are in the order θ, ν, others."""
+    coefficients = exact_coefficients(observed(60, 2.0, 0.5, seed=5))
+    strong = Hypothesis.of(
+        coefficients, BASIS, luminosity=20.0, constraints=KNOWN, nuisances=SHIFTED.basis, strength=True
+    )
+    assert [p.name for p in strong.basis.parameters] == ["theta", "shift", "mu"]
+    assert strong.basis.value([0.3, 0.0, 2.0])[:3] == pytest.approx(2 * BASIS.value([0.3]))
+    flat = {"flat": np.full(60, -3.0)}
+    mixed = Hypothesis.of(coefficients, BASIS, flat, constraints=KNOWN, nuisances=SHIFTED.basis)
+    assert [p.name for p in mixed.basis.parameters] == ["theta", "shift", "f_flat"]
+    found = measure(mixed)
+    assert len(found.impacts) == 1
+    assert found.posterior is not None
+    assert np.isfinite(found.budget.total).all()
+    lines = str(found).splitlines()
+    assert [line.partition(" ")[0] for line in lines[:3]] == ["theta", "fraction", "errors:"]
+
+
+def test_a_density_that_becomes_negative_far_away_is_a_wall() -> None:
+    """Of 40 events one has a slope of -0.4 in ν: there is none beyond 2.5, and the fit does not fail."""
+    linear = PolynomialBasis(SHIFTED.parameters, ((0,), (1,)))
+    nominal = np.stack([np.linspace(0.2, 1.5, 40), np.full(40, 0.4), np.full(40, 0.5)], axis=1)
+    slopes = np.where(np.arange(40) == 7, -0.4, 0.3)
+    values = np.concatenate([nominal, slopes[:, None] * nominal], axis=1)
+    coefficients = Coefficients.exact(values, np.kron([1.0, 0.0], np.ones(3)))
+    found = Hypothesis.of(coefficients, BASIS, constraints=KNOWN, nuisances=linear)
+    assert not found.excluded.size
+    total = found.constrained(found.likelihood())
+    assert np.isfinite(total.value([[0.3, 2.9], [0.3, -2.9]])).all()
+    assert total.value([0.3, 2.9]) > total.value([0.3, 2.4]) + 500
+    assert fit(total).best.theta[1] < 2.5
