@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import sys
 import tomllib
 from pathlib import Path
 
@@ -180,6 +181,14 @@ def test_a_device_that_is_not_there_is_refused_at_the_start(call: Call, tmp_path
         assert "'gpu' is no device; give 'cpu'" in call.fails("DeviceError", command, path, "--out", out, "--device", "gpu")
     assert not out.exists()
     assert call("simulate", path, "--out", out, "--device", "cpu")[0] == 0
+
+
+def test_what_the_figures_lack_shows_before_the_first_stage(call: Call, tmp_path: Path) -> None:
+    """Not after hours, when the report is drawn."""
+    call.monkeypatch.setitem(sys.modules, "mplhep", None)
+    path = study(tmp_path, SMALL + '[figures]\nexperiment = "CMS"\n')
+    assert "bmem[hep]" in call.fails("MissingExtraError", "run", path, "--out", tmp_path / "out")
+    assert not (tmp_path / "out" / "events").exists()
 
 
 def test_no_resume_refuses_unfinished_pieces(call: Call, tmp_path: Path) -> None:

@@ -19,6 +19,13 @@ def test_values_are_rounded_as_the_review_says(value: float, error: float, text:
     assert number(value, decimals(error)) == text
 
 
+@pytest.mark.parametrize(
+    ("error", "text"), [(3.54, "3.5"), (3.55, "4"), (9.49, "9"), (9.5, "10"), (0.095, "0.10"), (46, "50")]
+)
+def test_digits_of_an_error_change_at_355_and_950(error: float, text: str) -> None:
+    assert number(error, decimals(error)) == text
+
+
 def test_signs() -> None:
     assert number(-0.04, 1) == "0.0"
     assert number(-1.25, 1) == "\u22121.2"
