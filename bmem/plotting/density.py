@@ -56,7 +56,7 @@ def _draw_lines(panels: Three, band: DensityBand, label: str) -> dict[str, Any]:
     artists["mean"] = density.stairs(mean, edges, baseline=None, color=LEARNED, label="learned")
     artists["relative"] = relative.stairs(band.relative_error, edges, baseline=None, color=LEARNED)
     density.set(ylabel="density", ylim=(0, None))
-    relative.set(ylabel=r"$\sigma/p$", yscale="log")
+    relative.set(ylabel=r"$\sigma/p$", yscale="log", ylim=_logarithmic_limits(band.relative_error))
     percent_axis(relative.yaxis)
     lowest = relative if band.reference is None else pull
     if band.reference is not None:
@@ -71,6 +71,11 @@ def _draw_lines(panels: Three, band: DensityBand, label: str) -> dict[str, Any]:
     lowest.set(xlabel=label, xlim=(edges[0], edges[-1]))
     legend_above(density, columns=2)
     return artists
+
+
+def _logarithmic_limits(values: Array) -> tuple[float, float]:
+    known = values[np.isfinite(values) & (values > 0)]
+    return (float(known.min()) / 1.2, float(known.max()) * 1.2) if len(known) else (0.1, 1.0)
 
 
 def _draw_reference(axes: Axes, edges: Array, reference: Array, error: Array | None) -> Any:

@@ -97,7 +97,7 @@ def draw_likelihood(
     (its axes) where given.
     """
     whole, window = curve, _window(curve, top)
-    if window is not None:
+    if window is not None and not curve.theta[0] <= window[0] < window[1] <= curve.theta[-1]:
         curve = curve.around(float(np.mean(window)))
     low, high = window or (curve.theta[0], curve.theta[-1])
     inset = window is not None and not all(low <= theta <= high for theta in curve.minima)
