@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,8 @@ from bmem.rng import generator
 
 PAGE = Path(__file__).parents[2] / "docs" / "guide" / "export.md"
 PHASE = Parameter("phase", (-np.pi, np.pi), 2 * np.pi, r"\varphi", "deg", 180 / np.pi, "φ")
+SIX = tuple(Parameter(f"n{i}", (-5.0, 5.0)) for i in range(6))
+QUADRATIC = tuple(powers for powers in product(range(3), repeat=6) if sum(powers) <= 2)
 MASS = Parameter("m", (0.5, 2.5), symbol="m", unit="GeV")
 
 
@@ -117,8 +120,9 @@ def test_the_curve_of_a_workspace_is_that_of_the_likelihood(tmp_path: Path, monk
         (MorphingBasis((PHASE,), lambda t: torch.cat([torch.ones_like(t), t.cos() ** 2, (3 * t).sin()], -1)), 4),
         (PolynomialBasis((MASS,), ((0,), (1,), (5,))), 3),
         (PolynomialBasis((MASS, Parameter("c", (-3.0, 3.0))), ((0, 0), (1, 2), (2, 0))), 3),
+        (PolynomialBasis(SIX, QUADRATIC), len(QUADRATIC)),
     ],
-    ids=["angle", "polynomial", "two"],
+    ids=["angle", "polynomial", "two", "six of degree two"],
 )
 def test_a_basis_is_found_as_a_sum(basis: Any, terms: int) -> None:
     """1, cos², sin 3x: a constant, cos 2x and sin 3x, and what rounding leaves is dropped."""
@@ -130,11 +134,11 @@ def test_a_basis_is_found_as_a_sum(basis: Any, terms: int) -> None:
     def value(point: Any) -> Any:
         total = np.zeros(series.weights.shape[1])
         for factors, weights in zip(series.terms, series.weights, strict=True):
-            product = 1.0
+            term = 1.0
             for f in factors:
                 x = point[names.index(f.parameter)]
-                product *= x**f.order if f.kind == "power" else getattr(np, f.kind)(f.order * x)
-            total += product * weights
+                term *= x**f.order if f.kind == "power" else getattr(np, f.kind)(f.order * x)
+            total += term * weights
         return total
 
     np.testing.assert_allclose([value(point) for point in grid], basis.value(grid), rtol=1e-9, atol=1e-11)

@@ -19,6 +19,7 @@ _PRECISION = 1e-11
 _NEGLIGIBLE = 1e-12
 """What a term adds to a basis before it is taken for rounding."""
 _CHECKED = 200
+_LINES, _POINTS = 3, 4 * HIGHEST
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,10 @@ class Series:
         parameters = basis.parameters
         orders = [_order(basis, index) for index in range(len(parameters))]
         each = [_factors(p, order) for p, order in zip(parameters, orders, strict=True)]
-        terms = [tuple(chain.from_iterable(factors)) for factors in product(*each)]
+        highest = _degree(basis, orders)
+        terms = [term for term in map(_joined, product(*each)) if _power(term) <= highest]
         points = _random(parameters, max(_CHECKED, 3 * len(terms)), 1)
-        columns, values = _columns(parameters, orders, points), basis.value(points)
+        columns, values = _columns(terms, parameters, points), basis.value(points)
         weights, left = _solved(columns, values)
         if left > _PRECISION:
             raise _no_sum([p.name for p in parameters])
@@ -63,16 +65,37 @@ def _order(basis: Basis, index: int) -> int:
     Raises:
         InputError: none up to the highest does.
     """
-    parameters = basis.parameters
-    lines = np.repeat(_random(parameters, 3, 2)[:, None], 4 * HIGHEST, axis=1)
-    low, high = _range(parameters[index])
-    x = low + (high - low) * (1 - np.cos(np.pi * (np.arange(4 * HIGHEST) + 0.5) / (4 * HIGHEST))) / 2
-    lines[..., index] = x
-    values = np.concatenate(list(basis.value(lines)), axis=-1)
+    parameter = basis.parameters[index]
+    start, end = _random(basis.parameters, _LINES, 2), _random(basis.parameters, _LINES, 2)
+    start[:, index], end[:, index] = low, high = _range(parameter)
+    t, values = _along(basis, start, end)
     for order in range(HIGHEST + 1):
-        if _solved(_elementary(parameters[index], order, x), values)[1] <= _PRECISION:
+        if _solved(_elementary(parameter, order, low + (high - low) * t), values)[1] <= _PRECISION:
             return order
-    raise _no_sum([parameters[index].name])
+    raise _no_sum([parameter.name])
+
+
+def _degree(basis: Basis, orders: list[int]) -> int:
+    """The degree in all parameters together that are no angles: with many of them few products of powers are there.
+
+    Raises:
+        InputError: the basis is no polynomial in them.
+    """
+    powers = [i for i, p in enumerate(basis.parameters) if p.period is None]
+    start, end = _random(basis.parameters, _LINES, 3), _random(basis.parameters, _LINES, 3)
+    end[:, powers] = _random(basis.parameters, _LINES, 4)[:, powers]
+    t, values = _along(basis, start, end)
+    for degree in range(sum(orders[i] for i in powers) + 1):
+        if _solved(np.stack([t**n for n in range(degree + 1)], axis=-1), values)[1] <= _PRECISION:
+            return degree
+    raise _no_sum([basis.parameters[i].name for i in powers])
+
+
+def _along(basis: Basis, start: Array, end: Array) -> tuple[Array, Array]:
+    """Points t [T] between 0 and 1, and the basis [T, L K] there on L lines from ``start`` to ``end`` [L, P]."""
+    t = (1 - np.cos(np.pi * (np.arange(_POINTS) + 0.5) / _POINTS)) / 2
+    points = start[:, None] + t[None, :, None] * (end - start)[:, None]
+    return t, np.concatenate(list(basis.value(points)), axis=-1)
 
 
 def _solved(columns: Array, values: Array) -> tuple[Array, float]:
@@ -109,17 +132,27 @@ def _factors(parameter: Parameter, order: int) -> list[tuple[Factor, ...]]:
 
 def _elementary(parameter: Parameter, order: int, x: Array) -> Array:
     """1 and the functions of one parameter up to an ``order``: [G] → [G, F]."""
-    orders = range(1, order + 1)
-    if parameter.period is None:
-        return np.stack([np.ones_like(x), *(x**n for n in orders)], axis=-1)
-    angle = 2 * np.pi * x / parameter.period
-    return np.stack([np.ones_like(x), *(f(n * angle) for n in orders for f in (np.cos, np.sin))], axis=-1)
+    return _columns(_factors(parameter, order), (parameter,), x[:, None])
 
 
-def _columns(parameters: tuple[Parameter, ...], orders: list[int], points: Array) -> Array:
-    """All products of elementary functions, in the order of the terms: [G, P] → [G, M]."""
-    columns = np.ones((len(points), 1))
-    for i, (parameter, order) in enumerate(zip(parameters, orders, strict=True)):
-        own = _elementary(parameter, order, points[:, i])
-        columns = (columns[:, :, None] * own[:, None, :]).reshape(len(points), -1)
-    return columns
+def _joined(factors: tuple[tuple[Factor, ...], ...]) -> tuple[Factor, ...]:
+    return tuple(chain.from_iterable(factors))
+
+
+def _power(term: tuple[Factor, ...]) -> int:
+    """The degree of a term in the parameters that are no angles."""
+    return sum(factor.order for factor in term if factor.kind == "power")
+
+
+def _columns(terms: list[tuple[Factor, ...]], parameters: tuple[Parameter, ...], points: Array) -> Array:
+    """The terms at points [G, P]: [G, M]."""
+    known = {p.name: (p, x) for p, x in zip(parameters, points.T, strict=True)}
+    one = np.ones(len(points))
+    return np.stack([np.prod([one, *(_value(f, *known[f.parameter]) for f in term)], axis=0) for term in terms], axis=-1)
+
+
+def _value(factor: Factor, parameter: Parameter, x: Array) -> Array:
+    if factor.kind == "power":
+        return x**factor.order
+    angle = 2 * np.pi * factor.order * x / (parameter.period or np.inf)
+    return np.cos(angle) if factor.kind == "cos" else np.sin(angle)
