@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from bmem.calibration.score import information_kept, score_test
+from bmem.calibration.ceiling import ceiling
 from bmem.calibration.yardstick import yardstick
 from bmem.chain import Chain
 from bmem.config import TRAINING, load
@@ -77,10 +77,10 @@ class Study:
         if not path.is_file():
             point = PosteriorSettings(method="point")
             learner = Learner(point, self.chain.seed, self.out / "unfinished", self.chain.observer)
-            learned = learner.learn(role, self.chain.pairs(self.training), made)
+            found = learner.learn(role, self.chain.pairs(self.training), made)
             path.parent.mkdir(parents=True, exist_ok=True)
-            learned.replicas.save(path)
-            history = learned.histories[role.name]
+            found.replicas.save(path)
+            history = found.histories[role.name]
             path.with_suffix(".json.history").write_text(json.dumps([history.best_loss, sum(history.seconds)]))
         return Replicas.load(path, role.build())
 
@@ -99,13 +99,25 @@ class Study:
             return self.pairs(name)
         return self.chain.simulate(HARD_EVENTS, name=name, alpha=angle)
 
-    def coefficients(self, angle: int, sample: PairedEvents) -> Coefficients:
+    def coefficients(self, angle: int) -> Coefficients:
         """The integrals of the first events of a sample."""
         path = self._place("likelihood", f"alpha{angle}.nc")
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.chain.integrate(sample, self.networks, name=f"alpha{angle}", events=self.events).save(path)
+            found = self.chain.integrate(self.sample(angle), self.networks, name=f"alpha{angle}", events=self.events)
+            found.save(path)
         return Coefficients.load(path).select(slice(self.events))
+
+    def ratios(self, angle: int) -> Coefficients:
+        """The regression's, of all events of a sample."""
+        x_reco = self.chain.channel.observe(self.sample(angle).reco)
+        return ratio_coefficients(self.network(self.regression, {}), x_reco)
+
+    def hard(self, angle: int) -> Coefficients:
+        """With x_hard known."""
+        process, x = self.chain.channel.process, self.sample(angle).accepted_hard.x
+        sigma = counted_cross_section(process, self.training, 1, 1).values[0]
+        return yardstick(process, x, x.new_ones(len(x)), sigma)
 
     def _place(self, *names: str) -> Path:
         """A file of the run, if it is what this study would make too, and there; otherwise of the own folder."""
@@ -121,28 +133,16 @@ class Study:
         return (time.process_time() - start) / TIMED
 
 
-def kept(found: Coefficients, study: Study, sample: PairedEvents, angle: int) -> tuple[float, float]:
-    """Share of the information of x_hard, and its error."""
-    process = study.chain.channel.process
-    x = sample.accepted_hard.x[: found.n_events]
-    hard = yardstick(process, x, x.new_ones(len(x)), counted_cross_section(process, study.training, 1, 1).values[0])
-    basis, theta = MorphingBasis.of(process), [np.radians(angle)]
-    value, error = information_kept(score_test(found, basis, theta), score_test(hard, basis, theta))
-    return float(value[0]), float(error[0])
-
-
-def ceiling(study: Study, angle: int) -> dict[str, float]:
+def learned(study: Study, angle: int) -> dict[str, float]:
     """What a regression on the same observations keeps, of all events of the sample."""
-    sample = study.sample(angle)
-    learned = ratio_coefficients(study.network(study.regression, {}), study.chain.channel.observe(sample.reco))
-    value, error = kept(learned, study, sample, angle)
+    ratios, hard, basis = study.ratios(angle), study.hard(angle), MorphingBasis.of(study.chain.channel.process)
+    value, error = ceiling(ratios, ratios, hard, basis, np.radians(angle)).learned
     return {f"ceiling_{angle}": value, f"ceiling_error_{angle}": error}
 
 
 def integrals(study: Study, angle: int) -> dict[str, float]:
     """How well the points are spent, and at 45 and 90° what is kept: of the ceiling too, for the same events."""
-    sample = study.sample(angle)
-    found = study.coefficients(angle, sample)
+    found = study.coefficients(angle)
     fraction, k = found.diagnostics["effective_fraction"], found.diagnostics["pareto_k"]
     numbers = {
         f"events_{angle}": float(found.n_events),
@@ -152,10 +152,11 @@ def integrals(study: Study, angle: int) -> dict[str, float]:
         f"error_{angle}": float(np.median(found.diagnostics["relative_error"])),
     }
     if angle in TOLD:
-        learned = ratio_coefficients(study.network(study.regression, {}), study.chain.channel.observe(sample.reco))
-        value, error = kept(found, study, sample, angle)
-        most, _ = kept(learned.select(slice(found.n_events)), study, sample, angle)
-        numbers |= {f"kept_{angle}": value, f"kept_error_{angle}": error, f"share_{angle}": value / most}
+        first, basis = slice(found.n_events), MorphingBasis.of(study.chain.channel.process)
+        ratios, hard = study.ratios(angle).select(first), study.hard(angle).select(first)
+        told = ceiling(found, ratios, hard, basis, np.radians(angle))
+        for name, (value, error) in (("kept", told.kept), ("share", told.share)):
+            numbers |= {f"{name}_{angle}": value, f"{name}_error_{angle}": error}
     return numbers
 
 
@@ -200,7 +201,7 @@ def main() -> None:
     }
     for name, study in studies.items():
         for angle in TOLD:
-            add(name, ceiling(study, angle))
+            add(name, learned(study, angle))
         for angle in ANGLES if name in arguments.integrate else ():
             add(name, integrals(study, angle))
         if name in arguments.integrate:
