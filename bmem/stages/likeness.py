@@ -28,8 +28,8 @@ def likeness_of(run: Run, name: str, result: Measurement) -> TwoSampleTest | str
 def _simulated(run: Run, result: Measurement) -> tuple[Array, Array]:
     """Observables [N, D] of all events of the bank, with the weights [N] that make them a sample at the estimate."""
     theta, bank = result.fit.theta, weighted_bank(run)
-    expected = composition(run, result.events, bank.exact_fiducial).expected(theta)
-    own = expected[0] * bank.weights(theta[: len(run.process.parameters)])
+    expected = composition(run, result.events, bank).expected(theta)
+    own = expected[0] * bank.weights(theta[: len(bank.basis.parameters)])
     events, weights = [observed(run, BANK).x.numpy()], [own]
     for background, count in zip(run.config.background, expected[1:], strict=True):
         events.append(observed(run, bank_name(background)).x.numpy())

@@ -6,7 +6,7 @@ events counts. The belt is then that of ``bmem.calibration.population_belt``, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.cross_section import mixture_coefficients, simulated_cross_section
 from bmem.measurement import Measurement
 from bmem.measurement.parts import LEVELS, BeltIntervals
+from bmem.quantity import Parameter
 from bmem.rng import numpy_generator
 from bmem.stages.backgrounds import background_parents, bank_name, log_densities
 from bmem.stages.belt import TOY, belt_settings, parents, product
@@ -93,7 +94,7 @@ def measured_with_population(run: Run, result: Measurement) -> BeltIntervals | s
     except RangeError as error:
         run.say(f"  [yellow]no Feldman-Cousins interval: {error}[/]")
         return str(error)
-    data = Data.of(result.source, _nominal(run.config))
+    data = Data.of(result.source, _nominal(run.config, result.source.basis.parameters))
     return BeltIntervals(tuple(belt.interval(data, level) for level in LEVELS), float(belt.effective.min()))
 
 
@@ -114,7 +115,8 @@ def load_population(run: Run, events: int) -> Population:
         only = run.config.fit.model_copy(update={"bases": (), "strength": False})
         return hypotheses(coefficients, run.channel, only, **known_beside(run.config, logs))[0]
 
-    return Population.of(sources, analysis, composition(run, events, weighted.exact_fiducial), _nominal(run.config))
+    nominal = _nominal(run.config, (*weighted.basis.parameters, *run.config.shares))
+    return Population.of(sources, analysis, composition(run, events, weighted), nominal)
 
 
 def weighted_bank(run: Run) -> Reweighted:
@@ -133,22 +135,23 @@ def _central(coefficients: Coefficients) -> Coefficients:
     return replace(coefficients, bootstrap=None, fiducial_bootstrap=None)
 
 
-def composition(run: Run, events: int, sigma: Array) -> Composition:
-    """How many events of the signal, with the counted σ_k ``sigma`` [K] in pb, and of the backgrounds a sample has."""
-    own, shares, luminosity = run.process.parameters, run.config.shares, run.config.fit.luminosity
-    places = range(len(own), len(own) + len(shares))
+def composition(run: Run, events: int, signal: Reweighted) -> Composition:
+    """How many events of the ``signal``, whose σ_k were counted, and of the backgrounds a sample has."""
+    own, shares, luminosity = len(signal.basis.parameters), run.config.shares, run.config.fit.luminosity
+    places = range(own, own + len(shares))
     if luminosity is None:
         return ByFractions(events, tuple(places))
-    signal = with_rate(MorphingBasis.of(run.process), run.channel.rate.get("process"))
-    rates = [Rate(signal, sigma, tuple(range(len(own))))]
+    rated = with_rate(MorphingBasis.of(run.process), run.channel.rate.get("process"))
+    rates = [Rate(rated, signal.exact_fiducial, tuple(range(own)))]
     for place, share in zip(places, shares, strict=True):
         rates.append(Rate(AffineBasis((share,), np.zeros(1), np.ones((1, 1))), np.ones(1), (place,)))
     return ByRate(luminosity, rates)
 
 
-def _nominal(config: Config) -> Array:
-    """Expected fractions or cross sections of the backgrounds."""
-    return np.array([background.expected for background in config.background], np.float64)
+def _nominal(config: Config, parameters: Sequence[Parameter]) -> Array:
+    """Of all parameters but the first: the expected shares of the backgrounds, 0 of others."""
+    expected = {p.name: b.expected for b, p in zip(config.background, config.shares, strict=True)}
+    return np.array([expected.get(p.name, 0.0) for p in parameters[1:]], np.float64)
 
 
 def _settings(run: Run) -> dict[str, Any]:
