@@ -25,7 +25,7 @@ from bmem.inference.ranking import impacts, without_nuisances
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.polynomial import PolynomialBasis
-from bmem.measurement import measure
+from bmem.measurement import measure_hypothesis
 
 BASIS = MorphingBasis.of(shifted(0))
 KNOWN = (NormalConstraint("shift", 0.0, 1.0),)
@@ -158,7 +158,7 @@ def test_a_strength_and_backgrounds_beside_it() -> None:
     flat = {"flat": np.full(60, -3.0)}
     mixed = Hypothesis.of(coefficients, BASIS, flat, constraints=KNOWN, nuisances=SHIFTED.basis)
     assert [p.name for p in mixed.basis.parameters] == ["theta", "shift", "f_flat"]
-    found = measure(mixed)
+    found = measure_hypothesis(mixed)
     assert len(found.impacts) == 1
     assert found.posterior is not None
     assert np.isfinite(found.budget.total).all()

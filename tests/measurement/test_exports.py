@@ -24,7 +24,7 @@ from bmem.inference.rate import RateFactor
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.polynomial import PolynomialBasis
-from bmem.measurement import Measurement, measure
+from bmem.measurement import Measurement, measure_hypothesis
 from bmem.measurement.exports import FORMATS
 from bmem.measurement.exports.series import Series
 from bmem.measurement.exports.workspace import schema
@@ -53,7 +53,7 @@ def of_toy(**asked: Any) -> Measurement:
     fiducial = 0.01 * toy.fiducial().numpy()
     apart = np.array([1.0, 1.03])[:, None]
     shift = np.stack([values, values @ np.diag(np.linspace(1.0, 1.04, values.shape[1]))])
-    return measure(Hypothesis.of(Coefficients.exact(shift, apart * fiducial), MorphingBasis((PHASE,), toy.basis), **asked))
+    return measure_hypothesis(Hypothesis.of(Coefficients.exact(shift, apart * fiducial), MorphingBasis((PHASE,), toy.basis), **asked))
 
 
 def rate() -> RateFactor:

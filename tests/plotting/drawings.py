@@ -39,6 +39,7 @@ from bmem.plotting import (
     likelihood,
     posterior,
     power,
+    ranking,
     training,
     transfer,
 )
@@ -137,6 +138,7 @@ _panel("kept", power.draw_kept, made.power(), ALPHA)
 _panel("power_events", power.draw_power_events, made.power(), [10, 1000], np.radians([45.0, 90.0]), ALPHA)
 _panel("expected_intervals", power.draw_expected_intervals, np.radians(made.DEGREES), EXPECTED, ALPHA, height=3.2)
 _panel("expected_lengths", power.draw_expected_lengths, [10, 40, 160, 640], LENGTHS, [0.0, np.pi / 4], ALPHA)
+_panel("ranking", ranking.draw_ranking, made.impacts(), ALPHA, height=3.0)
 _panel("losses", training.draw_losses, made.history())
 _panels("transfer", transfer.draw_transfer, SIMULATED, LEARNED, EDGES, made.PT)
 _panel("reliability", acceptance.draw_reliability, PREDICTIONS, np.linspace(0, 1, 11))

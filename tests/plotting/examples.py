@@ -22,6 +22,7 @@ from bmem.channels.contract import DisplayObject
 from bmem.inference.bayes import Posterior
 from bmem.inference.event_influence import OUTSIDE, Influence
 from bmem.inference.intervals import IntervalSet
+from bmem.inference.ranking import Impact
 from bmem.inference.regions import Contour, ContourPath, ContourSet
 from bmem.networks.band import DensityBand
 from bmem.plotting.acceptance import Predictions
@@ -236,3 +237,13 @@ def event() -> list[DisplayObject]:
         DisplayObject("b jet", "b", 80, -0.5, -1.0, 0.4, True),
         DisplayObject("jet", "j", 40, 5.5, 0.5, 0.4),
     ]
+
+
+def impacts() -> list[Impact]:
+    """Three nuisance parameters, the second constrained by the events, the third pulled."""
+    rows = {"jet_scale": (0.1, 0.98, 1.5, 1.4), "photon_scale": (-0.3, 0.6, 1.2, 0.7), "pdf": (0.9, 1.0, 0.5, 0.5)}
+    found = []
+    for name, (value, error, before, after) in rows.items():
+        shifts = [(-shift, 1.1 * shift) for shift in np.radians([before, after])]
+        found.append(Impact(Parameter(name, (-5.0, 5.0)), value, error, (0.0, 1.0), *shifts))
+    return found
