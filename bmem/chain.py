@@ -36,7 +36,12 @@ from bmem.integration.settings import IntegrationSettings
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.coordinates import Varied
-from bmem.likelihood.cross_section import FiducialCrossSection, counted_cross_section, fiducial_cross_section
+from bmem.likelihood.cross_section import (
+    FiducialCrossSection,
+    counted_cross_section,
+    fiducial_cross_section,
+    with_learned_detector,
+)
 from bmem.likelihood.event_integrals import EventIntegrator
 from bmem.likelihood.learning import Learned, Learner, Observer, unobserved
 from bmem.likelihood.networks import Networks, TrainedNetworks
@@ -239,7 +244,8 @@ class Chain:
             return fiducial_cross_section(process, acceptance, section.fiducial_events, rng, resamples)
         if pairs is None:
             raise InputError("σ_fid is counted from the training pairs; give them, or set likelihood.fiducial = 'learned'")
-        return counted_cross_section(process, pairs, len(acceptance), self.seed, resamples, nuisances=self.nuisances)
+        counted = counted_cross_section(process, pairs, len(acceptance), self.seed, resamples, nuisances=self.nuisances)
+        return with_learned_detector(process, counted, acceptance, pairs.hard, self.nuisances)
 
     def integrator(
         self, networks: Networks, fiducial: FiducialCrossSection, name: str, settings: IntegrationSettings
