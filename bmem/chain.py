@@ -38,6 +38,7 @@ from bmem.likelihood.cross_section import (
     fiducial_cross_section,
     mixture_coefficients,
     resampled_cross_section,
+    with_learned_detector,
 )
 from bmem.likelihood.event_integrals import EventIntegrator
 from bmem.likelihood.learning import Learned, Learner, Observer, unobserved
@@ -281,8 +282,10 @@ class Chain:
             raise InputError("σ_fid is counted from the training pairs; give them, or set likelihood.fiducial = 'learned'")
         if self.settings.posterior.resamples:
             counts = resample_counts(int(pairs.hard.numbers.max()) + 1, len(acceptance), self.seed)
-            return resampled_cross_section(process, pairs, counts, resamples, nuisances=self.nuisances)
-        return counted_cross_section(process, pairs, len(acceptance), self.seed, resamples, nuisances=self.nuisances)
+            counted = resampled_cross_section(process, pairs, counts, resamples, nuisances=self.nuisances)
+        else:
+            counted = counted_cross_section(process, pairs, len(acceptance), self.seed, resamples, nuisances=self.nuisances)
+        return with_learned_detector(process, counted, acceptance, pairs.hard, self.nuisances)
 
     def integrator(
         self, networks: Networks, fiducial: FiducialCrossSection, name: str, settings: IntegrationSettings

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from bmem import artifacts
 from bmem.errors import InputError
-from bmem.events.record import PairedEvents
+from bmem.events.record import HardEvents, PairedEvents
 from bmem.integration.bootstrap import bootstrap_means, mean_with_covariance
 from bmem.likelihood.nuisances import NONE, Nuisances
 from bmem.process.contract import Process
@@ -29,6 +29,8 @@ Array = NDArray[np.float64]
 KIND = "fiducial"
 _GRID = 24
 _CHUNK = 1 << 16
+_LEARNED = 100_000
+"""Hard events that are enough for the dependence of σ_k on nuisance parameters, which all of them share."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,16 @@ class FiducialCrossSection:
         return replace(
             self, values=self.values[..., first], covariance=self.covariance[..., first, first], bootstrap=bootstrap
         )
+
+    def with_coefficients(self, values: Array, exact: list[int]) -> FiducialCrossSection:
+        """The same with other ``values`` [R, K], of which the ``exact`` ones have no error of their own."""
+        covariance = self.covariance.copy()
+        covariance[:, exact], covariance[:, :, exact] = 0.0, 0.0
+        bootstrap = None
+        if self.bootstrap is not None:
+            bootstrap = self.bootstrap.copy()
+            bootstrap[..., exact] = values[:, None, exact]
+        return replace(self, values=values, covariance=covariance, bootstrap=bootstrap)
 
     def save(self, path: Path, settings: Mapping[str, Any], parents: Mapping[str, Path]) -> None:
         """Write as an artifact."""
@@ -136,6 +148,42 @@ def resampled_cross_section(
     bootstrap = np.repeat(values[:, None], resamples, axis=1) if resamples else None
     covariance = np.zeros((*values.shape, values.shape[1]))
     return FiducialCrossSection(values, covariance, bootstrap, resampled=True)
+
+
+def with_learned_detector(
+    process: Process, counted: FiducialCrossSection, acceptance: Replicas, hard: HardEvents, nuisances: Nuisances
+) -> FiducialCrossSection:
+    """``counted`` σ_k whose coefficients of the detector's ν are those of the learned ``acceptance``, relative to ν = 0.
+
+    The densities of events have the learned acceptance in them: where its mean is wrong by c(ν), every event is, and n
+    events shift ν by n d(log c)/dν times its variance. So what is learned of ν is normalised by itself, in each replica, at
+    the same points ν. The ``hard`` events were made uniform in θ, with or without a response.
+    """
+    if not nuisances.detector:
+        return counted
+    device = acceptance.device
+    events = hard[:_LEARNED].to(device)
+    with torch.no_grad():
+        parts = [_learned(process, acceptance, x, nuisances) for x in events.x.split(_CHUNK)]
+    learned = (torch.stack(parts).sum(0) / len(events)).cpu().numpy()
+    components = learned.shape[-1]
+    mixture = mixture_coefficients(process).cpu().numpy()
+    scale = (counted.values[:, :components] @ mixture) / (learned[:, 0] @ mixture)
+    own = [m for m, power in enumerate(nuisances.basis.powers) if any(power[j] for j in nuisances.detector)]
+    values = counted.values.reshape(len(learned), -1, components).copy()
+    values[:, own] = scale[:, None, None] * learned[:, own]
+    exact = [m * components + k for m in own for k in range(components)]
+    return counted.with_coefficients(values.reshape(len(learned), -1), exact)
+
+
+def _learned(process: Process, acceptance: Replicas, x: Tensor, nuisances: Nuisances) -> Tensor:
+    """Sums over points x [n, D] of s_k ε over their mixture, as coefficients of the monomials [R, M, K]."""
+    s = process.components(x)
+    conditions, owner = nuisances.conditions(nuisances.points)
+    varied = [torch.cat([x, row.to(x).expand(len(x), -1)], -1) for row in conditions]
+    probability = torch.stack([acceptance("probability", one) for one in varied], -1)[..., owner]
+    weights = nuisances.components(x, s, nuisances.points) / (s @ mixture_coefficients(process).to(s))[:, None, None]
+    return torch.as_tensor(nuisances.transform).to(weights) @ torch.einsum("rnm,nmk->rmk", probability, weights)
 
 
 def simulated_cross_section(process: Process, pairs: PairedEvents, nuisances: Nuisances = NONE) -> tuple[Array, Array]:

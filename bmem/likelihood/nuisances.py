@@ -36,8 +36,8 @@ RANGE = 3.0
 """A nuisance parameter is fitted within so many of its external standard deviations."""
 _BEYOND = 1.25
 """Nuisance parameters of the detector are simulated this far, in units of the farthest node."""
-_CHECKED = 2.0
-"""Distance from ν = 0, in standard deviations, of the points at which the interpolation is checked."""
+_CHECKED = 1.5
+"""Distance from ν = 0, in standard deviations, of the points at which the interpolation is checked: off the nodes."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Nuisances:
 
     @cached_property
     def checks(self) -> Array:
-        """ν [C, J] at a distance of two standard deviations, all up or down together, and up and down in turn.
+        """ν [C, J] at a distance of 1.5 standard deviations, all up or down together, and up and down in turn.
 
         None if all are of the theory, which is nothing but the interpolation.
         """

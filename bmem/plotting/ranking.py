@@ -46,7 +46,6 @@ def draw_ranking(axes: Axes, found: Sequence[Impact], quantity: Quantity, count:
     for one in (axes, upper):
         one.tick_params(axis="y", which="both", length=0)
         one.yaxis.minorticks_off()
-    unit = f" [{quantity.unit}]" if quantity.unit else ""
-    axes.set_xlabel(rf"shift of $\hat{{{quantity.symbol}}}${unit}")
+    axes.set_xlabel(rf"shift of $\hat{{{quantity.symbol}}}${quantity.bracket}")
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.16), ncols=2, borderaxespad=0.2)  # above the upper axis
     return artists

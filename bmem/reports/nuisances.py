@@ -57,7 +57,7 @@ def ranking_figures(album: Album, name: str, found: Measurement) -> list[Picture
 def nuisance_warnings(name: str, found: Measurement, interpolation: np.ndarray | None) -> list[str]:
     """Nuisance parameters that are pulled far, and densities of events that their polynomials do not describe.
 
-    ``interpolation`` [N] is the relative error two standard deviations away, where it is known.
+    ``interpolation`` [N] is the relative error 1.5 standard deviations away, where it is known.
     """
     sentences = [
         f"{name}: {impact.parameter.name} is pulled by {impact.pull:+.1f} of its external errors: the events contradict "
@@ -68,7 +68,7 @@ def nuisance_warnings(name: str, found: Measurement, interpolation: np.ndarray |
     coarse = 0 if interpolation is None else int((interpolation[: found.events] > _COARSE).sum())
     if coarse:
         sentences.append(
-            f"{name}: the density of {coarse} of {found.events} events is off by more than {_COARSE:.0%} two standard "
+            f"{name}: the density of {coarse} of {found.events} events is off by more than {_COARSE:.0%} 1.5 standard "
             "deviations of the nuisance parameters away, where it is interpolated: do not trust pulls as large as that."
         )
     return sentences

@@ -19,7 +19,12 @@ from bmem.errors import InputError
 from bmem.events.record import HardEvents, Objects, PairedEvents, RecoEvents
 from bmem.integration.importance import integrate
 from bmem.integration.settings import IntegrationSettings
-from bmem.likelihood.cross_section import mixture_coefficients, simulated_cross_section
+from bmem.likelihood.cross_section import (
+    counted_cross_section,
+    mixture_coefficients,
+    simulated_cross_section,
+    with_learned_detector,
+)
 from bmem.likelihood.integrand import Integrand
 from bmem.likelihood.nuisances import NONE, Nuisance, Nuisances, interpolation_error
 from bmem.networks.contract import Classifier
@@ -130,6 +135,32 @@ def test_sigma_is_counted_with_the_right_errors(repeats: int) -> None:
         total += float(difference @ np.linalg.solve(covariance[np.ix_(rows, rows)], difference))
         count += len(rows)
     assert FALSE_ALARM / 2 < stats.chi2(count).cdf(total) < 1 - FALSE_ALARM / 2
+
+
+class WrongEfficiency(VariedEfficiency):
+    """1.1 times too large at ν = 0, and more so elsewhere; the condition is (x_hard, ν)."""
+
+    def logit(self, features: Tensor) -> Tensor:
+        nu = features[..., 2]
+        return torch.logit(1.1 * efficiency(nu) * (1 + 0.05 * nu)) * self.one
+
+
+def test_what_is_learned_of_the_detector_is_normalised_by_itself() -> None:
+    """σ(ν)/σ(0) is that of the wrong acceptance, which every event has too, and σ(0) the counted one."""
+    own = Nuisances((EFFICIENCY,))
+    pairs = simulated(2000, 1, own)
+    counted = counted_cross_section(TOY, pairs, 1, seed=1, resamples=2, nuisances=own)
+    acceptance = Replicas.of(WrongEfficiency())
+    found = with_learned_detector(TOY, counted, acceptance, pairs.hard, own)
+    np.testing.assert_array_equal(found.values[:, :3], counted.values[:, :3])
+    assert not found.covariance[0, 3:].any()
+    mixture = mixture_coefficients(TOY).numpy()
+    for nu in (-1.0, 1.0):  # the nodes
+        sigma = np.kron(own.basis.value([nu]), np.eye(3)) @ found.values[0] @ mixture
+        expected = efficiency(torch.tensor(nu)) * (1 + 0.05 * nu) / 0.5
+        assert sigma / (found.values[0, :3] @ mixture) == pytest.approx(float(expected), rel=1e-6)
+    theory = counted_cross_section(TOY, pairs, 1, seed=1, nuisances=SHIFTED)
+    assert with_learned_detector(TOY, theory, acceptance, pairs.hard, SHIFTED) is theory
 
 
 def test_sigma_of_the_theory_is_that_of_weights() -> None:

@@ -53,7 +53,8 @@ def of_toy(**asked: Any) -> Measurement:
     fiducial = 0.01 * toy.fiducial().numpy()
     apart = np.array([1.0, 1.03])[:, None]
     shift = np.stack([values, values @ np.diag(np.linspace(1.0, 1.04, values.shape[1]))])
-    return measure_hypothesis(Hypothesis.of(Coefficients.exact(shift, apart * fiducial), MorphingBasis((PHASE,), toy.basis), **asked))
+    coefficients, basis = Coefficients.exact(shift, apart * fiducial), MorphingBasis((PHASE,), toy.basis)
+    return measure_hypothesis(Hypothesis.of(coefficients, basis, **asked))
 
 
 def rate() -> RateFactor:
