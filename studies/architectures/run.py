@@ -182,10 +182,11 @@ def main() -> None:
     def observer(what: str, done: int, total: int) -> None:
         say(f"{time.strftime('%H:%M:%S')} {what}: {done} of {total}")
 
-    results: dict[str, dict[str, float]] = {}
+    results: dict[str, float] = {}
 
     def add(name: str, numbers: dict[str, float]) -> None:
-        results[name] = results.get(name, {}) | {key: float(f"{value:.4g}") for key, value in numbers.items()}
+        of = "" if name == BEST else f"{name}_"
+        results.update({f"{of}{key}": float(f"{value:.4g}") for key, value in numbers.items()})
         (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n")
         say(name, numbers)
 
