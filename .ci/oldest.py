@@ -5,7 +5,8 @@ import tomllib
 from pathlib import Path
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
-for requirement in [*project["dependencies"], *(entry for extra in project["optional-dependencies"].values() for entry in extra)]:
+extras = project["optional-dependencies"].values()
+for requirement in [*project["dependencies"], *(entry for extra in extras for entry in extra)]:
     bound = re.match(r"([\w.-]+)(?:\[.*\])?>=([\d.]+)", requirement)
     if bound:
         print(f"{bound[1]}=={bound[2]}")

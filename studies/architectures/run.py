@@ -38,6 +38,8 @@ from bmem.training import TrainingSettings
 
 HERE = Path(__file__).parent
 FILES = {"objects": HERE / "architectures.toml", "observables": HERE.parent / "thj_pythia" / "thj_pythia.toml"}
+BEST = "objects"
+"""Its numbers have no prefix."""
 ANGLES, TOLD = (45, 90, 0, 180), (45, 90)
 """Of them 180° is simulated here, the others are samples of RUN; and where the information is compared."""
 HARD_EVENTS, TIMED = 2500, 64

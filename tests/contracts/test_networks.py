@@ -163,6 +163,10 @@ def test_replicas_at_once_are_those_one_by_one(case: Case) -> None:
             torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
+ALONE = ("own.attention.query.weight", "own.attention.query.bias")
+"""A single token attends to itself alone, whatever it asks: here the target has no second one."""
+
+
 def test_gradients_are_finite_and_reach_all_weights(case: Case) -> None:
     method, arguments = next(iter(case.calls.items()))
     module, at = trained(case), inputs().requires_grad_()
@@ -170,7 +174,7 @@ def test_gradients_are_finite_and_reach_all_weights(case: Case) -> None:
     for name, value in (*module.named_parameters(), ("inputs", at)):
         assert value.grad is not None, name
         assert torch.isfinite(value.grad).all(), name
-        assert (value.grad != 0).any(), name
+        assert (value.grad != 0).any() or name.endswith(ALONE), name
 
 
 @pytest.mark.parametrize("name", [*DENSITIES, *CLASSIFIERS, *REGRESSORS])

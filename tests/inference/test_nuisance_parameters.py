@@ -172,7 +172,7 @@ def test_a_density_that_becomes_negative_far_away_is_a_wall() -> None:
     nominal = np.stack([np.linspace(0.2, 1.5, 40), np.full(40, 0.4), np.full(40, 0.5)], axis=1)
     slopes = np.where(np.arange(40) == 7, -0.4, 0.3)
     values = np.concatenate([nominal, slopes[:, None] * nominal], axis=1)
-    coefficients = Coefficients.exact(values, np.kron([1.0, 0.0], np.ones(3)))
+    coefficients = Coefficients.exact(values, np.array([1.0, 1.0, 1.0, 0.0, 0.0, 0.0]))
     found = Hypothesis.of(coefficients, BASIS, constraints=KNOWN, nuisances=linear)
     assert not found.excluded.size
     total = found.constrained(found.likelihood())

@@ -184,8 +184,9 @@ def influence() -> Influence:
 
 def predictive() -> PredictiveHistogram:
     expected = 30 - 2.5 * np.arange(8) + 4 * (uniform(50)[:, None] - 0.5)
-    replicated = np.round(expected + np.sqrt(expected) * gaussian(400, 1).reshape(50, 8)).astype(np.float64)
-    return PredictiveHistogram(np.linspace(0, 4, 9), 29 - 2.0 * np.arange(8), expected, replicated, expected[:3])
+    replicated = np.round(expected + np.sqrt(expected) * gaussian(400, 1).reshape(50, 8))
+    observed = np.linspace(29.0, 15.0, 8, dtype=np.float64)
+    return PredictiveHistogram(np.linspace(0, 4, 9), observed, expected, replicated, expected[:3])
 
 
 def sbc() -> SimulationBasedCalibration:
