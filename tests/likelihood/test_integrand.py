@@ -170,3 +170,13 @@ def test_acceptance_enters_at_the_hard_point() -> None:
     x, _ = proposal.from_noise(torch.stack(noise), x_reco[:, None])
     expected = without[0] * (acceptance.probability(x) / 0.5)[..., None]
     torch.testing.assert_close(with_it[0], expected, rtol=1e-10, atol=0)
+
+
+def test_in_turns_every_event_is_integrated_in_its_replica() -> None:
+    """Event n in replica n modulo R, with the points that it has in all of them."""
+    function, settings = integrand(0.3, 0.6, 0.9), IntegrationSettings(min_points=32, max_points=32, points_per_chunk=320)
+    every = integrated(function, settings)
+    found = integrate(function.in_turns, EVENTS, mixture_coefficients(TOY), settings, seed=3)
+    assert found.values.shape[0] == 1
+    events = np.arange(EVENTS)
+    np.testing.assert_allclose(found.values[0], every.values[events % 3, events], rtol=1e-12)
