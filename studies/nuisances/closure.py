@@ -18,28 +18,20 @@ from bmem.likelihood.coefficients import Coefficients
 from bmem.likelihood.networks import TrainedNetworks
 from bmem.process.toy import LinearGaussian
 
-TOY_NETWORK = {"blocks": 6, "hidden": 48, "layers": 2, "bins": 8}
+TOY_NETWORK = {"blocks": 4, "hidden": 32, "layers": 2, "bins": 6}
 TOY = {
-    "transfer": {"network": TOY_NETWORK, "training": {"epochs": 10, "batch_size": 1024}},
+    "transfer": {"network": TOY_NETWORK, "training": {"epochs": 8, "batch_size": 512}},
     "acceptance": {"network": {"hidden": 16, "layers": 1}, "training": {"epochs": 2, "batch_size": 1024}},
     "posterior": {"method": "point"},
-    "proposal": {"network": TOY_NETWORK, "training": {"epochs": 5, "batch_size": 1024}, "pairs": 40_000},
-    "integration": {"pilot": 64, "min_points": 256, "max_points": 1024, "resamples": 0},
-}
-THJ_NETWORK = {"blocks": 6, "hidden": 64, "layers": 2, "bins": 6}
-THJ = {
-    "transfer": {"network": THJ_NETWORK, "training": {"epochs": 20, "batch_size": 512}},
-    "acceptance": {"network": {"hidden": 64, "layers": 3}, "training": {"epochs": 8, "batch_size": 1024}},
-    "posterior": {"method": "point"},
-    "proposal": {"network": THJ_NETWORK, "training": {"epochs": 8, "batch_size": 1024}, "pairs": 50_000},
-    "integration": {"pilot": 128, "min_points": 512, "max_points": 2048, "resamples": 0},
+    "proposal": {"network": TOY_NETWORK, "training": {"epochs": 4, "batch_size": 512}, "pairs": 20_000},
+    "integration": {"pilot": 64, "min_points": 256, "max_points": 256, "resamples": 0},
 }
 SIZE = 0.2
 """Shift of x of the toy at ν = 1; its width is 1.3."""
 Results = dict[str, Any]
 
 
-def toy(training: int = 100_000, events: int = 2_500, theta: float = 2.0) -> Results:
+def toy(training: int = 40_000, events: int = 800, theta: float = 2.0) -> Results:
     """The toy, whose expected bias without the nuisance parameter is in closed form."""
     chain = bmem.Chain("toy", seed=2, nuisances=[{"name": "shift", "kind": "shift", "size": SIZE}], **TOY)
     networks, process, found = chain.train(chain.simulate(training)), LinearGaussian(), Results()
@@ -49,17 +41,6 @@ def toy(training: int = 100_000, events: int = 2_500, theta: float = 2.0) -> Res
         expected = fit(Hypothesis.of(exact, MorphingBasis.of(process)).likelihood()).nearest([theta])
         found[f"{nu:g}"] = _fitted(chain, networks, sample, (theta, nu)) | {"held_by_closed_form": expected.theta[0]}
         print("toy", nu, found[f"{nu:g}"], flush=True)
-    return found
-
-
-def thj(training: int = 150_000, events: int = 8_000, alpha: float = 45.0) -> Results:
-    """tHj behind the parametric response, with a jet energy scale of 3 %."""
-    chain = bmem.Chain("thj", seed=2, nuisances=[{"name": "jes", "kind": "jet_energy_scale", "size": 0.03}], **THJ)
-    networks, found = chain.train(chain.simulate(training)), Results()
-    for nu in (-1.0, 0.0, 1.0):
-        sample = chain.simulate(events, name=f"jes{nu:g}", alpha=alpha, jes=nu)
-        found[f"{nu:g}"] = _fitted(chain, networks, sample, (float(np.radians(alpha)), nu))
-        print("thj", nu, found[f"{nu:g}"], flush=True)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Nuisance parameters on answers that are known: python run.py [sizes] [toy] [thj]; --readme writes the tables.
+"""Nuisance parameters on answers that are known: python run.py [sizes] [toy]; --readme writes the tables.
 
 Every part updates results.json; the tables of the guide and of the README beside are made from it.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 PAGES = (HERE / "README.md", HERE.parents[1] / "docs" / "guide" / "nuisances.md")
 MARK = "<!-- numbers of studies/nuisances/results.json -->"
-PARTS = {"sizes": sizes.sizes, "toy": closure.toy, "thj": closure.thj}
+PARTS = {"sizes": sizes.sizes, "toy": closure.toy}
 
 
 def size_table(found: dict[str, dict[str, list[float]]]) -> list[str]:
@@ -31,12 +30,12 @@ def size_table(found: dict[str, dict[str, list[float]]]) -> list[str]:
     return lines
 
 
-def closure_table(found: dict[str, Any], scale: float, unit: str) -> list[str]:
+def closure_table(found: dict[str, Any]) -> list[str]:
     """Estimates with ν free and held."""
     lines = ["| true ν | θ̂, ν free | ν̂ | θ̂, ν held at 0 | expected, ν held |", "|---|---|---|---|---|"]
     for nu, one in found.items():
-        theta, held = (f"{one[key][0] * scale:.2f} ± {one[key][1] * scale:.2f}{unit}" for key in ("free", "held"))
-        expected = f"{one['held_by_closed_form']:.2f}" if "held_by_closed_form" in one else ""
+        theta, held = (f"{one[key][0]:.2f} ± {one[key][1]:.2f}" for key in ("free", "held"))
+        expected = f"{one['held_by_closed_form']:.2f}"
         lines.append(f"| {nu} | {theta} | {one['nu'][0]:.2f} ± {one['nu'][1]:.2f} | {held} | {expected} |")
     return lines
 
@@ -49,10 +48,7 @@ def tables(results: dict[str, Any]) -> str:
         lines += [told, "", *size_table(results["sizes"]), ""]
     if "toy" in results:
         told = "Toy with learned networks, θ = 2, x moved by 0.2 ν; expected is the closed form:"
-        lines += [told, "", *closure_table(results["toy"], 1.0, ""), ""]
-    if "thj" in results:
-        told = "tHj behind the parametric response, α = 45°, a jet energy scale of 3 % at ν = 1:"
-        lines += [told, "", *closure_table(results["thj"], 180 / math.pi, "°"), ""]
+        lines += [told, "", *closure_table(results["toy"]), ""]
     return "\n".join(lines)
 
 
