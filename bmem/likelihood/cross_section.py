@@ -183,7 +183,7 @@ def _learned(process: Process, acceptance: Replicas, x: Tensor, nuisances: Nuisa
     varied = [torch.cat([x, row.to(x).expand(len(x), -1)], -1) for row in conditions]
     probability = torch.stack([acceptance("probability", one) for one in varied], -1)[..., owner]
     weights = nuisances.components(x, s, nuisances.points) / (s @ mixture_coefficients(process).to(s))[:, None, None]
-    return torch.as_tensor(nuisances.transform).to(weights) @ torch.einsum("rnm,nmk->rmk", probability, weights)
+    return weights.new_tensor(nuisances.transform) @ torch.einsum("rnm,nmk->rmk", probability, weights)
 
 
 def simulated_cross_section(process: Process, pairs: PairedEvents, nuisances: Nuisances = NONE) -> tuple[Array, Array]:

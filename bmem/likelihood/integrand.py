@@ -81,7 +81,7 @@ class Integrand:
         varied = [torch.cat([x_hard, row.to(x_hard).expand(len(x_hard), -1)], -1) for row in conditions]
         ratio = torch.stack([self._ratio(x_reco, condition, log_q) for condition in varied], -1)[..., owner]
         values = ratio[..., None] * self.nuisances.components(x_hard, s, points)
-        monomials = torch.as_tensor(self.nuisances.transform).to(values) @ values[..., :nodes, :]
+        monomials = values.new_tensor(self.nuisances.transform) @ values[..., :nodes, :]
         return torch.cat([monomials, values[..., nodes:, :]], -2).flatten(-2)
 
     def _ratio(self, x_reco: Tensor, condition: Tensor, log_q: Tensor) -> Tensor:

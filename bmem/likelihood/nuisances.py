@@ -158,7 +158,7 @@ class Nuisances:
         change = torch.stack([entry.theory.components(x_hard, node) - nominal for node in entry.nodes], -2)
         orders = np.arange(1, len(entry.nodes) + 1)
         lagrange = nu[:, None] ** orders @ np.linalg.inv(np.array(entry.nodes)[:, None] ** orders)
-        return torch.as_tensor(lagrange).to(change) @ change
+        return change.new_tensor(lagrange) @ change
 
     def conditions(self, points: Array) -> tuple[Tensor, list[int]]:
         """Different conditions [V, J_detector] among ``points`` [P, J], the nominal one first, and which belongs to each."""
@@ -174,7 +174,7 @@ class Nuisances:
         theory = [j for j in range(len(self)) if j not in self.detector]
         points = self.points.copy()
         points[:, self.detector] = 0.0
-        found = torch.as_tensor(self.transform).to(nominal) @ self.components(x_hard, nominal, points)
+        found = nominal.new_tensor(self.transform) @ self.components(x_hard, nominal, points)
         for m, power in enumerate(self.basis.powers):
             if not any(power[j] for j in theory):
                 found[:, m] = nominal
@@ -192,7 +192,7 @@ class Nuisances:
         nu = torch.ones(len(hard), len(self), dtype=torch.float64, device=hard.x.device)
         for j in self.detector:
             nu[:, j] = hard.nuisance(self.entries[j].name)
-        return torch.as_tensor(self.basis.value(nu.cpu().numpy())).to(hard.x)
+        return hard.x.new_tensor(self.basis.value(nu.cpu().numpy()))
 
     def estimators(self, design: Tensor) -> Tensor:
         """Weights [N, M]: means over events with them are least squares in the monomials of the detector's ν [N, M].

@@ -24,9 +24,9 @@ from bmem.training.settings import History, TrainingSettings
 class ConstantRate(TrainingSettings):
     """Settings of a training whose learning rate stays the same."""
 
-    def rate(self, step: int, steps: int) -> float:
-        """The learning rate, whatever the step."""
-        return self.learning_rate
+    def share(self, step: int, steps: int) -> float:
+        """All of it, whatever the step."""
+        return 1.0
 
 
 class Walk(nn.Module):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bmem.errors import InputError
@@ -57,17 +58,17 @@ class TrainingSettings:
 
         The end of the warm-up need be no whole number of steps, which torch's own cosine asks for.
         """
-
         from torch.optim.lr_scheduler import LambdaLR  # here: settings are read without torch
-
-        def share(step: int) -> float:
-            risen = (step + 1) / max(1.0, self.warm_up * steps)
-            past = (step - self.warm_up * steps) / (steps * (1 - self.warm_up))
-            return risen if risen < 1 else 0.5 * (1 + math.cos(math.pi * max(0.0, past)))
 
         for group in optimizer.param_groups:
             group["initial_lr"] = self.learning_rate
-        return LambdaLR(optimizer, share, last_epoch=done - 1)
+        return LambdaLR(optimizer, partial(self.share, steps=steps), last_epoch=done - 1)
+
+    def share(self, step: int, steps: int) -> float:
+        """Of the largest learning rate what the step number ``step`` of ``steps`` has."""
+        risen = (step + 1) / max(1.0, self.warm_up * steps)
+        past = (step - self.warm_up * steps) / (steps * (1 - self.warm_up))
+        return risen if risen < 1 else 0.5 * (1 + math.cos(math.pi * max(0.0, past)))
 
 
 @dataclass(frozen=True)

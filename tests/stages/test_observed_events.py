@@ -52,7 +52,7 @@ def test_a_second_call_computes_nothing(by_default: Run) -> None:
     again = quiet(by_default.config, by_default.out)
     for stage in ("integrate", "fit"):
         STAGES[stage](again)
-    assert said(again).count("is there") == 4 + 2
+    assert said(again).count("is there") == 5 + 2  # two samples, x_hard known of one, σ_fid, validation; two fits
 
 
 def test_fewer_than_there_are_is_said_everywhere(finished: Run) -> None:
