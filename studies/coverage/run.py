@@ -1,8 +1,9 @@
-"""Coverage over the period: python run.py --out OUT. Runs all stages and prints the tables of the README."""
+"""Coverage over the period: python run.py --out OUT. Runs all stages, prints the README's tables, writes results.json."""
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from bmem.stages.belt import load_bank
 from bmem.stages.calibrate import true_value
 from bmem.stages.period import product
 
+RESULTS = Path(__file__).with_name("results.json")
 Rows = list[tuple[str, ...]]
 
 
@@ -34,9 +36,25 @@ def main() -> None:
         run.say(f"[bold]{name}[/]")
         stage(run)
     result = product(run).load()
+    RESULTS.write_text(json.dumps(numbers(result), indent=2) + "\n")
     verdicts: Rows = [(str(result.verdict(method)),) for method in METHODS]
     for table in (estimates(result), coverages(result), verdicts, direct(run), larger_samples(run), sources(run, result)):
         print("\n".join("| " + " | ".join(row) + " |" for row in table), end="\n\n")
+
+
+def numbers(result: PeriodCalibration) -> dict[str, float]:
+    """Coverage of every method in % by its name, level and angle; bias and spread of α̂ in degrees."""
+    (bias, error), spread, found = result.bias(), result.spread(), dict[str, float]()
+    for a, point in enumerate(result.points):
+        angle = f"{np.degrees(point.truth):.0f}"
+        values = {"bias": bias[a], "bias_error": error[a], "sigma": spread[a]}
+        found |= {f"{name}_{angle}": round(float(np.degrees(value)), 3) for name, value in values.items()}
+        for method in METHODS:
+            name = method.split(",")[0].lower().replace(" ", "_").replace("-", "_")
+            for level in TARGETS:
+                covered = 100 * result.coverage(method)[a, result.level(level)]
+                found[f"{name}_{100 * level:.0f}_{angle}"] = round(float(covered), 2)
+    return found
 
 
 def estimates(result: PeriodCalibration) -> Rows:
