@@ -90,6 +90,11 @@ class Engine:
     say: Callable[[str], None]
     checking: bool = False
 
+    def made(self, product: Product[Loaded]) -> Loaded:
+        """What is in a product, which is made now if it is not there yet; raises what ``ensure`` does."""
+        self.ensure(product)
+        return product.load()
+
     def ensure(self, *products: Product[Any]) -> None:
         """Make what is not there yet, in this order.
 

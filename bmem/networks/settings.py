@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import ConfigDict, TypeAdapter
 
-from bmem.errors import ConfigError
+from bmem.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from bmem.events.observation import Layout
@@ -32,6 +32,17 @@ class NetworkSettings:
     """Kind of a table that names none."""
 
     kind: str = field(default="", kw_only=True)
+
+    def _at_least_one(self, *names: str) -> None:
+        """Raise InputError unless each of these sizes is at least 1."""
+        for name in names:
+            if getattr(self, name) < 1:
+                raise InputError(f"{type(self).__name__}.{name} must be at least 1, not {getattr(self, name)}")
+
+    def _split_by_heads(self, width: int, heads: int) -> None:
+        """Raise InputError unless each of the ``heads`` of an attention has as much of a token of this ``width``."""
+        if width % heads:
+            raise InputError(f"{type(self).__name__}.width = {width} is no multiple of heads = {heads}")
 
     @classmethod
     def chosen(cls, content: Any) -> Self:

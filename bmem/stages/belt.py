@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bmem.artifacts import Product, Work
+from bmem.artifacts.product import Loaded
 from bmem.calibration import neyman
 from bmem.calibration.bank import Bank
 from bmem.calibration.neyman import Belt, BeltSettings, make_belt
@@ -82,9 +83,16 @@ def belt_of(run: Run, events: int) -> Belt:
         RangeError: the bank is worth too few events for it.
         ArtifactError: there is one that was made differently.
     """
-    belt = product(run, events)
-    run.engine.ensure(belt)
-    return belt.load()
+    return run.engine.made(product(run, events))
+
+
+def belt_or_reason(run: Run, belt: Product[Loaded]) -> Loaded | str:
+    """The ``belt``, made and kept now if it is not there; the reason if the bank is too small for it."""
+    try:
+        return run.engine.made(belt)
+    except RangeError as error:
+        run.say(f"  [yellow]no Feldman-Cousins interval: {error}[/]")
+        return str(error)
 
 
 def measured_with_belt(run: Run, result: Measurement) -> BeltIntervals | str:
@@ -92,11 +100,9 @@ def measured_with_belt(run: Run, result: Measurement) -> BeltIntervals | str:
 
     With ``replicas = "drawn"`` the measurement is made with the first replica, which is as good as any.
     """
-    try:
-        belt = belt_of(run, result.used)
-    except RangeError as error:
-        run.say(f"  [yellow]no Feldman-Cousins interval: {error}[/]")
-        return str(error)
+    belt = belt_or_reason(run, product(run, result.used))
+    if isinstance(belt, str):
+        return belt
     assert result.source is not None
     likelihood = result.source.likelihood()
     one = run.config.belt.replicas == "drawn" and len(likelihood.replicas) > 1

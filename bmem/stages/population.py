@@ -37,7 +37,7 @@ from bmem.measurement.parts import LEVELS, BeltIntervals
 from bmem.quantity import Parameter
 from bmem.rng import numpy_generator
 from bmem.stages.backgrounds import background_parents, bank_name, log_densities
-from bmem.stages.belt import TOY, belt_settings, parents, product
+from bmem.stages.belt import TOY, belt_or_reason, belt_settings, parents, product
 from bmem.stages.hypotheses import known_beside, listed
 from bmem.stages.run import Run, plain
 
@@ -74,26 +74,12 @@ def any_belt(run: Run, events: int) -> Product[Any]:
     return belt_product(run, events) if is_needed(run.config) else product(run, events)
 
 
-def belt_of(run: Run, events: int) -> PopulationBelt:
-    """The belt for ``events`` events, that of the run or made and kept now.
-
-    Raises:
-        RangeError: the bank is worth too few events for it.
-        ArtifactError: there is one that was made differently.
-    """
-    belt = belt_product(run, events)
-    run.engine.ensure(belt)
-    return belt.load()
-
-
 def measured_with_population(run: Run, result: Measurement) -> BeltIntervals | str:
     """The Feldman-Cousins intervals of a measurement; the reason if the bank is too small."""
     assert result.source is not None
-    try:
-        belt = belt_of(run, result.used)
-    except RangeError as error:
-        run.say(f"  [yellow]no Feldman-Cousins interval: {error}[/]")
-        return str(error)
+    belt = belt_or_reason(run, belt_product(run, result.used))
+    if isinstance(belt, str):
+        return belt
     data = Data.of(result.source, _nominal(run.config, result.source.basis.parameters))
     return BeltIntervals(tuple(belt.interval(data, level) for level in LEVELS), float(belt.effective.min()))
 

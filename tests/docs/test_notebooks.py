@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from pathlib import Path
@@ -10,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from scripts import loaded
 
 NOTEBOOKS = Path(__file__).parents[2] / "docs" / "notebooks"
 
@@ -17,12 +17,7 @@ NOTEBOOKS = Path(__file__).parents[2] / "docs" / "notebooks"
 @pytest.fixture(scope="module")
 def runner() -> ModuleType:
     """The script with which they are made."""
-    spec = importlib.util.spec_from_file_location("execute", NOTEBOOKS / "execute.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(NOTEBOOKS / "execute.py")
 
 
 @pytest.fixture(autouse=True)

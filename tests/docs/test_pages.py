@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+from scripts import loaded
 
 from bmem.config import load
 from bmem.keys import sections
@@ -20,12 +20,7 @@ _LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)(?:#[^)]*)?\)|^```\{figure\} (\S+)
 @pytest.fixture(scope="module")
 def configuration_keys() -> ModuleType:
     """The module that makes the table of keys for Sphinx."""
-    spec = importlib.util.spec_from_file_location("configuration_keys", ROOT / "docs" / "configuration_keys.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(ROOT / "docs" / "configuration_keys.py")
 
 
 def test_readme_begins_with_a_result_and_the_two_commands() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import tomllib
 from dataclasses import replace
@@ -12,6 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 from rich.console import Console
+from scripts import loaded
 
 from bmem import artifacts
 from bmem.config import load, parse
@@ -28,12 +28,7 @@ EXPECTED = json.loads((FOLDER / "contents.json").read_text(encoding="utf-8"))
 @pytest.fixture(scope="module")
 def make() -> ModuleType:
     """The module that made them."""
-    spec = importlib.util.spec_from_file_location("make_artifacts", FOLDER / "make.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return loaded(FOLDER / "make.py")
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from bmem.likelihood.coefficients import Coefficients
 from bmem.measurement import Measurement
 from bmem.stages import STAGES, Run
 from bmem.stages.backgrounds import observed
-from bmem.stages.population import belt_of, belt_product, coverage_product, load_population
+from bmem.stages.population import belt_product, coverage_product, load_population
 
 BELT = {"bank_events": 6000, "toys": 300, "points": 5, "background_events": 300}
 CALIBRATION = {"toys": 200, "truths": [90.0], "size": 20, "subsamples": 3}
@@ -72,7 +72,7 @@ def test_background_events_join_the_bank(by_fractions: Run) -> None:
 def test_fit_has_the_interval_of_its_belt(by_fractions: Run) -> None:
     fit = Measurement.load(by_fractions.fit("lhe"))
     assert fit.belt is not None, fit.refused
-    belt = belt_of(by_fractions, fit.used)
+    belt = by_fractions.engine.made(belt_product(by_fractions, fit.used))
     assert (belt.events, belt.names, belt.others) == (fit.used, ("f_diphoton",), "profiled")
     assert fit.belt.effective_events == belt.effective.min()
     assert fit.likeness is not None

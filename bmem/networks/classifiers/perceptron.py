@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from bmem.errors import InputError
 from bmem.networks.settings import ClassifierSettings
 
 if TYPE_CHECKING:
@@ -28,9 +27,7 @@ class PerceptronSettings(ClassifierSettings):
     layers: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "layers"):
-            if getattr(self, name) < 1:
-                raise InputError(f"PerceptronSettings.{name} must be at least 1, not {getattr(self, name)}")
+        self._at_least_one("hidden", "layers")
 
     def make(self, inputs: Layout) -> MLPClassifier:
         from bmem.networks.classifier import MLPClassifier

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from bmem.errors import InputError
 from bmem.networks.settings import DensitySettings
 
 if TYPE_CHECKING:
@@ -32,9 +31,7 @@ class CouplingSettings(DensitySettings):
     bins: int = 4
 
     def __post_init__(self) -> None:
-        for name in ("blocks", "hidden", "layers", "bins"):
-            if getattr(self, name) < 1:
-                raise InputError(f"CouplingSettings.{name} must be at least 1, not {getattr(self, name)}")
+        self._at_least_one("blocks", "hidden", "layers", "bins")
 
     def make(self, target: Layout, circular: tuple[bool, ...], condition: Layout) -> CouplingFlow:
         from bmem.networks.coupling import CouplingFlow

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from bmem.errors import InputError
 from bmem.networks.densities.coupling import CouplingSettings
 
 if TYPE_CHECKING:
@@ -35,11 +34,8 @@ class SetCouplingSettings(CouplingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("width", "heads", "encoder_blocks"):
-            if getattr(self, name) < 1:
-                raise InputError(f"SetCouplingSettings.{name} must be at least 1, not {getattr(self, name)}")
-        if self.width % self.heads:
-            raise InputError(f"SetCouplingSettings.width = {self.width} is no multiple of heads = {self.heads}")
+        self._at_least_one("width", "heads", "encoder_blocks")
+        self._split_by_heads(self.width, self.heads)
 
     def make(self, target: Layout, circular: tuple[bool, ...], condition: Layout) -> SetCouplingFlow:
         from bmem.networks.set_coupling import SetCouplingFlow

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from bmem.errors import InputError
 from bmem.networks.settings import DensitySettings
 
 if TYPE_CHECKING:
@@ -36,11 +35,8 @@ class TransfermerSettings(DensitySettings):
     bins: int = 8
 
     def __post_init__(self) -> None:
-        for name in ("width", "heads", "blocks", "hidden", "layers", "bins"):
-            if getattr(self, name) < 1:
-                raise InputError(f"TransfermerSettings.{name} must be at least 1, not {getattr(self, name)}")
-        if self.width % self.heads:
-            raise InputError(f"TransfermerSettings.width = {self.width} is no multiple of heads = {self.heads}")
+        self._at_least_one("width", "heads", "blocks", "hidden", "layers", "bins")
+        self._split_by_heads(self.width, self.heads)
 
     def make(self, target: Layout, circular: tuple[bool, ...], condition: Layout) -> Transfermer:
         """As any density; ``circular`` tells of the values, then of the features of one object."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from bmem.errors import InputError
 from bmem.networks.settings import RegressorSettings
 
 if TYPE_CHECKING:
@@ -34,11 +33,8 @@ class TransformerSettings(RegressorSettings):
     layers: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("width", "heads", "blocks", "hidden", "layers"):
-            if getattr(self, name) < 1:
-                raise InputError(f"TransformerSettings.{name} must be at least 1, not {getattr(self, name)}")
-        if self.width % self.heads:
-            raise InputError(f"TransformerSettings.width = {self.width} is no multiple of heads = {self.heads}")
+        self._at_least_one("width", "heads", "blocks", "hidden", "layers")
+        self._split_by_heads(self.width, self.heads)
 
     def make(self, inputs: Layout, outputs: int) -> SetRegressor:
         from bmem.networks.regressor import SetRegressor
