@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -82,3 +83,24 @@ def clopper_pearson(successes: ArrayLike, trials: ArrayLike, level: float = ONE_
     lower = np.where(k == 0, 0.0, stats.beta.ppf(tail, np.maximum(k, 1), n - k + 1))
     upper = np.where(k == n, 1.0, stats.beta.ppf(1 - tail, k + 1, np.maximum(n - k, 1)))
     return lower, upper
+
+
+class AtTruths:
+    """What all calibrations at A truths have: ``points`` with the same levels, one for each truth."""
+
+    points: tuple[Any, ...]
+
+    @property
+    def truths(self) -> Array:
+        """[A]."""
+        return np.array([point.truth for point in self.points])
+
+    @property
+    def levels(self) -> Array:
+        """[L]."""
+        return self.points[0].levels
+
+
+def error_of_halves(halves: Array) -> Array:
+    """What the finite bank does to the coverage [A, 2, L] of all toys, [L]: half the rms difference of its halves."""
+    return np.asarray(np.sqrt(np.square((halves[:, 0] - halves[:, 1]) / 2).mean(axis=0)))

@@ -9,7 +9,7 @@ from typing import Any, Self
 import numpy as np
 from scipy import stats
 
-from bmem.calibration.coverage import FALSE_ALARM, clopper_pearson
+from bmem.calibration.coverage import FALSE_ALARM, AtTruths, clopper_pearson, error_of_halves
 from bmem.calibration.period import PeriodPoint
 from bmem.calibration.record import Array
 from bmem.calibration.toy_intervals import METHODS
@@ -45,20 +45,10 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class PeriodCalibration:
+class PeriodCalibration(AtTruths):
     """The ``points`` of A truths with the same levels."""
 
     points: tuple[PeriodPoint, ...]
-
-    @property
-    def truths(self) -> Array:
-        """[A]."""
-        return np.array([point.truth for point in self.points])
-
-    @property
-    def levels(self) -> Array:
-        """[L]."""
-        return self.points[0].levels
 
     def level(self, nominal: float) -> int:
         """The index of a level."""
@@ -70,8 +60,7 @@ class PeriodCalibration:
 
     def common_error(self, method: str, magnitude: bool = False) -> Array:
         """What the finite bank does to the coverage of all toys of a truth, [L]: half the rms difference of the halves."""
-        halves = self._halves(method, magnitude)
-        return np.sqrt(np.square((halves[:, 0] - halves[:, 1]) / 2).mean(axis=0))
+        return error_of_halves(self._halves(method, magnitude))
 
     def coverage_error(self, method: str, magnitude: bool = False) -> Array:
         """Lower and upper errors [2, A, L]: Clopper-Pearson (68.3 %) of the toys, but at least that of the common events."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from bmem.calibration.coverage import FALSE_ALARM
+from bmem.calibration.coverage import FALSE_ALARM, AtTruths, error_of_halves
 from bmem.calibration.experiments import Experiments, Others
 from bmem.calibration.population import Population
 from bmem.calibration.population_belt import PopulationBelt
@@ -38,20 +38,10 @@ class CoveragePoint(JsonRecord):
 
 
 @dataclass(frozen=True)
-class PopulationCoverage(JsonRecord):
+class PopulationCoverage(AtTruths, JsonRecord):
     """The ``points`` of A truths with the same levels."""
 
     points: tuple[CoveragePoint, ...]
-
-    @property
-    def truths(self) -> Array:
-        """[A]."""
-        return np.array([point.truth for point in self.points])
-
-    @property
-    def levels(self) -> Array:
-        """[L]."""
-        return self.points[0].levels
 
     def coverage(self, method: str) -> Array:
         """Fraction of the intervals of a method that hold the truth, [A, L]."""
@@ -60,9 +50,8 @@ class PopulationCoverage(JsonRecord):
     def error(self, method: str) -> Array:
         """Of ``coverage`` [A, L]: binomial, of the level, but at least half the rms difference of the halves."""
         toys = np.array([2 * point.toys for point in self.points])[:, None]
-        halves = self._halves(method)
-        common = np.sqrt(np.square((halves[:, 0] - halves[:, 1]) / 2).mean(axis=0))
-        return np.maximum(np.sqrt(self.levels * (1 - self.levels) / toys), common)
+        binomial = np.sqrt(self.levels * (1 - self.levels) / toys)
+        return np.maximum(binomial, error_of_halves(self._halves(method)))
 
     def undercovers(self, method: str) -> list[tuple[float, float]]:
         """(truth, level) where the coverage is significantly too low; a perfect method is blamed at all in 1 % of cases."""

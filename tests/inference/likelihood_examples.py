@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 
+from bmem.inference.objective import Objective
 from bmem.likelihood.basis import MorphingBasis
 from bmem.process.contract import Parameter
 from bmem.process.toy import LinearGaussian
@@ -47,3 +49,22 @@ def toy_sample(process: LinearGaussian, n: int, theta: float, seed: int) -> np.n
     rng = generator(seed, "sample")
     hard = process.sample(n, torch.tensor([theta], dtype=torch.float64), rng)
     return process.integrals(process.response(hard.x, rng)).numpy()
+
+
+class Quadratic(Objective):
+    """(θ - c)ᵀ C⁻¹ (θ - c) in any number of dimensions: the -2 log L of a Gaussian estimate."""
+
+    def __init__(self, centre: ArrayLike, covariance: ArrayLike, parameters: tuple[Parameter, ...]) -> None:
+        super().__init__(parameters)
+        self.centre, self.inverse = np.array(centre), np.linalg.inv(np.asarray(covariance, np.float64))
+        self.n_events, self.excluded = 1, np.empty(0, np.int64)
+
+    def value(self, theta: ArrayLike) -> NDArray[np.float64]:
+        delta = np.asarray(theta) - self.centre
+        return np.asarray(((delta @ self.inverse) * delta).sum(-1))
+
+    def gradient(self, theta: ArrayLike) -> NDArray[np.float64]:
+        return np.asarray(2 * self.inverse @ (np.asarray(theta) - self.centre))
+
+    def curvature(self, theta: ArrayLike) -> NDArray[np.float64]:
+        return np.asarray(2 * self.inverse)

@@ -5,14 +5,14 @@ import pytest
 from derivatives import assert_exact
 from iminuit import Minuit
 from iminuit.cost import LeastSquares, NormalConstraint
-from likelihood_examples import ANGLE, PLANE, RESOLVED, counts, toy_sample
+from likelihood_examples import ANGLE, PLANE, RESOLVED, Quadratic, counts, toy_sample
 
 from bmem.errors import InputError
 from bmem.inference.combine import budget
 from bmem.inference.constraints import Joint, joint
 from bmem.inference.intervals import profile_intervals
 from bmem.inference.minima import fit
-from bmem.inference.objective import NegativeTwoLogLikelihood, Objective
+from bmem.inference.objective import NegativeTwoLogLikelihood
 from bmem.inference.scale import with_strength
 from bmem.likelihood.basis import MorphingBasis
 from bmem.likelihood.coefficients import Coefficients
@@ -23,23 +23,9 @@ CENTRE = np.array([1.0, -0.5])
 COVARIANCE = np.array([[0.5, 0.2], [0.2, 0.3]])
 
 
-class Quadratic(Objective):
+def gaussian(parameters=PAIR, centre=CENTRE, covariance=COVARIANCE) -> Quadratic:
     """The -2 log L of a Gaussian measurement of ``parameters``."""
-
-    def __init__(self, parameters=PAIR, centre=CENTRE, covariance=COVARIANCE):
-        super().__init__(parameters)
-        self.n_events, self.excluded = 1, np.array([], int)
-        self.centre, self.inverse = np.asarray(centre), np.linalg.inv(covariance)
-
-    def value(self, theta):
-        delta = np.asarray(theta) - self.centre
-        return ((delta @ self.inverse) * delta).sum(-1)
-
-    def gradient(self, theta):
-        return 2 * self.inverse @ (np.asarray(theta) - self.centre)
-
-    def curvature(self, theta):
-        return 2 * self.inverse
+    return Quadratic(centre, covariance, parameters)
 
 
 def plane() -> NegativeTwoLogLikelihood:
@@ -48,7 +34,7 @@ def plane() -> NegativeTwoLogLikelihood:
 
 def test_gaussian_measurements_combine():
     """Inverse covariances add up: the textbook average."""
-    objective = joint(Quadratic() + NormalConstraint("y", 0.2, 0.4))
+    objective = joint(gaussian() + NormalConstraint("y", 0.2, 0.4))
     weight = np.diag([0, 1 / 0.4**2])
     covariance = np.linalg.inv(np.linalg.inv(COVARIANCE) + weight)
     mean = covariance @ (np.linalg.inv(COVARIANCE) @ CENTRE + weight @ [0, 0.2])
@@ -63,9 +49,9 @@ def test_gaussian_measurements_combine():
 
 def test_correlated_constraints_and_likelihoods_with_shared_parameters():
     constraint = NormalConstraint(["x", "y"], CENTRE, COVARIANCE)
-    other = Quadratic((PAIR[1],), [0.2], [[0.16]])
-    with_others = [Joint([Quadratic(), other], [constraint]), joint(Quadratic() + other + constraint + 3.0)]
-    expected = Quadratic().value([0.3, 0.1]) * 2 + (0.1 / 0.4) ** 2
+    other = gaussian((PAIR[1],), [0.2], [[0.16]])
+    with_others = [Joint([gaussian(), other], [constraint]), joint(gaussian() + other + constraint + 3.0)]
+    expected = gaussian().value([0.3, 0.1]) * 2 + (0.1 / 0.4) ** 2
     for objective in with_others:
         assert objective.value([0.3, 0.1]) == pytest.approx(expected)
         assert objective.n_events == 2
@@ -142,10 +128,10 @@ def test_contradictions_are_refused(constraints):
 
 def test_tension_is_no_contradiction():
     """Two constraints 4 standard deviations apart are kept, and their average is fitted."""
-    objective = Joint([Quadratic()], [NormalConstraint("x", 0.0, 0.001), NormalConstraint("x", 0.0056, 0.001)])
+    objective = Joint([gaussian()], [NormalConstraint("x", 0.0, 0.001), NormalConstraint("x", 0.0056, 0.001)])
     assert fit(objective).theta[0] == pytest.approx(0.0028, abs=1e-4)
     around = [NormalConstraint("alpha", np.pi - 0.01, 0.01), NormalConstraint("alpha", -np.pi + 0.01, 0.01)]
-    Joint([Quadratic((ANGLE,), [0.0], [[1.0]])], around)
+    Joint([gaussian((ANGLE,), [0.0], [[1.0]])], around)
 
 
 def test_bad_input():
@@ -160,4 +146,4 @@ def test_bad_input():
     with pytest.raises(InputError, match="constraints alone"):
         joint(NormalConstraint("x", 0.0, 1.0))
     with pytest.raises(InputError, match="different ranges"):
-        Joint([Quadratic(), Quadratic((Parameter("x", (0.0, 1.0)),), [0.2], [[1.0]])])
+        Joint([gaussian(), gaussian((Parameter("x", (0.0, 1.0)),), [0.2], [[1.0]])])

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from iminuit import Minuit
-from likelihood_examples import FALSE_ALARM, PLANE, counts
+from likelihood_examples import FALSE_ALARM, PLANE, Quadratic, counts
 from scipy import stats
 
 from bmem.errors import FitError, InputError
@@ -16,25 +16,6 @@ from bmem.process.contract import Parameter
 
 LEVELS = (0.683, 0.954)
 COVARIANCE = np.array([[0.3, 0.12], [0.12, 0.1]])
-
-
-class Quadratic(Objective):
-    """(θ - c)ᵀ C⁻¹ (θ - c) in any number of dimensions: the -2 log L of a Gaussian estimate."""
-
-    def __init__(self, centre, covariance, parameters):
-        super().__init__(parameters)
-        self.centre, self.inverse = np.array(centre), np.linalg.inv(covariance)
-        self.n_events, self.excluded = 1, np.empty(0, np.int64)
-
-    def value(self, theta):
-        delta = np.asarray(theta) - self.centre
-        return ((delta @ self.inverse) * delta).sum(-1)
-
-    def gradient(self, theta):
-        return 2 * self.inverse @ (np.asarray(theta) - self.centre)
-
-    def curvature(self, theta):
-        return 2 * self.inverse
 
 
 class Wells(Objective):
