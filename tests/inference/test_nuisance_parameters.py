@@ -115,7 +115,7 @@ def test_impacts_are_shifts_of_the_fit(total: Objective) -> None:
     assert np.hypot(held, impact.size) == pytest.approx(every, rel=0.05)
 
 
-SAMPLES, SIZE = 60, 300
+SAMPLES, SIZE, LARGE = 60, 300, 60_000
 
 
 @pytest.mark.parametrize("nu", [-1.0, 1.0])
@@ -137,6 +137,12 @@ def test_closure(nu: float) -> None:
     assert stats.chi2(SAMPLES - 1).sf((SAMPLES - 1) * pulls[:, 0].var(ddof=1) / 1.1**2) > FALSE_ALARM
     held = np.array([(m.theta[0] - 2.0) / m.error[0] for m in held_fits])
     assert abs(held.mean()) > 1.5 * limit
+    # as large as that of a sample so large that its own fluctuation is a small part of the error of this mean
+    coefficients = exact_coefficients(observed(LARGE, 2.0, nu, seed=SAMPLES)).nominal(3)
+    bias = fit(Hypothesis.of(coefficients, BASIS).likelihood()).nearest([2.0]).theta[0] - 2.0
+    expected = bias / np.mean([m.error[0] for m in held_fits])
+    error = np.hypot(1.1 / SAMPLES**0.5, (SIZE / LARGE) ** 0.5)
+    assert abs(held.mean() - expected) < stats.norm.isf(FALSE_ALARM / 2) * error + 0.1
 
 
 def test_the_interval_holds_the_truth_with_the_nuisance_free() -> None:
