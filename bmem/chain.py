@@ -201,7 +201,7 @@ class Chain:
         if not len(x_reco):
             raise InputError("no validation event passes the selection; give more events, or loosen the selection")
         settings = replace(self.settings.integration, resamples=0)
-        integrator = replace(self.integrator(networks, networks.fiducial, VALIDATION, settings), in_turns=True)
+        integrator = self.integrator(networks, networks.fiducial, VALIDATION, settings)
         observed = integrator.coefficients(x_reco[:events], partial(self.observer, f"integrate {VALIDATION}"), self.workers)
         return validation(self.channel.process, observed, x_hard[:events])
 
@@ -237,11 +237,10 @@ class Chain:
         channel, settings = self.channel, self.settings
         transfer, acceptance, proposal = settings.transfer, settings.acceptance, settings.proposal
         learned = (proposal.network, proposal.defensive, proposal.pairs)
-        count, accepted = len(self.nuisances.widths), acceptance_coordinates(channel)
-        given_hard = Varied(channel.transfer, count) if count else channel.transfer
-        accepted = Varied(accepted, count) if count else accepted
+        count, given_hard = len(self.nuisances.widths), (channel.transfer, acceptance_coordinates(channel))
+        response, accepted = (Varied(one, count) if count else one for one in given_hard)
         found = (
-            Transfer("transfer", given_hard, transfer.training, transfer.network),
+            Transfer("transfer", response, transfer.training, transfer.network),
             Acceptance("acceptance", accepted, acceptance.training, acceptance.network),
             Proposal("proposal", channel.proposal, proposal.training, *learned, channel.process),
         )
@@ -290,9 +289,10 @@ class Chain:
     def integrator(
         self, networks: Networks, fiducial: FiducialCrossSection, name: str, settings: IntegrationSettings
     ) -> EventIntegrator:
-        """Integrates the events of the sample ``name``."""
+        """Integrates the events of the sample ``name``; those of the validation in one replica each, which take turns."""
         seed = derive_seed(self.seed, "integrate", name)
-        return EventIntegrator(self.channel.process, networks, fiducial, settings, seed, self.nuisances)
+        process, in_turns = self.channel.process, name == VALIDATION
+        return EventIntegrator(process, networks, fiducial, settings, seed, self.nuisances, in_turns)
 
     def _stored(self, truth: Mapping[str, float]) -> list[float]:
         parameters = self.channel.parameters

@@ -71,10 +71,14 @@ def map_chunks(
     if first is None:
         return
     rest = chain([first], numbered)
-    if workers.patience and not _pickles(function):
+    try:
+        pickled = pickle.dumps(function)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        if not workers.patience:
+            raise
         yield from _here(function, rest, None)  # nobody asked for processes
         return
-    shared, pending = workers.share(pickle.dumps(function)), dict[Future[bytes], tuple[int, Chunk]]()
+    shared, pending = workers.share(pickled), dict[Future[bytes], tuple[int, Chunk]]()
     try:
         for index, chunk in rest:
             # bytes, not tensors: torch would pass tensors between processes through open file descriptors, which run out
@@ -101,14 +105,6 @@ def _here(
         with _named(index, chunk), threads():
             result = function(chunk)
         yield index, result
-
-
-def _pickles(function: object) -> bool:
-    try:
-        pickle.dumps(function)
-    except (pickle.PicklingError, AttributeError, TypeError):
-        return False
-    return True
 
 
 @contextmanager

@@ -68,17 +68,21 @@ def _known_as(section: FitSection) -> dict[str, Any]:
 
 def _measured(run: Run, name: str) -> Measurement:
     """The measurement of a sample, by the belt, too, and with the goodness of fit, if there is a bank."""
-    result = measure_hypothesis(*hypotheses_of(run, name), validation=_validation(run))
+    signal = _integrals(run, name)
+    result = measure_hypothesis(*_hypotheses(run, name, signal), validation=_validation(run))
     result = replace(result, **_origin_of_events(run, name, result.events))
     if result.excluded:
         lost = list(result.excluded)
         run.say(f"  [yellow]{len(lost)} events have no usable density and are left out: {lost}[/]")
-    return _held_against_bank(run, name, result, _integrals(run, name)) if run.config.belt.bank_events else result
+    return _held_against_bank(run, name, result, signal) if run.config.belt.bank_events else result
 
 
 def hypotheses_of(run: Run, name: str) -> tuple[Hypothesis, dict[str, Hypothesis]]:
     """What is fitted to a sample, and what else is asked of the same integrals, by name."""
-    signal = _integrals(run, name)
+    return _hypotheses(run, name, _integrals(run, name))
+
+
+def _hypotheses(run: Run, name: str, signal: Coefficients) -> tuple[Hypothesis, dict[str, Hypothesis]]:
     known = known_beside(run.config, log_densities(run, name, signal.n_events))
     return hypotheses(signal, run.channel, run.config.fit, **known)
 

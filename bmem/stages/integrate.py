@@ -113,11 +113,9 @@ class _Integrals:
         assert x_hard is not None  # truth_is_kept
         x_hard = x_hard[: wanted(self.run, name)].to(self.run.device)
         with torch.no_grad():
-            nominal_nu = x_hard.new_zeros(_ROWS, len(self.run.nuisances.widths))
-            conditions = [torch.cat([part, nominal_nu[: len(part)]], -1) for part in x_hard.split(_ROWS)]
-            parts = [self.networks.acceptance("probability", part).mean(0) for part in conditions]
-        nominal = slice(0, int(mixture_coefficients(self.run.process).numel()))
-        sigma = self.fiducial.values.mean(0)[nominal]
+            nominal = torch.cat([x_hard, x_hard.new_zeros(len(x_hard), len(self.run.nuisances.widths))], -1)
+            parts = [self.networks.acceptance("probability", part).mean(0) for part in nominal.split(_ROWS)]
+        sigma = self.fiducial.nominal(len(mixture_coefficients(self.run.process))).values.mean(0)
         return yardstick_coefficients(self.run.process, x_hard, torch.cat(parts), sigma)
 
     def _coefficients(self, name: str) -> CoefficientBlocks:
@@ -142,7 +140,6 @@ class _Integrals:
         run = self.run
         kept = integral_blocks(run.cache("integrate", name), _identity(run, name))
         integrator = chain_of(run).integrator(self.networks, self.fiducial, name, _settings(run, name))
-        integrator = replace(integrator, in_turns=name == VALIDATION)
         return integrator.blocks(x_reco, kept, run.workers)
 
 
